@@ -1,0 +1,73 @@
+package call
+
+import "time"
+
+// An EffectKind names something to be done for a call.
+type EffectKind string
+
+// Effects.
+const (
+	Respond     EffectKind = "respond"      // answer the INVITE: Response
+	SendBye     EffectKind = "send-bye"     // Cause becomes the Reason header
+	OpenBridge  EffectKind = "open-bridge"  // reserve RTP and join an agent
+	CloseBridge EffectKind = "close-bridge" // Cause is told to the agent
+	Arm         EffectKind = "arm"          // Timer after After; arming again replaces
+	Disarm      EffectKind = "disarm"
+	Emit        EffectKind = "emit"   // Name and Event go to the agent and the event stream
+	Finish      EffectKind = "finish" // the call is over: Record
+)
+
+// An Effect is something the caller of Step must do.
+type Effect struct {
+	Do       EffectKind
+	Response Response
+	Cause    Cause
+	Timer    Timer
+	After    time.Duration
+	Name     string // of Emit: call.started, dtmf, call.ended, ...
+	Event    Event  // of Emit: what it is about
+	Record   *Record
+}
+
+// A Response is an answer to the INVITE. Answer is rendered as SDP; Cause, if
+// set on a failure, as a Reason header (RFC 3326).
+type Response struct {
+	Status     int
+	Answer     *Answer
+	Cause      Cause
+	Text       string        // of the Reason header, and of Warning on 488
+	RetryAfter time.Duration // whole seconds; 0: none
+}
+
+// A Record is what remains of a call: its CDR.
+type Record struct {
+	ID         ID        `json:"call_id"`
+	Tenant     string    `json:"tenant"`
+	Endpoint   string    `json:"endpoint"` // Key, never the slug
+	Agent      string    `json:"agent,omitempty"`
+	Worker     string    `json:"worker,omitempty"`
+	Node       string    `json:"node"`
+	DecisionID string    `json:"decision_id,omitempty"`
+	SIPCallID  string    `json:"sip_call_id"`
+	From       Party     `json:"from"`
+	To         Party     `json:"to"`
+	Transport  Transport `json:"transport"`
+	Source     string    `json:"source"`
+	Codec      string    `json:"codec,omitempty"`
+	Status     int       `json:"status"` // final response to the INVITE
+	Cause      Cause     `json:"cause"`
+	EndedBy    string    `json:"ended_by"` // carrier, agent, operator, node
+	Stages     Stages    `json:"stages"`
+	Quality    Quality   `json:"quality"`
+}
+
+// Stages are the moments of a call; zero where it never got there.
+type Stages struct {
+	Invited       time.Time `json:"invited"`
+	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
+	Answered      time.Time `json:"answered,omitzero"` // 200 sent
+	Acked         time.Time `json:"acked,omitzero"`
+	FirstRTP      time.Time `json:"first_rtp,omitzero"`
+	FirstAgentRTP time.Time `json:"first_agent_rtp,omitzero"`
+	Ended         time.Time `json:"ended"`
+}

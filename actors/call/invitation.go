@@ -1,0 +1,35 @@
+package call
+
+// A Party is one side of a call as SIP names it: claims, not facts.
+type Party struct {
+	URI     string `json:"uri"`
+	User    string `json:"user"`
+	Host    string `json:"host,omitempty"`
+	Display string `json:"display,omitempty"`
+	Trusted bool   `json:"trusted"` // only where the agent opted in (trust_caller_id)
+}
+
+// A Header is one SIP header field handed on as it came.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// An Invitation is what a dialog read out of its INVITE. It never holds the
+// Request-URI of a bearer slug: that is a secret.
+type Invitation struct {
+	Key       TransactionKey `json:"txkey"`
+	From      Party          `json:"from"`
+	To        Party          `json:"to"` // of a bearer slug: user redacted
+	Transport Transport      `json:"transport"`
+	Source    string         `json:"source"`            // ip:port of the packet
+	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, at most MaxHeaders
+	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
+}
+
+// MaxHeaders is how many headers of an INVITE reach the agent, and
+// MaxHeaderBytes how long each may be.
+const (
+	MaxHeaders     = 64
+	MaxHeaderBytes = 1024
+)

@@ -1,0 +1,71 @@
+package endpoint
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"hash/fnv"
+	"log/slog"
+	"strings"
+)
+
+// Partitions is how many mailboxes all endpoints share (design 2).
+const Partitions = 256
+
+// An Address is the canonical form of what was dialled: "s/<slug>",
+// "a/<account>/<user>" or "a/<account>". It may hold a slug, so it redacts
+// itself; Reveal returns it whole.
+type Address string
+
+// SlugAddress returns the address of a bearer slug; case does not matter.
+func SlugAddress(s Slug) Address { return Address("s/" + strings.ToLower(s.Reveal())) }
+
+// UserAddress returns the address of a user at an account's domain.
+func UserAddress(account, user string) Address {
+	return Address("a/" + strings.ToLower(account) + "/" + user)
+}
+
+// AccountAddress returns the address of an account's own policy.
+func AccountAddress(account string) Address { return Address("a/" + strings.ToLower(account)) }
+
+// Key returns the public digest of the address.
+func (a Address) Key() Key {
+	sum := sha256.Sum256([]byte(a))
+	return Key(strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])))
+}
+
+// Partition returns which mailbox serves the address: one for a slug, and one
+// for all addresses of an account.
+func (a Address) Partition() uint8 {
+	if rest, ok := strings.CutPrefix(string(a), "a/"); ok {
+		account, _, _ := strings.Cut(rest, "/")
+		return AccountAddress(account).Key().partition()
+	}
+	return a.Key().partition()
+}
+
+// Reveal returns the address whole.
+func (a Address) Reveal() string { return string(a) }
+
+// String hides what may be a slug.
+func (a Address) String() string {
+	if slug, ok := strings.CutPrefix(string(a), "s/"); ok {
+		return "s/" + Slug(slug).String()
+	}
+	return string(a)
+}
+
+// GoString keeps %#v as safe as %v.
+func (a Address) GoString() string { return a.String() }
+
+// LogValue keeps a slug out of structured logs.
+func (a Address) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
+// A Key is the public digest of an Address: 26 lower-case base32 characters.
+// Only Keys appear in subjects, KV keys, logs and metrics.
+type Key string
+
+func (k Key) partition() uint8 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(k))
+	return uint8(h.Sum32() % Partitions)
+}

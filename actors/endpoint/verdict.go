@@ -1,0 +1,60 @@
+package endpoint
+
+import "fmt"
+
+// An Action says which kind of verdict was reached.
+type Action uint8
+
+// The zero Action rejects: a verdict nobody filled in must not let a call in.
+const (
+	Reject Action = iota
+	Accept
+	Consult
+)
+
+var actionNames = [...]string{Reject: "reject", Accept: "accept", Consult: "consult"}
+
+// String returns the name used on the wire.
+func (a Action) String() string { return actionNames[a] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Action) UnmarshalText(text []byte) error {
+	for i, name := range actionNames {
+		if name == string(text) {
+			*a = Action(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown action %q", text)
+}
+
+// A Reason tells a machine why a call was rejected. Values never change.
+type Reason string
+
+// Reasons a call is rejected before a media node owns it.
+const (
+	ReasonUnknown          Reason = "unknown_endpoint"
+	ReasonInactive         Reason = "endpoint_inactive"
+	ReasonSourceNotAllowed Reason = "source_not_allowed"
+	ReasonNoAgent          Reason = "no_agent"
+	ReasonAgentInactive    Reason = "agent_inactive"
+	ReasonConcurrency      Reason = "concurrency_limit"
+	ReasonRate             Reason = "rate_limit"
+	ReasonUnsupported      Reason = "handler_not_supported" // stored by a vendor's API, not served yet
+	ReasonBusy             Reason = "node_busy"             // a mailbox is full: 503
+	ReasonUnavailable      Reason = "store_unavailable"     // configuration cannot be read: 503
+	ReasonNoMedia          Reason = "no_media_node"         // nobody can carry the call: 503
+	ReasonDraining         Reason = "draining"              // 503
+)
+
+// A Verdict is the outcome for one Invite: the truth, for the owner's eyes.
+// What the carrier is shown of it is [Verdict.Shown].
+type Verdict struct {
+	Action Action `json:"action"`
+	Agent  string `json:"agent,omitempty"`  // id, of Accept
+	Status int    `json:"status,omitempty"` // SIP final response, of Reject
+	Reason Reason `json:"reason,omitempty"` // of Reject
+}

@@ -1,0 +1,154 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// What an actor may be told by the rest of the node.
+var (
+	// ErrBusy says a mailbox or a node is full; the carrier is owed 503 with Retry-After.
+	ErrBusy = errors.New("actors: full")
+	// ErrDraining says the node takes no new calls.
+	ErrDraining = errors.New("actors: draining")
+	// ErrNotMine says this node does not carry the call.
+	ErrNotMine = errors.New("actors: not my call")
+)
+
+// ---- Ports of the endpoint actors ----
+
+// A Store reads the configuration of endpoints, accounts and agents. Get
+// methods return endpoint.ErrNotFound, or a wrapped transport error. They
+// answer from a cache where they can.
+type Store interface {
+	Endpoint(ctx context.Context, key endpoint.Key, partition uint8) (endpoint.Endpoint, error)
+	Account(ctx context.Context, tenant string) (endpoint.Account, error)
+	Agent(ctx context.Context, tenant, id string) (endpoint.Agent, error)
+}
+
+// An Intake hands accepted INVITEs, and CANCELs, to the media node that their
+// transaction key names. done is called once, from any goroutine.
+type Intake interface {
+	Offer(ctx context.Context, job Job, done func(Taken, error))
+}
+
+// A Job is one message for the call actor of a transaction: an accepted
+// initial INVITE, or a CANCEL of one.
+type Job struct {
+	V          int                 `json:"v"`
+	Cancel     bool                `json:"cancel,omitempty"`
+	Key        call.TransactionKey `json:"txkey"`
+	Branch     string              `json:"branch"` // top Via branch
+	Tenant     string              `json:"tenant,omitempty"`
+	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
+	Agent      *endpoint.Agent     `json:"agent,omitempty"` // who answers; secrets still sealed
+	DecisionID string              `json:"decision_id,omitempty"`
+	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
+}
+
+// Taken is what became of a Job.
+type Taken struct {
+	V      int     `json:"v"`
+	ID     call.ID `json:"call_id,omitempty"`
+	New    bool    `json:"new,omitempty"`    // a call began with this job
+	Status int     `json:"status,omitempty"` // not taken: answer the request with this, statelessly
+	Node   string  `json:"node,omitempty"`
+}
+
+// Load answers how many calls an endpoint has now, from what media nodes report.
+type Load interface {
+	// Active returns the distinct ids of live calls of an endpoint.
+	Active(key endpoint.Key) map[call.ID]struct{}
+}
+
+// ---- Ports of the call actors ----
+
+// Dialogs makes the SIP side of a new call out of its INVITE.
+type Dialogs interface {
+	// New reads the INVITE in p and returns its dialog. An error wraps
+	// call.Refusal: the INVITE cannot become a call, and the status is owed.
+	New(now time.Time, id call.ID, p call.Packet) (Dialog, call.Invitation, error)
+}
+
+// A Dialog is the SIP side of one call: its transactions, tags, CSeqs and route
+// set. It is a pure state machine: no I/O, no clock, one caller at a time.
+type Dialog interface {
+	// Receive takes a message that belongs to the dialog: a retransmitted
+	// INVITE, CANCEL, ACK, BYE, other in-dialog requests, or a response to a
+	// request of ours.
+	Receive(now time.Time, p call.Packet) []call.Output
+	// Respond answers the INVITE. A second final response is ignored.
+	Respond(now time.Time, r call.Response) []call.Output
+	// Bye ends an answered dialog. Before the ACK it waits for it, at most
+	// 64*T1 (RFC 3261 15).
+	Bye(now time.Time, cause call.Cause) []call.Output
+	// Wake is called at Deadline.
+	Wake(now time.Time) []call.Output
+	// Deadline is when Wake wants to be called next; zero: not at all.
+	Deadline() time.Time
+	// Done reports that every transaction has ended and nothing of the dialog
+	// need be kept, not even to answer retransmissions.
+	Done() bool
+}
+
+// A Wire sends SIP messages out through an edge. It never blocks; a message
+// that cannot be sent is counted and lost, as on any network.
+type Wire interface {
+	Transmit(tx call.Transmission)
+}
+
+// A Switchboard joins carriers' media with agents.
+type Switchboard interface {
+	// Open reserves a port for the carrier and looks for the agent, without
+	// blocking. Everything that follows is told to post: AgentChosen, then
+	// AgentJoined or AgentFailed, later FirstRTP, Digit, MediaTimeout,
+	// AgentLeft. post never blocks and may be called from any goroutine.
+	Open(req BridgeRequest, post func(call.Event)) Bridge
+}
+
+// A BridgeRequest is one call that wants an agent.
+type BridgeRequest struct {
+	ID         call.ID
+	Tenant     string
+	Endpoint   endpoint.Key
+	Agent      endpoint.Agent
+	Invitation call.Invitation
+	Deadline   time.Time // AgentJoined must come before; TimerAgent ends it otherwise
+}
+
+// A Bridge is one call's media.
+type Bridge interface {
+	// Notify tells the agent about the call: call.started, dtmf, call.ended.
+	Notify(name string, ev call.Event)
+	// Answered says that the carrier has our answer: silence counts from here.
+	Answered()
+	// Quality returns what was measured so far.
+	Quality() call.Quality
+	// Close frees ports and leaves the agent. It returns at once and may be
+	// called twice.
+	Close(cause call.Cause)
+}
+
+// A Ledger takes what calls leave behind, without blocking: events for the
+// event stream, and records.
+type Ledger interface {
+	Event(tenant string, ev CallEvent)
+	Record(rec call.Record)
+}
+
+// A CallEvent is one entry of a call's history, as it is published and stored.
+type CallEvent struct {
+	V        int            `json:"v"`
+	ID       string         `json:"id"` // <call id>.<seq>: unique, for deduplication
+	Call     call.ID        `json:"call_id"`
+	Seq      uint64         `json:"seq"`
+	Type     string         `json:"type"` // call.started, call.answered, dtmf, call.ended, call.rejected, ...
+	At       time.Time      `json:"at"`
+	Tenant   string         `json:"tenant"`
+	Endpoint endpoint.Key   `json:"endpoint"`
+	Data     map[string]any `json:"data,omitempty"`
+}

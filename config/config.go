@@ -1,0 +1,109 @@
+// Package config is what an operator may set: one struct per role, read once at
+// start from a YAML file, the environment and flags, and handed on by value.
+package config
+
+import "time"
+
+// Config is everything an operator can set. Each field's tag holds its key in
+// the YAML file, its default and what it does; units are in the doc.
+type Config struct {
+	Node    Node    `koanf:"node"`
+	Log     Log     `koanf:"log"`
+	NATS    NATS    `koanf:"nats"`
+	SIP     SIP     `koanf:"sip"`
+	Actor   Actor   `koanf:"actor"`
+	Media   Media   `koanf:"media"`
+	Control Control `koanf:"control"`
+	HTTP    HTTP    `koanf:"http"`
+}
+
+// Node is the process as a whole.
+type Node struct {
+	Name        string        `koanf:"name" default:"" doc:"Name of this node in the cluster, stable over restarts; empty: the host name."`
+	Roles       []string      `koanf:"roles" default:"edge,actor,media,control,broker" doc:"Roles this process plays."`
+	DataDir     string        `koanf:"data_dir" default:"./data" doc:"Directory for keys and JetStream."`
+	ClusterKey  string        `koanf:"cluster_key_file" default:"" doc:"File with the 32-byte cluster key, hex; empty: cluster.key in data_dir, made at first start."`
+	DrainPeriod time.Duration `koanf:"drain_period" default:"1h" doc:"Longest wait for calls to end after the first SIGTERM; the container's grace period must exceed it."`
+}
+
+// Log is what the process writes to standard error.
+type Log struct {
+	Level  string `koanf:"level" default:"info" doc:"Lowest level written: debug, info, warn, error."`
+	Format string `koanf:"format" default:"json" doc:"json or text."`
+}
+
+// NATS is how nodes meet.
+type NATS struct {
+	URL         string        `koanf:"url" default:"" doc:"NATS servers to join, comma separated; empty: the broker of this process."`
+	Credentials string        `koanf:"credentials_file" default:"" doc:"NATS credentials file for url."`
+	Listen      string        `koanf:"listen" default:"127.0.0.1:4222" doc:"Address of the embedded broker's client port."`
+	MaxStore    int64         `koanf:"max_store_bytes" default:"10737418240" doc:"Largest size of JetStream on disk, bytes."`
+	SyncAlways  bool          `koanf:"sync_always" default:"true" doc:"Whether JetStream syncs each write to disk before it acknowledges."`
+	StartWait   time.Duration `koanf:"start_wait" default:"30s" doc:"Longest wait for NATS and JetStream at start."`
+	Replicas    int           `koanf:"replicas" default:"1" doc:"Replicas of each bucket and stream: 1, 3 or 5."`
+}
+
+// SIP is how carriers reach an edge.
+type SIP struct {
+	UDP            string        `koanf:"udp" default:"0.0.0.0:5060" doc:"Address of the UDP listener; empty: none."`
+	TCP            string        `koanf:"tcp" default:"0.0.0.0:5060" doc:"Address of the TCP listener; empty: none."`
+	TLS            string        `koanf:"tls" default:"0.0.0.0:5061" doc:"Address of the TLS listener. Not served yet: only an empty certificate is accepted."`
+	WS             string        `koanf:"ws" default:"0.0.0.0:5066" doc:"Address of the WebSocket listener. Not served yet."`
+	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; empty: the address the message arrived at."`
+	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
+	UDPSockets     int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
+	UDPBuffer      int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
+	MaxConns       int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`
+	MaxConnsPerIP  int           `koanf:"max_connections_per_source" default:"200" doc:"Stream connections kept at once from one address."`
+	FirstMessage   time.Duration `koanf:"first_message_timeout" default:"10s" doc:"Longest time for a stream connection to bring one whole message."`
+	IdleTimeout    time.Duration `koanf:"idle_timeout" default:"10m" doc:"Longest silence on a stream connection."`
+	WriteTimeout   time.Duration `koanf:"write_timeout" default:"5s" doc:"Longest wait for one write to a stream connection."`
+	MaxPending     int           `koanf:"max_pending" default:"8192" doc:"INVITEs that may wait for their verdict at once; beyond it 503."`
+	OwnerTimeout   time.Duration `koanf:"owner_timeout" default:"150ms" doc:"Wait for a partition's owner before any decider is asked."`
+	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
+	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
+	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+}
+
+// Actor is how endpoint actors decide.
+type Actor struct {
+	Mailbox       int           `koanf:"mailbox" default:"1024" doc:"Messages that may wait in one partition's mailbox; beyond it 503."`
+	Remembered    int           `koanf:"remembered" default:"4096" doc:"Rejections by cap, rate or load that one partition remembers for retransmissions."`
+	CacheEntries  int           `koanf:"cache_entries" default:"100000" doc:"Endpoints, accounts and agents kept in memory."`
+	StoreTimeout  time.Duration `koanf:"store_timeout" default:"100ms" doc:"Longest read of a cold endpoint."`
+	IntakeTimeout time.Duration `koanf:"intake_timeout" default:"120ms" doc:"Wait for a media node to take a call before the next is asked."`
+	DeadNodeHold  time.Duration `koanf:"dead_node_hold" default:"30s" doc:"How long a silent media node's calls still count against caps."`
+}
+
+// Media is how calls are carried.
+type Media struct {
+	RTPPorts       string        `koanf:"rtp_ports" default:"20000-29999" doc:"Ports for carriers' RTP, inclusive; even ports are used, RTCP on the next."`
+	ICEPorts       string        `koanf:"ice_ports" default:"30000-39999" doc:"Ports towards agents, inclusive."`
+	Bind           string        `koanf:"bind" default:"" doc:"Local address of RTP sockets; empty: the one that faces the carrier."`
+	Advertise      string        `koanf:"advertise" default:"" doc:"Address in our SDP behind NAT; empty: the local address."`
+	MaxCalls       int           `koanf:"max_calls" default:"2000" doc:"Calls this node carries at once; beyond it the next node is asked, then 503."`
+	AgentTimeout   time.Duration `koanf:"agent_timeout" default:"20s" doc:"Longest wait for an agent to join; then 480."`
+	MaxDuration    time.Duration `koanf:"max_duration" default:"1h" doc:"Longest call, unless its agent says otherwise."`
+	FirstRTP       time.Duration `koanf:"first_rtp_timeout" default:"30s" doc:"Longest wait for a carrier's first RTP after the answer; 0: none."`
+	RTPSilence     time.Duration `koanf:"rtp_silence_timeout" default:"15s" doc:"Longest silence of a carrier's RTP and RTCP; 0: none."`
+	LatchWindow    time.Duration `koanf:"latch_window" default:"5s" doc:"How long after the answer a carrier may send from another port than its SDP names."`
+	LatchMode      string        `koanf:"latch_mode" default:"sdp" doc:"Which sources may be latched to: sdp (the SDP's address, any port), nat (also the SIP source's address), off."`
+	PortQuarantine time.Duration `koanf:"port_quarantine" default:"10s" doc:"How long a used port rests."`
+	SRTPTap        bool          `koanf:"srtp_tap" default:"true" doc:"Whether agents' packets bypass the WebRTC library's queues; false: its Track API."`
+	AllowPrivate   bool          `koanf:"allow_private_agents" default:"false" doc:"Whether agents' URLs may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
+	Loops          int           `koanf:"loops" default:"32" doc:"Mailbox loops that share this node's call actors."`
+	Mailbox        int           `koanf:"mailbox" default:"1024" doc:"Messages that may wait in one call loop; beyond it 503."`
+}
+
+// Control is how operators reach the control service.
+type Control struct {
+	RequestTimeout time.Duration `koanf:"request_timeout" default:"5s" doc:"Longest work on one control request."`
+	MaxInFlight    int           `koanf:"max_in_flight" default:"256" doc:"Control requests worked on at once; beyond it they are refused as busy."`
+	MaxEndpoints   int           `koanf:"max_endpoints" default:"100000" doc:"Endpoints one account may have."`
+	MaxAgents      int           `koanf:"max_agents" default:"10000" doc:"Agents one account may have."`
+}
+
+// HTTP is the node's own web listener: health, metrics, agents that dial in.
+type HTTP struct {
+	Listen string `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics and dial-in agents; empty: none."`
+}
