@@ -29,3 +29,56 @@ var (
 	CauseByeUnanswered = Cause{102, "bye_unanswered"} // our BYE was never answered
 	CauseMergedRequest = Cause{127, "merged_request"} // 482
 )
+
+// CauseCarrier is a carrier that ended the call with another reason than
+// normal clearing; its own Q.850 number replaces this one.
+var CauseCarrier = Cause{31, "carrier_cleared"}
+
+// carrierCause is the cause of a BYE or CANCEL: usual, unless its Reason
+// header brought a number of its own.
+func carrierCause(told, usual Cause) Cause {
+	switch {
+	case told.Q850 == 0 || told.Q850 == usual.Q850:
+		return usual
+	case usual == CauseCancelled:
+		return Cause{told.Q850, CauseCancelled.Word}
+	default:
+		return Cause{told.Q850, CauseCarrier.Word}
+	}
+}
+
+func orElse(c, otherwise Cause) Cause {
+	if c.Word == "" {
+		return otherwise
+	}
+	return c
+}
+
+// blame says who ended a call that ended for c.
+func blame(c Cause) string {
+	switch c {
+	case CauseOperator:
+		return ByOperator
+	case CauseAgentHangup, CauseAgentFailed, CauseAgentLost, CauseNoCodec:
+		return ByAgent
+	default:
+		return ByNode
+	}
+}
+
+// statusOf is the SIP status owed for a call that fails before its answer.
+// 503 speaks for a node or the cluster only (design D10).
+func statusOf(c Cause) int {
+	switch c {
+	case CauseNoCodec, CauseBadOffer:
+		return 488
+	case CauseNoPorts, CauseOverload, CauseDrain:
+		return 503
+	case CauseInternal:
+		return 500
+	case CauseMergedRequest:
+		return 482
+	default:
+		return 480
+	}
+}

@@ -1,0 +1,270 @@
+package call
+
+import "time"
+
+// Params are what a call knows at its start and never changes.
+type Params struct {
+	ID           ID
+	Tenant       string
+	Endpoint     string // Key, never the slug
+	Agent        string // id
+	Node         string
+	DecisionID   string
+	Invitation   Invitation
+	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
+	MaxDuration  time.Duration // longest call from the answer; 0: no limit
+}
+
+// A State is where a call stands.
+type State string
+
+// States, in the order a successful call passes them.
+const (
+	StateNew         State = "new"
+	StateTrying      State = "trying"      // ours since 100; looking for an agent
+	StateRinging     State = "ringing"     // an agent is chosen and joins
+	StateAnswered    State = "answered"    // 200 sent, ACK not yet seen
+	StateEstablished State = "established" // acknowledged
+	StateEnding      State = "ending"      // our BYE is on its way
+	StateEnded       State = "ended"
+)
+
+// Names of the events that a call emits to its agent and to the event stream.
+const (
+	EventStarted  = "call.started"
+	EventRinging  = "call.ringing"
+	EventAnswered = "call.answered"
+	EventDigit    = "dtmf"
+	EventEnded    = "call.ended"
+)
+
+// Who ended a call, as a [Record] says it.
+const (
+	ByCarrier  = "carrier"
+	ByAgent    = "agent"
+	ByOperator = "operator"
+	ByNode     = "node"
+)
+
+// A Call is the state of one call. Make it with [New].
+type Call struct {
+	params  Params
+	state   State
+	record  Record
+	effects []Effect
+}
+
+// New returns a call that waits for [Invited].
+func New(p Params) *Call {
+	inv := p.Invitation
+	return &Call{params: p, state: StateNew, record: Record{
+		ID: p.ID, Tenant: p.Tenant, Endpoint: p.Endpoint, Agent: p.Agent,
+		Node: p.Node, DecisionID: p.DecisionID, SIPCallID: inv.Key.CallID,
+		From: inv.From, To: inv.To, Transport: inv.Transport, Source: inv.Source,
+	}}
+}
+
+// State returns where the call stands.
+func (c *Call) State() State { return c.state }
+
+// Over reports that the call has ended and its record was handed out.
+func (c *Call) Over() bool { return c.state == StateEnded }
+
+// Record returns what is known of the call so far.
+func (c *Call) Record() Record { return c.record }
+
+// Step moves the call on and returns what to do about it, in the order it must
+// happen. An event that makes no sense in the present state changes nothing:
+// networks repeat themselves, and legs end at the same time. The result is
+// valid until the next Step.
+//
+// Whatever the events and their order, a call gives at most one final
+// response, opens and closes its bridge at most once, never answers after
+// CANCEL, and finishes once; after Finish it has no effects.
+func (c *Call) Step(now time.Time, ev Event) []Effect {
+	c.effects = c.effects[:0]
+	switch ev.Kind {
+	case FirstRTP, FirstAgentRTP:
+		c.audio(now, ev)
+		return nil
+	}
+	switch c.state {
+	case StateNew:
+		c.begin(now, ev)
+	case StateTrying, StateRinging:
+		c.unanswered(now, ev)
+	case StateAnswered, StateEstablished:
+		c.answered(now, ev)
+	case StateEnding:
+		if ev.Kind == ByeDone || ev.Kind == CarrierBye {
+			c.finish()
+		}
+	case StateEnded:
+	}
+	return c.effects
+}
+
+// audio keeps when each side was first heard.
+func (c *Call) audio(now time.Time, ev Event) {
+	first := &c.record.Stages.FirstRTP
+	if ev.Kind == FirstAgentRTP {
+		first = &c.record.Stages.FirstAgentRTP
+	}
+	live := c.state != StateNew && c.state != StateEnding && c.state != StateEnded
+	if live && first.IsZero() {
+		*first = now
+	}
+}
+
+func (c *Call) begin(now time.Time, ev Event) {
+	if ev.Kind != Invited {
+		return
+	}
+	c.state = StateTrying
+	c.record.Stages.Invited = now
+	c.respond(Response{Status: 100})
+	c.do(Effect{Do: Arm, Timer: TimerAgent, After: c.params.AgentTimeout})
+	c.do(Effect{Do: OpenBridge})
+	c.emit(EventStarted, ev)
+}
+
+// unanswered is a call before its final response.
+func (c *Call) unanswered(now time.Time, ev Event) {
+	switch ev.Kind {
+	case AgentChosen:
+		c.ring(now, ev)
+	case AgentJoined:
+		if ev.Answer != nil {
+			c.answer(now, ev)
+		}
+	case Cancelled, CarrierBye: // BYE in an early dialog: RFC 3261 15
+		c.reject(now, ev, 487, ByCarrier, carrierCause(ev.Cause, CauseCancelled))
+	case AgentFailed, AgentLeft:
+		cause := orElse(ev.Cause, CauseAgentFailed)
+		c.reject(now, ev, ev.Status, blame(cause), cause)
+	case Hangup:
+		cause := orElse(ev.Cause, CauseOperator)
+		c.reject(now, ev, 0, blame(cause), cause)
+	case TimerDue:
+		if ev.Timer == TimerAgent {
+			c.reject(now, ev, 480, ByNode, CauseNoAgent)
+		}
+	}
+}
+
+// answered is a call after its 200, acknowledged or not.
+func (c *Call) answered(now time.Time, ev Event) {
+	switch ev.Kind {
+	case Acked:
+		if c.state == StateAnswered {
+			c.state = StateEstablished
+			c.record.Stages.Acked = now
+		}
+	case CarrierBye:
+		c.end(now, ev, ByCarrier, carrierCause(ev.Cause, CauseNormal))
+		c.finish()
+	case AckMissing:
+		if c.state == StateAnswered {
+			c.hangUp(now, ev, ByNode, CauseNoAck)
+		}
+	case AgentLeft:
+		c.hangUp(now, ev, ByAgent, orElse(ev.Cause, CauseAgentHangup))
+	case MediaTimeout:
+		c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
+	case AgentFailed, Hangup:
+		cause := orElse(ev.Cause, CauseOperator)
+		c.hangUp(now, ev, blame(cause), cause)
+	case TimerDue:
+		if ev.Timer == TimerDuration {
+			c.hangUp(now, ev, ByNode, CauseMaxDuration)
+		}
+	case Digit:
+		c.emit(EventDigit, ev)
+	}
+}
+
+// ring tells the carrier that somebody is there. Another worker that takes the
+// call over later is noted, but the carrier hears 180 once.
+func (c *Call) ring(now time.Time, ev Event) {
+	if ev.Agent != "" {
+		c.record.Worker = ev.Agent
+	}
+	if c.state == StateRinging {
+		return
+	}
+	c.state = StateRinging
+	c.record.Stages.AgentChosen = now
+	c.respond(Response{Status: 180})
+	c.emit(EventRinging, ev)
+}
+
+func (c *Call) answer(now time.Time, ev Event) {
+	c.state = StateAnswered
+	c.record.Status = 200
+	c.record.Codec = ev.Answer.Codec.Name
+	c.record.Stages.Answered = now
+	if ev.Agent != "" {
+		c.record.Worker = ev.Agent
+	}
+	c.do(Effect{Do: Disarm, Timer: TimerAgent})
+	c.respond(Response{Status: 200, Answer: ev.Answer})
+	if c.params.MaxDuration > 0 {
+		c.do(Effect{Do: Arm, Timer: TimerDuration, After: c.params.MaxDuration})
+	}
+	c.emit(EventAnswered, ev)
+}
+
+// reject ends a call that was not answered. Status 0 lets the cause say it.
+func (c *Call) reject(now time.Time, ev Event, status int, by string, cause Cause) {
+	if status < 400 || status > 699 {
+		status = statusOf(cause)
+	}
+	c.record.Status = status
+	c.do(Effect{Do: Disarm, Timer: TimerAgent})
+	r := Response{Status: status, Cause: cause}
+	if status == 503 {
+		r.RetryAfter = c.retryAfter()
+	}
+	c.respond(r)
+	c.end(now, ev, by, cause)
+	c.finish()
+}
+
+// hangUp ends an answered call from our side: the record waits for the BYE.
+func (c *Call) hangUp(now time.Time, ev Event, by string, cause Cause) {
+	c.do(Effect{Do: SendBye, Cause: cause})
+	c.end(now, ev, by, cause)
+	c.state = StateEnding
+}
+
+// end notes why and when, tells the agent while it is still there, and lets
+// the media go.
+func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
+	if c.record.Status == 200 && c.params.MaxDuration > 0 {
+		c.do(Effect{Do: Disarm, Timer: TimerDuration})
+	}
+	c.record.Cause, c.record.EndedBy = cause, by
+	c.record.Stages.Ended = now
+	ev.Cause, ev.Status = cause, c.record.Status
+	c.emit(EventEnded, ev)
+	c.do(Effect{Do: CloseBridge, Cause: cause})
+}
+
+func (c *Call) finish() {
+	c.state = StateEnded
+	rec := c.record
+	c.do(Effect{Do: Finish, Record: &rec})
+}
+
+func (c *Call) do(e Effect)            { c.effects = append(c.effects, e) }
+func (c *Call) respond(r Response)     { c.do(Effect{Do: Respond, Response: r}) }
+func (c *Call) emit(n string, e Event) { c.do(Effect{Do: Emit, Name: n, Event: e}) }
+
+// maxRetryAfter bounds the pause that a 503 asks for, in seconds. A carrier
+// may stop sending to us for that long, so it is short, and it differs from
+// call to call, so that they do not come back at once.
+const maxRetryAfter = 4
+
+func (c *Call) retryAfter() time.Duration {
+	return time.Duration(1+c.params.ID%maxRetryAfter) * time.Second
+}

@@ -1,0 +1,94 @@
+package actors
+
+import (
+	"time"
+
+	"patchbay/actors/call"
+)
+
+// A Machine joins the two pure halves of one call: the life of the call and
+// the SIP dialog with its carrier. What one half asks of the other happens
+// inside; what is left are [Action]s for the shell, in the order they must
+// happen. Like its halves it does no I/O and knows no clock, and takes one
+// caller at a time.
+type Machine struct {
+	Call   *call.Call
+	Dialog Dialog
+
+	events []call.Event // from the dialog to the call, not yet handled
+	out    []Action
+}
+
+// An Action is something the shell must do: send a message if Send is set,
+// else carry out Effect, which is never Respond or SendBye.
+//
+// An Emit of call.answered also says that the carrier has our answer
+// (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
+// adds what the bridge measured before CloseBridge.
+type Action struct {
+	Send   *call.Transmission
+	Effect call.Effect
+}
+
+// HandleEvent tells the call what happened outside the dialog: Invited when
+// the call begins, news of media and the agent, hangups, its own timers. The
+// result is valid until the next Handle.
+func (m *Machine) HandleEvent(now time.Time, ev call.Event) []Action {
+	m.out = m.out[:0]
+	m.events = append(m.events, ev)
+	return m.run(now)
+}
+
+// HandlePacket takes a SIP message that belongs to the call. The result is
+// valid until the next Handle.
+func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
+	m.out = m.out[:0]
+	m.take(m.Dialog.Receive(now, p))
+	return m.run(now)
+}
+
+// HandleWake lets the dialog's timers fire that are due. The result is valid
+// until the next Handle.
+func (m *Machine) HandleWake(now time.Time) []Action {
+	m.out = m.out[:0]
+	m.take(m.Dialog.Wake(now))
+	return m.run(now)
+}
+
+// Deadline is when HandleWake wants to be called next; zero: not at all. The
+// call's own timers are armed by effects and are not part of it.
+func (m *Machine) Deadline() time.Time { return m.Dialog.Deadline() }
+
+// Done reports that the call has its record and that nothing of its dialog
+// need be kept, not even to answer retransmissions.
+func (m *Machine) Done() bool { return m.Call.Over() && m.Dialog.Done() }
+
+// run feeds the call until both halves are silent. Each half only moves
+// towards its end, so that happens soon.
+func (m *Machine) run(now time.Time) []Action {
+	for i := 0; i < len(m.events); i++ {
+		for _, effect := range m.Call.Step(now, m.events[i]) {
+			switch effect.Do {
+			case call.Respond:
+				m.take(m.Dialog.Respond(now, effect.Response))
+			case call.SendBye:
+				m.take(m.Dialog.Bye(now, effect.Cause))
+			default:
+				m.out = append(m.out, Action{Effect: effect})
+			}
+		}
+	}
+	m.events = m.events[:0]
+	return m.out
+}
+
+func (m *Machine) take(outputs []call.Output) {
+	for _, o := range outputs {
+		if o.Send != nil {
+			m.out = append(m.out, Action{Send: o.Send})
+		}
+		if o.Event != nil {
+			m.events = append(m.events, *o.Event)
+		}
+	}
+}
