@@ -1,0 +1,113 @@
+// Package web is a node's own HTTP listener: health, metrics, and whatever the
+// roles of the node mount on it.
+//
+// It decides nothing about calls. Liveness speaks for this process alone, so
+// that an outage of NATS restarts no node; readiness speaks for what the node
+// needs to serve.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"patchbay/config"
+)
+
+// Limits of the listener.
+const (
+	maxHeaderBytes = 32 << 10
+	readTimeout    = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+)
+
+// A Check reports why a part of the node cannot serve; nil when it can. It
+// must not block.
+type Check func() error
+
+// A Server is the listener.
+type Server struct {
+	listen string
+	log    *slog.Logger
+	mux    *http.ServeMux
+	checks []check
+	ready  chan struct{}
+	addr   net.Addr
+}
+
+type check struct {
+	name string
+	fn   Check
+}
+
+// New returns a Server that exposes metrics. Mount and Require before Run.
+func New(cfg config.HTTP, metrics http.Handler, log *slog.Logger) *Server {
+	s := &Server{listen: cfg.Listen, log: log, mux: http.NewServeMux(), ready: make(chan struct{})}
+	s.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	s.mux.HandleFunc("GET /readyz", s.readyz)
+	s.mux.Handle("GET /metrics", metrics)
+	return s
+}
+
+// Mount serves pattern, in the syntax of [http.ServeMux].
+func (s *Server) Mount(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// Require makes readiness depend on a check.
+func (s *Server) Require(name string, fn Check) { s.checks = append(s.checks, check{name, fn}) }
+
+// Ready implements lifecycle.Component.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr is where the server listens, once it is ready; nil when it has no
+// listener.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// Run serves until ctx ends. A taken address is an error that names its setting.
+func (s *Server) Run(ctx context.Context) error {
+	if s.listen == "" {
+		close(s.ready)
+		<-ctx.Done()
+		return nil
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("listen on http.listen %s: %w", s.listen, err)
+	}
+	s.addr = l.Addr()
+	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	close(s.ready)
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve http.listen %s: %w", s.listen, err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return srv.Close()
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	state := make(map[string]string, len(s.checks))
+	code := http.StatusOK
+	for _, c := range s.checks {
+		state[c.name] = "ok"
+		if err := c.fn(); err != nil {
+			state[c.name] = err.Error()
+			code = http.StatusServiceUnavailable
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(state)
+}
