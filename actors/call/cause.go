@@ -56,10 +56,10 @@ func orElse(c, otherwise Cause) Cause {
 
 // blame says who ended a call that ended for c.
 func blame(c Cause) string {
-	switch c {
-	case CauseOperator:
+	switch c.Word {
+	case CauseOperator.Word:
 		return ByOperator
-	case CauseAgentHangup, CauseAgentFailed, CauseAgentLost, CauseNoCodec:
+	case CauseAgentHangup.Word, CauseAgentFailed.Word, CauseAgentLost.Word, CauseNoCodec.Word:
 		return ByAgent
 	default:
 		return ByNode
@@ -69,14 +69,14 @@ func blame(c Cause) string {
 // statusOf is the SIP status owed for a call that fails before its answer.
 // 503 speaks for a node or the cluster only (design D10).
 func statusOf(c Cause) int {
-	switch c {
-	case CauseNoCodec, CauseBadOffer:
+	switch c.Word {
+	case CauseNoCodec.Word, CauseBadOffer.Word:
 		return 488
-	case CauseNoPorts, CauseOverload, CauseDrain:
+	case CauseNoPorts.Word, CauseOverload.Word, CauseDrain.Word:
 		return 503
-	case CauseInternal:
+	case CauseInternal.Word:
 		return 500
-	case CauseMergedRequest:
+	case CauseMergedRequest.Word:
 		return 482
 	default:
 		return 480
