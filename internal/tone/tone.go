@@ -1,0 +1,74 @@
+// Package tone makes and measures test tones, and holds the G.711 codecs that
+// carry them. The test caller, the echo agent and the tests use it; no call's
+// audio passes through it.
+package tone
+
+import "math"
+
+// FullScale is the amplitude of the loudest sine that int16 holds.
+const FullScale = 32767
+
+// An Oscillator makes a sine without breaks from one call of Fill to the next.
+type Oscillator struct {
+	step, phase, amplitude float64
+}
+
+// NewOscillator returns a sine of freq Hz at rate samples a second, 10 dB below
+// full scale.
+func NewOscillator(freq float64, rate int) *Oscillator {
+	return &Oscillator{step: 2 * math.Pi * freq / float64(rate), amplitude: FullScale * 0.316}
+}
+
+// Fill writes the next len(pcm) samples.
+func (o *Oscillator) Fill(pcm []int16) {
+	for i := range pcm {
+		pcm[i] = int16(math.Round(o.amplitude * math.Sin(o.phase)))
+		o.phase += o.step
+		if o.phase >= 2*math.Pi {
+			o.phase -= 2 * math.Pi
+		}
+	}
+}
+
+// Generate returns n samples of a sine of freq Hz at rate samples a second, 10
+// dB below full scale.
+func Generate(freq float64, rate, n int) []int16 {
+	pcm := make([]int16, n)
+	NewOscillator(freq, rate).Fill(pcm)
+	return pcm
+}
+
+// Detect returns the share of the energy of pcm that lies at freq Hz, from 0 to
+// about 1, by the Goertzel algorithm. A clean tone gives over 0.9, speech and
+// noise less than 0.3; silence gives 0. The frequency resolution is
+// rate/len(pcm) Hz: 50 ms tell tones apart that differ by 20 Hz.
+func Detect(pcm []int16, rate int, freq float64) float64 {
+	if len(pcm) == 0 {
+		return 0
+	}
+	coefficient := 2 * math.Cos(2*math.Pi*freq/float64(rate))
+	var s1, s2, energy float64
+	for _, v := range pcm {
+		x := float64(v)
+		s1, s2 = x+coefficient*s1-s2, s1
+		energy += x * x
+	}
+	if energy < float64(len(pcm)) { // below one bit: silence
+		return 0
+	}
+	power := s1*s1 + s2*s2 - coefficient*s1*s2
+	return 2 * power / (float64(len(pcm)) * energy)
+}
+
+// Level returns the root mean square of pcm in dB relative to full scale, -96
+// for silence.
+func Level(pcm []int16) float64 {
+	var energy float64
+	for _, v := range pcm {
+		energy += float64(v) * float64(v)
+	}
+	if energy == 0 {
+		return -96
+	}
+	return max(-96, 10*math.Log10(energy/float64(len(pcm))/(FullScale*FullScale)))
+}
