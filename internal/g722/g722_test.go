@@ -21,7 +21,7 @@ func TestToneComesBackAsTheSameTone(t *testing.T) {
 		if len(out) != len(pcm) {
 			t.Fatalf("%v Hz: %d samples in, %d out", freq, len(pcm), len(out))
 		}
-		if got := tone.Detect(out[1600:], 16000, freq); got < 0.97 {
+		if got := tone.Share(out[1600:], freq, 16000); got < 0.97 {
 			t.Errorf("%v Hz: only %.3f of the energy is at the tone", freq, got)
 		}
 		if diff := tone.Level(out[1600:]) - tone.Level(pcm[1600:]); math.Abs(diff) > 1 {
@@ -103,7 +103,7 @@ func TestLoudNoiseDoesNotUpsetTheEncoder(t *testing.T) {
 		pcm[i] = int16(random.Uint32())
 	}
 	copy(pcm[8000:], tone.Generate(1000, 16000, 8000))
-	if got := tone.Detect(through(pcm)[12000:], 16000, 1000); got < 0.95 {
+	if got := tone.Share(through(pcm)[12000:], 1000, 16000); got < 0.95 {
 		t.Errorf("after noise only %.3f of the tone is left", got)
 	}
 }

@@ -63,34 +63,30 @@ func compressAlaw(s int16) byte {
 	return (sign | byte(segment)<<4 | byte(mantissa)&0x0f) ^ 0x55
 }
 
-// AppendPCMU appends pcm as µ-law to dst.
-func AppendPCMU(dst []byte, pcm []int16) []byte {
-	for _, s := range pcm {
-		dst = append(dst, compressUlaw(s))
+// EncodePCMU returns pcm as µ-law.
+func EncodePCMU(pcm []int16) []byte { return encode(pcm, compressUlaw) }
+
+// EncodePCMA returns pcm as A-law.
+func EncodePCMA(pcm []int16) []byte { return encode(pcm, compressAlaw) }
+
+// DecodePCMU returns the samples of µ-law bytes.
+func DecodePCMU(b []byte) []int16 { return decode(b, &ulawTable) }
+
+// DecodePCMA returns the samples of A-law bytes.
+func DecodePCMA(b []byte) []int16 { return decode(b, &alawTable) }
+
+func encode(pcm []int16, compress func(int16) byte) []byte {
+	out := make([]byte, len(pcm))
+	for i, s := range pcm {
+		out[i] = compress(s)
 	}
-	return dst
+	return out
 }
 
-// AppendPCMA appends pcm as A-law to dst.
-func AppendPCMA(dst []byte, pcm []int16) []byte {
-	for _, s := range pcm {
-		dst = append(dst, compressAlaw(s))
+func decode(b []byte, t *[256]int16) []int16 {
+	out := make([]int16, len(b))
+	for i, c := range b {
+		out[i] = t[c]
 	}
-	return dst
-}
-
-// DecodePCMU appends µ-law bytes to dst as samples.
-func DecodePCMU(dst []int16, b []byte) []int16 {
-	for _, u := range b {
-		dst = append(dst, ulawTable[u])
-	}
-	return dst
-}
-
-// DecodePCMA appends A-law bytes to dst as samples.
-func DecodePCMA(dst []int16, b []byte) []int16 {
-	for _, a := range b {
-		dst = append(dst, alawTable[a])
-	}
-	return dst
+	return out
 }

@@ -38,26 +38,34 @@ func Generate(freq float64, rate, n int) []int16 {
 	return pcm
 }
 
-// Detect returns the share of the energy of pcm that lies at freq Hz, from 0 to
-// about 1, by the Goertzel algorithm. A clean tone gives over 0.9, speech and
-// noise less than 0.3; silence gives 0. The frequency resolution is
-// rate/len(pcm) Hz: 50 ms tell tones apart that differ by 20 Hz.
-func Detect(pcm []int16, rate int, freq float64) float64 {
+// Detect returns the amplitude of the sine at freq Hz in pcm, in units of a
+// sample, by the Goertzel algorithm. The resolution is rate/len(pcm) Hz: 50 ms
+// tell tones apart that differ by 20 Hz.
+func Detect(pcm []int16, freq float64, rate int) float64 {
 	if len(pcm) == 0 {
 		return 0
 	}
 	coefficient := 2 * math.Cos(2*math.Pi*freq/float64(rate))
-	var s1, s2, energy float64
+	var s1, s2 float64
 	for _, v := range pcm {
-		x := float64(v)
-		s1, s2 = x+coefficient*s1-s2, s1
-		energy += x * x
-	}
-	if energy < float64(len(pcm)) { // below one bit: silence
-		return 0
+		s1, s2 = float64(v)+coefficient*s1-s2, s1
 	}
 	power := s1*s1 + s2*s2 - coefficient*s1*s2
-	return 2 * power / (float64(len(pcm)) * energy)
+	return 2 * math.Sqrt(max(power, 0)) / float64(len(pcm))
+}
+
+// Share returns how much of the energy of pcm lies at freq Hz, from 0 to about
+// 1. A clean tone gives over 0.9, noise less than 0.3, silence 0.
+func Share(pcm []int16, freq float64, rate int) float64 {
+	var energy float64
+	for _, v := range pcm {
+		energy += float64(v) * float64(v)
+	}
+	if energy < float64(len(pcm)) || energy == 0 { // below one bit: silence
+		return 0
+	}
+	amplitude := Detect(pcm, freq, rate)
+	return amplitude * amplitude / 2 * float64(len(pcm)) / energy
 }
 
 // Level returns the root mean square of pcm in dB relative to full scale, -96
