@@ -1,0 +1,38 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// A logger gives the server's lines to slog. The stock logger ends the process
+// on Fatalf; this one reports the error to whoever runs the server. The server
+// prints no payloads unless it traces, and it never does here.
+type logger struct {
+	log    *slog.Logger
+	fatal  func(error)
+	listen string
+}
+
+func (l *logger) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
+func (l *logger) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
+func (l *logger) Errorf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
+func (l *logger) Debugf(string, ...any)           {}
+func (l *logger) Tracef(string, ...any)           {}
+
+// Fatalf implements server.Logger without ending the process.
+func (l *logger) Fatalf(format string, v ...any) {
+	if strings.HasPrefix(format, "Error listening on port") && len(v) == 2 {
+		l.fatal(fmt.Errorf("nats.listen %s: %v", l.listen, v[1]))
+		return
+	}
+	l.fatal(fmt.Errorf("NATS server: "+format, v...))
+}
+
+func (l *logger) write(level slog.Level, format string, v []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, "nats server", "line", fmt.Sprintf(format, v...))
+	}
+}

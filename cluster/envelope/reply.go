@@ -1,0 +1,129 @@
+package envelope
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+)
+
+// An Outcome is what became of an INVITE or CANCEL: taken by a call actor,
+// which answers it itself, or to be answered statelessly with Status. The zero
+// Outcome is neither and must not be sent.
+type Outcome struct {
+	Taken      bool
+	Status     int
+	Reason     string
+	RetryAfter time.Duration // whole seconds; 0: none
+}
+
+type outcomeLine struct {
+	V          int    `json:"v"`
+	Taken      bool   `json:"taken,omitempty"`
+	Status     int    `json:"status,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	RetryAfter int64  `json:"retry_after_s,omitempty"`
+}
+
+// EncodeOutcome writes a decider's reply. Part of a second counts as a whole.
+func EncodeOutcome(o Outcome) ([]byte, error) {
+	seconds := int64((o.RetryAfter + time.Second - 1) / time.Second)
+	return marshal(outcomeLine{V: Version, Taken: o.Taken, Status: o.Status, Reason: o.Reason, RetryAfter: seconds})
+}
+
+// DecodeOutcome reads what [EncodeOutcome] wrote.
+func DecodeOutcome(b []byte) (Outcome, error) {
+	var l outcomeLine
+	if err := unmarshal(b, &l); err != nil {
+		return Outcome{}, err
+	}
+	o := Outcome{Taken: l.Taken, Status: l.Status, Reason: l.Reason, RetryAfter: time.Duration(l.RetryAfter) * time.Second}
+	if !o.Taken && (o.Status < 300 || o.Status > 699) {
+		return Outcome{}, fmt.Errorf("%w: neither taken nor a final failure: status %d", ErrMalformed, o.Status)
+	}
+	return o, spoken(l.V)
+}
+
+// EncodeTaken writes a media node's reply to a job.
+func EncodeTaken(t actors.Taken) ([]byte, error) {
+	t.V = Version
+	return marshal(t)
+}
+
+// DecodeTaken reads what [EncodeTaken] wrote.
+func DecodeTaken(b []byte) (actors.Taken, error) {
+	var t actors.Taken
+	if err := unmarshal(b, &t); err != nil {
+		return t, err
+	}
+	return t, spoken(t.V)
+}
+
+// A Delivery is what became of an in-dialog message at a media node.
+type Delivery string
+
+// Deliveries.
+const (
+	Delivered Delivery = "ok"
+	NotMine   Delivery = "not_mine"
+	Busy      Delivery = "busy"
+)
+
+type deliveryLine struct {
+	V      int      `json:"v"`
+	Result Delivery `json:"result"`
+}
+
+// EncodeDelivery writes a media node's reply to an in-dialog message.
+func EncodeDelivery(d Delivery) ([]byte, error) {
+	return marshal(deliveryLine{V: Version, Result: d})
+}
+
+// DecodeDelivery reads what [EncodeDelivery] wrote.
+func DecodeDelivery(b []byte) (Delivery, error) {
+	var l deliveryLine
+	if err := unmarshal(b, &l); err != nil {
+		return "", err
+	}
+	switch l.Result {
+	case Delivered, NotMine, Busy:
+		return l.Result, spoken(l.V)
+	}
+	return "", fmt.Errorf("%w: result %.20q", ErrMalformed, l.Result)
+}
+
+type holderLine struct {
+	V    int       `json:"v"`
+	Slot call.Slot `json:"slot"`
+}
+
+// EncodeHolder writes a media node's "the call is mine, at this slot".
+func EncodeHolder(slot call.Slot) ([]byte, error) {
+	return marshal(holderLine{V: Version, Slot: slot})
+}
+
+// DecodeHolder reads what [EncodeHolder] wrote.
+func DecodeHolder(b []byte) (call.Slot, error) {
+	var l holderLine
+	if err := unmarshal(b, &l); err != nil {
+		return 0, err
+	}
+	return l.Slot, spoken(l.V)
+}
+
+func marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	return b, nil
+}
+
+func unmarshal(b []byte, v any) error {
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, shape(err))
+	}
+	return nil
+}

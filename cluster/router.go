@@ -1,0 +1,271 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+)
+
+// An Outcome is what became of an INVITE or CANCEL: taken by a call actor, or
+// to be answered statelessly.
+type Outcome = envelope.Outcome
+
+// Reasons of outcomes that a Router makes itself, all 503.
+const (
+	ReasonNoDecider = "no_decider" // nobody answered
+	ReasonFull      = "edge_full"  // too many wait for an outcome
+)
+
+// ErrUnavailable says that nobody could be asked: NATS is away.
+var ErrUnavailable = errors.New("cluster: nobody can be asked")
+
+// RouterConfig is what an operator may set of a Router.
+type RouterConfig struct {
+	MaxPending   int           // messages that may wait for an answer at once; beyond it 503
+	OwnerTimeout time.Duration // wait for a partition's owner
+}
+
+// A RouterObserver hears how asks went. Nil hooks are skipped.
+type RouterObserver struct {
+	Asked    func(step string, took time.Duration, err error) // step: owner, any, any_again, call, find
+	Fallback func(from string)                                // step that gave no answer
+	Outcome  func(o Outcome, took time.Duration)
+	Panic    func(any)
+}
+
+// A Router takes an edge's messages to whoever decides about them.
+type Router struct {
+	asker *asker
+	cfg   RouterConfig
+	obs   RouterObserver
+	found *slotCache
+
+	mu      sync.Mutex
+	invites map[call.TransactionKey]*inviteAsk // INVITEs without an outcome, at most MaxPending
+}
+
+// NewRouter returns a Router over c's hot connection.
+func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
+	a, err := newAsker(c.Hot(), cfg.MaxPending, obs.Panic)
+	if err != nil {
+		return nil, fmt.Errorf("start router: %w", err)
+	}
+	return &Router{asker: a, cfg: cfg, obs: obs, found: newSlotCache(maxFound),
+		invites: make(map[call.TransactionKey]*inviteAsk)}, nil
+}
+
+// Pending is how many messages wait for an answer.
+func (r *Router) Pending() int { return r.asker.waiting() }
+
+// Close ends all asks; their done functions hear a 503 or an error.
+func (r *Router) Close() { r.asker.close() }
+
+// maxCancelsBehind is how many CANCELs may wait for their INVITE's outcome.
+const maxCancelsBehind = 4
+
+// An inviteAsk is one INVITE or CANCEL on its way through the steps.
+type inviteAsk struct {
+	r       *Router
+	key     call.TransactionKey
+	data    []byte
+	owner   string // subject of the partition's owner
+	step    int
+	started time.Time
+	asked   time.Time
+	done    func(Outcome)
+	cancels []*inviteAsk // CANCELs that wait for this INVITE; guarded by r.mu
+}
+
+var stepNames = [...]string{"owner", "any", "any_again"}
+
+// Invite asks for the outcome of an initial INVITE, or of a CANCEL of one: the
+// partition's owner first, then any decider, then any once more. done is
+// called exactly once and must not block; it may run before Invite returns.
+//
+// A CANCEL never overtakes its INVITE: while the INVITE has no outcome, the
+// CANCEL waits behind it.
+func (r *Router) Invite(inv endpoint.Invite, cancel bool, p call.Packet, done func(Outcome)) {
+	a := &inviteAsk{
+		r: r, done: done, started: time.Now(),
+		key:   call.TransactionKey{CallID: inv.CallID, FromTag: inv.FromTag, CSeq: inv.CSeq},
+		owner: subject.Invite(inv.Address.Partition()),
+	}
+	data, err := envelope.EncodeInvite(inv, cancel, p)
+	if err != nil {
+		a.end(unavailable(ReasonNoDecider))
+		return
+	}
+	a.data = data
+	if r.hold(a, cancel) {
+		return
+	}
+	a.ask()
+}
+
+// hold puts a CANCEL behind its INVITE, and notes an INVITE so that its
+// CANCELs can find it. It reports whether a is dealt with for now.
+func (r *Router) hold(a *inviteAsk, cancel bool) bool {
+	r.mu.Lock()
+	first := r.invites[a.key]
+	if !cancel {
+		if first == nil && len(r.invites) < r.cfg.MaxPending {
+			r.invites[a.key] = a
+		}
+		r.mu.Unlock()
+		return false
+	}
+	full := first != nil && len(first.cancels) >= maxCancelsBehind
+	if first != nil && !full {
+		first.cancels = append(first.cancels, a)
+	}
+	r.mu.Unlock()
+	if full {
+		a.end(unavailable(ReasonFull))
+	}
+	return first != nil
+}
+
+func (a *inviteAsk) ask() {
+	to, wait := subject.InviteAny, anyTimeout
+	switch a.step {
+	case 0:
+		to, wait = a.owner, a.r.cfg.OwnerTimeout
+	case 2:
+		wait = anyAgainTimeout
+	}
+	a.asked = time.Now()
+	a.r.asker.ask(to, a.data, wait, a.answered)
+}
+
+func (a *inviteAsk) answered(rep reply) {
+	var out Outcome
+	if rep.err == nil {
+		out, rep.err = envelope.DecodeOutcome(rep.data)
+	}
+	a.r.observe(stepNames[a.step], a.asked, rep.err)
+	switch {
+	case rep.err == nil:
+		a.end(out)
+	case errors.Is(rep.err, errFull):
+		a.end(unavailable(ReasonFull))
+	case errors.Is(rep.err, errClosed), a.step == len(stepNames)-1:
+		a.end(unavailable(ReasonNoDecider))
+	default:
+		if a.r.obs.Fallback != nil {
+			a.r.obs.Fallback(stepNames[a.step])
+		}
+		a.step++
+		a.ask()
+	}
+}
+
+func (a *inviteAsk) end(out Outcome) {
+	a.r.mu.Lock()
+	if a.r.invites[a.key] == a {
+		delete(a.r.invites, a.key)
+	}
+	cancels := a.cancels
+	a.cancels = nil
+	a.r.mu.Unlock()
+	if a.r.obs.Outcome != nil {
+		a.r.obs.Outcome(out, time.Since(a.started))
+	}
+	func() {
+		defer contain(a.r.obs.Panic)
+		a.done(out)
+	}()
+	for _, c := range cancels {
+		c.ask()
+	}
+}
+
+func (r *Router) observe(step string, since time.Time, err error) {
+	if r.obs.Asked != nil {
+		r.obs.Asked(step, time.Since(since), err)
+	}
+}
+
+func unavailable(reason string) Outcome {
+	return Outcome{Status: 503, Reason: reason, RetryAfter: RetryAfter}
+}
+
+// InDialog takes an in-dialog request, or a response, to the node that carries
+// the call: the one that slot names, else the one that says the call is its
+// own. done is called exactly once, with nil, or an error that wraps
+// actors.ErrNotMine (nobody says so), actors.ErrBusy, or ErrUnavailable.
+func (r *Router) InDialog(slot call.Slot, id call.ID, p call.Packet, done func(error)) {
+	data, err := envelope.EncodeInDialog(id, p)
+	if err != nil {
+		done(err)
+		return
+	}
+	if moved, ok := r.found.get(id); ok {
+		slot = moved
+	}
+	r.deliver(slot, id, data, func(err error) {
+		if err == nil || errors.Is(err, actors.ErrBusy) || errors.Is(err, ErrUnavailable) {
+			done(err)
+			return
+		}
+		if r.obs.Fallback != nil {
+			r.obs.Fallback("call")
+		}
+		r.found.forget(id)
+		r.findAndDeliver(id, data, done)
+	})
+}
+
+func (r *Router) deliver(slot call.Slot, id call.ID, data []byte, done func(error)) {
+	asked := time.Now()
+	r.asker.ask(subject.InDialog(slot), data, callTimeout, func(rep reply) {
+		r.observe("call", asked, rep.err)
+		done(delivered(id, rep))
+	})
+}
+
+func (r *Router) findAndDeliver(id call.ID, data []byte, done func(error)) {
+	asked := time.Now()
+	r.asker.ask(subject.Find(id), nil, findTimeout, func(rep reply) {
+		r.observe("find", asked, rep.err)
+		if rep.err != nil {
+			done(delivered(id, rep))
+			return
+		}
+		slot, err := envelope.DecodeHolder(rep.data)
+		if err != nil {
+			done(fmt.Errorf("find call %s: %w", id, err))
+			return
+		}
+		r.found.put(id, slot)
+		r.deliver(slot, id, data, done)
+	})
+}
+
+// delivered translates the end of an ask about a call.
+func delivered(id call.ID, rep reply) error {
+	switch {
+	case errors.Is(rep.err, errFull):
+		return fmt.Errorf("call %s: %w", id, actors.ErrBusy)
+	case errors.Is(rep.err, errNobody), errors.Is(rep.err, errSilence):
+		return fmt.Errorf("call %s: %w: %w", id, actors.ErrNotMine, rep.err)
+	case rep.err != nil:
+		return fmt.Errorf("call %s: %w: %w", id, ErrUnavailable, rep.err)
+	}
+	d, err := envelope.DecodeDelivery(rep.data)
+	switch {
+	case err != nil:
+		return fmt.Errorf("call %s: %w", id, err)
+	case d == envelope.NotMine:
+		return fmt.Errorf("call %s: %w", id, actors.ErrNotMine)
+	case d == envelope.Busy:
+		return fmt.Errorf("call %s: %w", id, actors.ErrBusy)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package subject
+
+import (
+	"strconv"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// Prefix starts every subject of version 1 of the protocol.
+const Prefix = "pb.v1."
+
+// Queue groups.
+const (
+	Deciders = "deciders" // owners and other deciders of INVITEs
+	Edges    = "edges"    // edges that share a transport
+	Workers  = "workers"  // agents' workers
+)
+
+// Wildcards that nodes subscribe to.
+const (
+	InviteOwners = Prefix + "invite.p.*" // a decider takes any partition
+	InviteAny    = Prefix + "invite.any"
+	FindAll      = Prefix + "call.find.*"
+	DoAll        = Prefix + "call.*.do"
+	BeatAll      = Prefix + "beat.*.*"
+	SyncAll      = Prefix + "sync.>"
+	EventAll     = Prefix + "evt.>" // subjects of the EVENTS stream
+)
+
+// EventShards is how many shards the EVENTS stream's subjects have.
+const EventShards = 16
+
+// invites saves an allocation on the path of every INVITE.
+var invites = func() (s [endpoint.Partitions]string) {
+	for k := range s {
+		s[k] = Prefix + "invite.p." + strconv.Itoa(k)
+	}
+	return s
+}()
+
+// Invite is where the owner of a partition is asked for a verdict.
+func Invite(partition uint8) string { return invites[partition] }
+
+// Intake is where a media node takes calls and CANCELs.
+func Intake(slot call.Slot) string { return ofSlot(slot, ".intake") }
+
+// InDialog is where a media node takes in-dialog requests and responses.
+func InDialog(slot call.Slot) string { return ofSlot(slot, ".sip") }
+
+// Command is where a media node takes operators' commands.
+func Command(slot call.Slot) string { return ofSlot(slot, ".cmd") }
+
+// Find asks every media node for a call; only the one that holds it answers.
+func Find(id call.ID) string { return Prefix + "call.find." + id.String() }
+
+// CallEvents carries one call's events out.
+func CallEvents(id call.ID) string { return Prefix + "call." + id.String() + ".evt" }
+
+// CallDo takes commands of a call's agent.
+func CallDo(id call.ID) string { return Prefix + "call." + id.String() + ".do" }
+
+// Send is where one edge takes messages for its flows.
+func Send(edge string) string { return Prefix + "edge." + Token(edge) + ".send" }
+
+// SendAny is where any edge of a transport takes messages for an address.
+func SendAny(t call.Transport) string { return Prefix + "edge.out." + Token(string(t)) }
+
+// Beat is a node's heartbeat in one of its roles.
+func Beat(role, node string) string { return Prefix + "beat." + Token(role) + "." + Token(node) }
+
+// Offer is where an agent's workers take offers.
+func Offer(agent string) string { return Prefix + "agent." + Token(agent) + ".offer" }
+
+// Worker is where one worker of an agent takes what only it must hear: verb is
+// cancel, for instance.
+func Worker(agent, worker, verb string) string {
+	return Prefix + "agent." + Token(agent) + ".w." + Token(worker) + "." + Token(verb)
+}
+
+// Sync asks deciders whether they know a revision of an endpoint.
+func Sync(partition uint8) string { return Prefix + "sync.p." + strconv.Itoa(int(partition)) }
+
+// SyncAny asks deciders whether they know a revision of an account or agent.
+func SyncAny() string { return Prefix + "sync.any" }
+
+// Event is one event of the EVENTS stream. The type's dots make tokens, so
+// that a consumer can ask for "call.*".
+func Event(shard uint8, tenant, kind string) string {
+	return Prefix + "evt." + strconv.Itoa(int(shard)) + "." + Token(tenant) + "." + tokens(kind)
+}
+
+// Control is one operation of the control service.
+func Control(tenant, noun, verb string) string {
+	return Prefix + "ctl." + Token(tenant) + "." + Token(noun) + "." + Token(verb)
+}
+
+func ofSlot(slot call.Slot, verb string) string {
+	b := make([]byte, 0, 32)
+	b = append(b, Prefix+"call."...)
+	b = strconv.AppendUint(b, uint64(slot), 10)
+	return string(append(b, verb...))
+}
+
+// Token returns s as one token of a subject: every character but ASCII letters,
+// digits, hyphen and underscore becomes an underscore; an empty name becomes
+// one underscore.
+func Token(s string) string { return clean(s, 0) }
+
+// tokens is Token for names whose dots are meant.
+func tokens(s string) string { return clean(s, '.') }
+
+func clean(s string, keep byte) string {
+	for i := range len(s) {
+		if !plain(s[i]) && s[i] != keep {
+			return replaced(s, keep)
+		}
+	}
+	if s == "" {
+		return "_"
+	}
+	return s
+}
+
+func replaced(s string, keep byte) string {
+	b := []byte(s)
+	for i, c := range b {
+		if !plain(c) && (keep == 0 || c != keep) {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
