@@ -1,0 +1,99 @@
+package wire
+
+import "bytes"
+
+var crlf = []byte("\r\n")
+
+// headerEnd returns where the header section ends, behind its empty line, or -1.
+func headerEnd(raw []byte) int {
+	i := bytes.Index(raw, []byte("\r\n\r\n"))
+	if i < 0 {
+		return -1
+	}
+	return i + 4
+}
+
+// lines walks a header section by logical lines: a line that begins with white
+// space continues the one before (RFC 3261 7.3.1). It is lenient about line
+// ends, because a Fault's answer is made out of messages that have bad ones.
+type lines struct{ rest []byte }
+
+// next returns the next logical line without its end, or false. The empty line
+// ends the walk.
+func (l *lines) next() ([]byte, bool) {
+	n := 0
+	for n < len(l.rest) {
+		k := bytes.IndexByte(l.rest[n:], '\n')
+		if k < 0 {
+			n = len(l.rest)
+			break
+		}
+		n += k + 1
+		if n == len(l.rest) || !isBlank(l.rest[n]) || len(trimEnd(l.rest[:n])) == 0 {
+			break
+		}
+	}
+	line := trimEnd(l.rest[:n])
+	l.rest = l.rest[n:]
+	return line, len(line) > 0
+}
+
+func trimEnd(line []byte) []byte { return bytes.TrimRight(line, "\r\n") }
+
+// unfold joins a folded line with single spaces, in scratch.
+func unfold(line, scratch []byte) (flat, grown []byte) {
+	if bytes.IndexByte(line, '\n') < 0 {
+		return line, scratch
+	}
+	out := scratch[:0]
+	for len(line) > 0 {
+		part := line
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			part, line = line[:i], line[i+1:]
+		} else {
+			line = nil
+		}
+		if part = bytes.Trim(part, " \t\r"); len(part) == 0 {
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, ' ')
+		}
+		out = append(out, part...)
+	}
+	return out, out
+}
+
+// splitField splits a logical line into name and value, both trimmed; false
+// when there is no colon or the name is no token.
+func splitField(line []byte) (name, value []byte, ok bool) {
+	name, value, ok = bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	return name, bytes.Trim(value, " \t"), ok && allToken(name)
+}
+
+// cleanOctets looks for what must not stand in a header section: a CR or LF
+// that is not part of a line end, or a control character outside a quoted-pair.
+// It returns the word for it, or "".
+func cleanOctets(head []byte) string {
+	for i, b := range head {
+		if b >= ' ' || b == '\t' {
+			continue
+		}
+		switch b {
+		case '\r':
+			if i+1 == len(head) || head[i+1] != '\n' {
+				return "bare_cr"
+			}
+		case '\n':
+			if i == 0 || head[i-1] != '\r' {
+				return "bare_lf"
+			}
+		default:
+			if i == 0 || head[i-1] != '\\' {
+				return "control_character"
+			}
+		}
+	}
+	return ""
+}

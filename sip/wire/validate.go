@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+
+	"patchbay/actors/call"
+)
+
+// Media types that an INVITE may carry, and the Accept header that says so.
+const (
+	sdpType       = "application/sdp"
+	multipartType = "multipart/mixed"
+)
+
+// validate decides what a well-formed message is owed before anybody asks whom
+// it is for (RFC 3261 8.1.1, 8.2, RFC 4475 3.3).
+func validate(m *Message) *Fault {
+	if word := missing(m); word != "" {
+		return owed(400, word)
+	}
+	if !m.IsRequest() {
+		return nil
+	}
+	if m.CSeqMethod != m.Method {
+		return owed(400, "cseq_method")
+	}
+	if f := m.target(); f != nil {
+		return f
+	}
+	if m.hops == 0 && m.ToTag == "" && m.Method != "OPTIONS" && m.Method != "CANCEL" && m.Method != "ACK" {
+		return owed(483, "too_many_hops")
+	}
+	if f := extensions(m); f != nil {
+		return f
+	}
+	if m.Method == "INVITE" {
+		return inviteBody(m)
+	}
+	return nil
+}
+
+// missing returns the word for a mandatory header field that is not there. A
+// From-tag and Max-Forwards may be absent: RFC 2543 knew neither (RFC 3261
+// 8.1.1, 12.1.1).
+func missing(m *Message) string {
+	var seen [recordRoute + 1]bool
+	for i := range m.fields {
+		seen[m.fields[i].id] = true
+	}
+	switch {
+	case !seen[via]:
+		return "no_via"
+	case !seen[from]:
+		return "no_from"
+	case !seen[to]:
+		return "no_to"
+	case !seen[callID]:
+		return "no_call_id"
+	case !seen[cseq]:
+		return "no_cseq"
+	}
+	return ""
+}
+
+// target reads the Request-URI. Header fields in it are refused, not ignored:
+// nobody may plant them (RFC 3261 19.1.5).
+func (m *Message) target() *Fault {
+	var err error
+	m.RequestURI, err = ParseURI(m.text[m.methodEnd+1 : m.targetEnd])
+	switch {
+	case errors.Is(err, ErrScheme):
+		return owed(416, "unknown_scheme")
+	case err != nil, m.RequestURI.Headers:
+		return owed(400, "bad_request_uri")
+	}
+	return nil
+}
+
+// extensions refuses what a request requires of us: no extension is supported
+// yet. ACK and CANCEL cannot be refused for it (RFC 3261 8.2.2.3).
+func extensions(m *Message) *Fault {
+	if m.Method == "ACK" || m.Method == "CANCEL" {
+		return nil
+	}
+	wanted := listed(m.Headers("Require"))
+	if len(wanted) == 0 {
+		return nil
+	}
+	f := owed(420, "extension_required")
+	f.Headers = []call.Header{{Name: "Unsupported", Value: strings.Join(wanted, ", ")}}
+	return f
+}
+
+// inviteBody refuses bodies that hold no SDP, and callers that take no SDP.
+func inviteBody(m *Message) *Fault {
+	if m.bodyLen > 0 {
+		if t := m.ContentType(); t != sdpType && t != multipartType {
+			f := owed(415, "media_type")
+			f.Headers = []call.Header{{Name: "Accept", Value: sdpType + ", " + multipartType}}
+			return f
+		}
+		if e := m.Header("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+			f := owed(415, "content_encoding")
+			f.Headers = []call.Header{{Name: "Accept-Encoding", Value: "identity"}}
+			return f
+		}
+	}
+	accepted := listed(m.Headers("Accept"))
+	for _, a := range accepted {
+		switch mediaType(a) {
+		case sdpType, "application/*", "*/*", multipartType:
+			return nil
+		}
+	}
+	if len(accepted) > 0 {
+		return owed(406, "accepts_no_sdp")
+	}
+	return nil
+}
+
+// listed splits joined values (RFC 3261 7.3.1) of fields that hold no quotes.
+func listed(values []string) []string {
+	var all []string
+	for _, v := range values {
+		for one := range strings.SplitSeq(v, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				all = append(all, one)
+			}
+		}
+	}
+	return all
+}
