@@ -4,23 +4,24 @@ package config
 
 import "time"
 
-// Config is everything an operator can set. Each field's tag holds its key in
-// the YAML file, its default and what it does; units are in the doc.
+// Config is everything an operator can set. Each field's tags hold its key in
+// the YAML file, its default and what it does, with its unit. A number or a
+// duration is at least 1, or above 0, unless min:"0" says that 0 has a meaning.
 type Config struct {
-	Node    Node    `koanf:"node"`
-	Log     Log     `koanf:"log"`
-	NATS    NATS    `koanf:"nats"`
-	SIP     SIP     `koanf:"sip"`
-	Actor   Actor   `koanf:"actor"`
-	Media   Media   `koanf:"media"`
-	Control Control `koanf:"control"`
-	HTTP    HTTP    `koanf:"http"`
+	Node    Node    `koanf:"node" doc:"The process as a whole."`
+	Log     Log     `koanf:"log" doc:"What the process writes to standard error."`
+	NATS    NATS    `koanf:"nats" doc:"How nodes meet."`
+	SIP     SIP     `koanf:"sip" doc:"How carriers reach an edge."`
+	Actor   Actor   `koanf:"actor" doc:"How endpoint actors decide."`
+	Media   Media   `koanf:"media" doc:"How calls are carried."`
+	Control Control `koanf:"control" doc:"How operators reach the control service."`
+	HTTP    HTTP    `koanf:"http" doc:"The node's own web listener: health, metrics, agents that dial in."`
 }
 
 // Node is the process as a whole.
 type Node struct {
 	Name        string        `koanf:"name" default:"" doc:"Name of this node in the cluster, stable over restarts; empty: the host name."`
-	Roles       []string      `koanf:"roles" default:"edge,actor,media,control,broker" doc:"Roles this process plays."`
+	Roles       []string      `koanf:"roles" default:"edge,actor,media,control,broker" doc:"Roles this process plays. broker is left out where nats.url names another NATS."`
 	DataDir     string        `koanf:"data_dir" default:"./data" doc:"Directory for keys and JetStream."`
 	ClusterKey  string        `koanf:"cluster_key_file" default:"" doc:"File with the 32-byte cluster key, hex; empty: cluster.key in data_dir, made at first start."`
 	DrainPeriod time.Duration `koanf:"drain_period" default:"1h" doc:"Longest wait for calls to end after the first SIGTERM; the container's grace period must exceed it."`
@@ -45,24 +46,24 @@ type NATS struct {
 
 // SIP is how carriers reach an edge.
 type SIP struct {
-	UDP            string        `koanf:"udp" default:"0.0.0.0:5060" doc:"Address of the UDP listener; empty: none."`
-	TCP            string        `koanf:"tcp" default:"0.0.0.0:5060" doc:"Address of the TCP listener; empty: none."`
-	TLS            string        `koanf:"tls" default:"0.0.0.0:5061" doc:"Address of the TLS listener. Not served yet: only an empty certificate is accepted."`
-	WS             string        `koanf:"ws" default:"0.0.0.0:5066" doc:"Address of the WebSocket listener. Not served yet."`
-	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; empty: the address the message arrived at."`
-	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
-	UDPSockets     int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
-	UDPBuffer      int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
-	MaxConns       int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`
-	MaxConnsPerIP  int           `koanf:"max_connections_per_source" default:"200" doc:"Stream connections kept at once from one address."`
-	FirstMessage   time.Duration `koanf:"first_message_timeout" default:"10s" doc:"Longest time for a stream connection to bring one whole message."`
-	IdleTimeout    time.Duration `koanf:"idle_timeout" default:"10m" doc:"Longest silence on a stream connection."`
-	WriteTimeout   time.Duration `koanf:"write_timeout" default:"5s" doc:"Longest wait for one write to a stream connection."`
-	MaxPending     int           `koanf:"max_pending" default:"8192" doc:"INVITEs that may wait for their verdict at once; beyond it 503."`
-	OwnerTimeout   time.Duration `koanf:"owner_timeout" default:"150ms" doc:"Wait for a partition's owner before any decider is asked."`
-	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
-	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
-	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+	UDP           string        `koanf:"udp" default:"0.0.0.0:5060" doc:"Address of the UDP listener; empty: none."`
+	TCP           string        `koanf:"tcp" default:"0.0.0.0:5060" doc:"Address of the TCP listener; empty: none."`
+	TLS           string        `koanf:"tls" default:"0.0.0.0:5061" doc:"Address of the TLS listener. Not served yet: the node says so at start and opens nothing there. Empty: none."`
+	WS            string        `koanf:"ws" default:"0.0.0.0:5066" doc:"Address of the WebSocket listener. Not served yet: the node says so at start and opens nothing there. Empty: none."`
+	Advertise     string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; empty: the address the message arrived at."`
+	BaseDomain    string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
+	UDPSockets    int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
+	UDPBuffer     int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
+	MaxConns      int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`
+	MaxConnsPerIP int           `koanf:"max_connections_per_source" default:"200" doc:"Stream connections kept at once from one address."`
+	FirstMessage  time.Duration `koanf:"first_message_timeout" default:"10s" doc:"Longest time for a stream connection to bring one whole message."`
+	IdleTimeout   time.Duration `koanf:"idle_timeout" default:"10m" doc:"Longest silence on a stream connection."`
+	WriteTimeout  time.Duration `koanf:"write_timeout" default:"5s" doc:"Longest wait for one write to a stream connection."`
+	MaxPending    int           `koanf:"max_pending" default:"8192" doc:"INVITEs that may wait for their verdict at once; beyond it 503."`
+	OwnerTimeout  time.Duration `koanf:"owner_timeout" default:"150ms" doc:"Wait for a partition's owner before any decider is asked."`
+	T1            time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
+	T2            time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
+	T4            time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
 }
 
 // Actor is how endpoint actors decide.
@@ -84,11 +85,11 @@ type Media struct {
 	MaxCalls       int           `koanf:"max_calls" default:"2000" doc:"Calls this node carries at once; beyond it the next node is asked, then 503."`
 	AgentTimeout   time.Duration `koanf:"agent_timeout" default:"20s" doc:"Longest wait for an agent to join; then 480."`
 	MaxDuration    time.Duration `koanf:"max_duration" default:"1h" doc:"Longest call, unless its agent says otherwise."`
-	FirstRTP       time.Duration `koanf:"first_rtp_timeout" default:"30s" doc:"Longest wait for a carrier's first RTP after the answer; 0: none."`
-	RTPSilence     time.Duration `koanf:"rtp_silence_timeout" default:"15s" doc:"Longest silence of a carrier's RTP and RTCP; 0: none."`
-	LatchWindow    time.Duration `koanf:"latch_window" default:"5s" doc:"How long after the answer a carrier may send from another port than its SDP names."`
+	FirstRTP       time.Duration `koanf:"first_rtp_timeout" min:"0" default:"30s" doc:"Longest wait for a carrier's first RTP after the answer; 0: none."`
+	RTPSilence     time.Duration `koanf:"rtp_silence_timeout" min:"0" default:"15s" doc:"Longest silence of a carrier's RTP and RTCP; 0: none."`
+	LatchWindow    time.Duration `koanf:"latch_window" min:"0" default:"5s" doc:"How long after the answer a carrier may send from another port than its SDP names."`
 	LatchMode      string        `koanf:"latch_mode" default:"sdp" doc:"Which sources may be latched to: sdp (the SDP's address, any port), nat (also the SIP source's address), off."`
-	PortQuarantine time.Duration `koanf:"port_quarantine" default:"10s" doc:"How long a used port rests."`
+	PortQuarantine time.Duration `koanf:"port_quarantine" min:"0" default:"10s" doc:"How long a used port rests."`
 	SRTPTap        bool          `koanf:"srtp_tap" default:"true" doc:"Whether agents' packets bypass the WebRTC library's queues; false: its Track API."`
 	AllowPrivate   bool          `koanf:"allow_private_agents" default:"false" doc:"Whether agents' URLs may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
 	Loops          int           `koanf:"loops" default:"32" doc:"Mailbox loops that share this node's call actors."`

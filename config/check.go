@@ -1,0 +1,140 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Roles are what a process may play, in the order in which they start.
+var Roles = []string{"broker", "actor", "media", "control", "edge"}
+
+// A checker looks at a whole configuration, after its values were read.
+type checker struct {
+	cfg      *Config
+	given    map[string]given
+	wrong    map[string]bool // keys that already have a mistake
+	mistakes Mistakes
+}
+
+// mistake notes the first mistake of a key: the ones that follow from it help
+// nobody.
+func (c *checker) mistake(key, format string, args ...any) {
+	if !c.wrong[key] {
+		c.wrong[key] = true
+		c.mistakes = append(c.mistakes, Mistake{key, c.given[key].where, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (c *checker) check() {
+	c.node()
+	c.nats()
+	c.sip()
+	c.media()
+	c.listeners()
+	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", c.cfg.Log.Format, "json", "text")
+}
+
+// Has reports whether the process plays a role.
+func (n Node) Has(role string) bool { return slices.Contains(n.Roles, role) }
+
+// nodeName is what fits into a NATS subject and a host name.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+func (c *checker) node() {
+	n := c.cfg.Node
+	if n.Name != "" && !nodeName.MatchString(n.Name) {
+		c.mistake("node.name", "%q is no node name: want letters, digits, - and _, at most 63", n.Name)
+	}
+	if n.DataDir == "" {
+		c.mistake("node.data_dir", "must not be empty")
+	}
+	if len(n.Roles) == 0 {
+		c.mistake("node.roles", "must not be empty")
+	}
+	seen := map[string]bool{}
+	for _, role := range n.Roles {
+		c.oneOf("node.roles", role, Roles...)
+		if seen[role] {
+			c.mistake("node.roles", "%q is there twice", role)
+		}
+		seen[role] = true
+	}
+}
+
+func (c *checker) nats() {
+	n, broker := c.cfg.NATS, c.cfg.Node.Has("broker")
+	switch {
+	case n.URL == "" && !broker && !c.wrong["node.roles"]:
+		c.mistake("nats.url", "must not be empty: node.roles has no broker")
+	case n.URL == "" && n.Credentials != "":
+		c.mistake("nats.credentials_file", "is for nats.url, which is empty")
+	case n.URL != "" && broker && c.given["node.roles"].where != "default":
+		c.mistake("nats.url", "must be empty: node.roles has broker, and a node joins its own or another")
+	case n.URL != "" && !natsServers(n.URL):
+		c.mistake("nats.url", "not a list of NATS servers: want nats://host:port, comma separated") // may hold a password: not shown
+	}
+	if !slices.Contains([]int{1, 3, 5}, n.Replicas) {
+		c.mistake("nats.replicas", "%d is none of 1, 3, 5", n.Replicas)
+	}
+}
+
+func natsServers(list string) bool {
+	for server := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return false
+		}
+	}
+	return true
+}
+
+// domain is a host name in lower case (RFC 1123 2.1).
+var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func (c *checker) sip() {
+	s := c.cfg.SIP
+	if s.UDP == "" && s.TCP == "" && c.cfg.Node.Has("edge") {
+		c.mistake("sip.udp", "an edge needs sip.udp or sip.tcp; both are empty")
+	}
+	if !domain.MatchString(s.BaseDomain) || len(s.BaseDomain) > 253 {
+		c.mistake("sip.base_domain", "%q is no domain: want labels of a-z, 0-9 and -, with dots between", s.BaseDomain)
+	}
+	if s.Advertise != "" && !advertisable(s.Advertise) {
+		c.mistake("sip.advertise", "%q is neither a host nor host:port", s.Advertise)
+	}
+	if s.T1 > s.T2 {
+		c.mistake("sip.t1", "%v is longer than sip.t2, %v", s.T1, s.T2)
+	}
+	if s.MaxConnsPerIP > s.MaxConns {
+		c.mistake("sip.max_connections_per_source", "%d is more than sip.max_connections, %d", s.MaxConnsPerIP, s.MaxConns)
+	}
+}
+
+// advertisable reports whether peers can be told to send there.
+func advertisable(s string) bool {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return !addr.IsUnspecified()
+	}
+	if addr, err := netip.ParseAddrPort(s); err == nil {
+		return !addr.Addr().IsUnspecified() && addr.Port() != 0
+	}
+	host, port, named := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	if named && (err != nil || n == 0) {
+		return false
+	}
+	return domain.MatchString(strings.ToLower(host))
+}
+
+// oneOf reports a value that is none of the words.
+func (c *checker) oneOf(key, value string, words ...string) {
+	if !slices.Contains(words, value) {
+		c.mistake(key, "%q is none of %s", value, strings.Join(words, ", "))
+	}
+}
