@@ -1,10 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"log/slog"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"patchbay/actors/call"
 )
@@ -66,11 +66,10 @@ func (f *Fault) Reply(tag string) []byte {
 	return f.partial.Reply(Reply{Status: f.Status, Tag: tag, Headers: f.Headers})
 }
 
-// salvage saves what a response copies: well-formed fields in normal form, bad
-// ones as they came. Of fields that may stand once, the first counts.
+// salvage saves what a response copies, out of octets that are no message. Well-formed fields are saved in normal form, bad ones as they came.
 func (f *Fault) salvage(raw []byte, l Limits) {
-	if hasPrefixFold(raw, "SIP/") || hasPrefixFold(raw, "ACK ") {
-		f.Drop, f.Status = true, 0
+	if hasPrefixFold(raw, "SIP/") || bytes.HasPrefix(raw, []byte("ACK ")) {
+		f.Drop, f.Status = true, 0 // RFC 3261 8.1.3, 17.1.1.3: neither is answered
 		return
 	}
 	raw = raw[:min(len(raw), l.MaxBytes)]
@@ -115,12 +114,4 @@ func (r *reader) save(line []byte) {
 	r.value()
 	r.out = append(r.out, value...)
 	_ = r.end(known.id)
-}
-
-// toWithTag returns a To value with our tag, if it has none of its own.
-func toWithTag(value, tag string) string {
-	if tag == "" || strings.Contains(strings.ToLower(paramsOf(value)), ";tag=") {
-		return value
-	}
-	return value + ";tag=" + tag
 }

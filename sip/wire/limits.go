@@ -20,7 +20,7 @@ const (
 	DefaultMaxStream   = 65536
 	DefaultMaxBody     = 32768
 	DefaultMaxHeaders  = 100
-	DefaultMaxVias     = 30
+	DefaultMaxVias     = 40 // RFC 4475 3.1.1.7 has 34
 	DefaultMaxRoutes   = 20
 	DefaultMaxLine     = 8192
 )

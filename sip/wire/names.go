@@ -77,4 +77,3 @@ func lookup[T string | []byte](name T) (fieldName, bool) {
 	f, ok := names[string(lower[:len(name)])]
 	return f, ok
 }
-

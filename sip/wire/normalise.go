@@ -154,11 +154,8 @@ func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 			}
 			seen = true
 		}
-		if !c.take('=') {
-			continue
-		}
-		value := c.paramValue()
-		if value == nil {
+		value, ok := c.paramValue()
+		if !ok || len(value) == 0 && string(dst[at:]) == once {
 			return dst, false
 		}
 		if len(value) > 0 {
@@ -167,12 +164,16 @@ func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 	}
 }
 
-// paramValue reads a value, which may be empty; nil: a quote does not end.
-func (c *cursor) paramValue() []byte {
-	if c.peek() == '"' {
-		return c.quoted()
+// paramValue reads [ "=" value ]; false: a quote does not end.
+func (c *cursor) paramValue() ([]byte, bool) {
+	if !c.take('=') {
+		return nil, true
 	}
-	return c.while(isParamValue)
+	if c.peek() == '"' {
+		value := c.quoted()
+		return value, value != nil
+	}
+	return c.while(isParamValue), true
 }
 
 // readCSeq reads number and method.

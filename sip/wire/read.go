@@ -20,11 +20,11 @@ func Read(raw []byte, l Limits) (*Message, *Fault) {
 	if f == nil {
 		f = validate(m)
 	}
-	if f != nil {
-		f.salvage(raw, l)
-		return nil, f
+	if f == nil {
+		return m, nil
 	}
-	return m, nil
+	f.salvage(raw, l)
+	return nil, f
 }
 
 // sort turns away what is no SIP message, which gets no answer.

@@ -39,8 +39,11 @@ func (m *Message) Reply(r Reply) []byte {
 		switch f.id {
 		case via, from, callID, cseq:
 		case to:
-			w = append(w, "To: "...)
-			w.inert(toWithTag(m.text[f.valueStart:f.lineEnd], r.Tag))
+			w = append(w, m.text[f.name:f.lineEnd]...)
+			if m.ToTag == "" && r.Tag != "" {
+				w = append(w, ";tag="...)
+				w.inert(r.Tag)
+			}
 			w = append(w, crlf...)
 			continue
 		case recordRoute:
