@@ -1,0 +1,120 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"patchbay/actors/endpoint"
+)
+
+// A NewAgent is the request of agent.create.
+type NewAgent struct {
+	ID   string          `json:"id,omitempty"` // a UUID of the caller's choice; "": made here
+	Spec json.RawMessage `json:"spec"`         // an AgentSpec over the defaults
+}
+
+// CreateAgent makes an agent. It is active unless the spec says otherwise.
+func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent) (AgentView, error) {
+	spec, err := merge(AgentSpec{Name: "agent", IsActive: true, DTMF: endpoint.DTMFPolicy{RTP: true, DataChannel: true}}, in.Spec)
+	if err != nil {
+		return AgentView{}, err
+	}
+	if in.ID == "" {
+		in.ID = newUUID()
+	}
+	now := o.Now()
+	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: now}
+	problems, err := spec.put(&a, o.Sealer.Seal, now)
+	if err != nil {
+		return AgentView{}, fmt.Errorf("create agent: %w", err)
+	}
+	if len(problems) > 0 {
+		return AgentView{}, invalidAll(problems)
+	}
+	if a.Revision, err = o.Store.CreateAgent(ctx, a); err != nil {
+		return AgentView{}, fmt.Errorf("create agent: %w", err)
+	}
+	return agentViewOf(a), nil
+}
+
+// GetAgent returns one agent, without its secret.
+func (o *Operations) GetAgent(ctx context.Context, tenant string, in ID) (AgentView, error) {
+	if err := in.check(); err != nil {
+		return AgentView{}, err
+	}
+	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
+	if err != nil {
+		return AgentView{}, fmt.Errorf("get agent %s: %w", in.ID, err)
+	}
+	return agentViewOf(a), nil
+}
+
+// ListAgents returns one page of the tenant's agents, in order of id.
+func (o *Operations) ListAgents(ctx context.Context, tenant string, in PageRequest) (Page[AgentView], error) {
+	limit, err := in.limit()
+	if err != nil {
+		return Page[AgentView]{}, err
+	}
+	agents, next, err := o.Store.Agents(ctx, tenant, in.Cursor, limit)
+	if err != nil {
+		return Page[AgentView]{}, fmt.Errorf("list agents: %w", err)
+	}
+	page := Page[AgentView]{Items: make([]AgentView, len(agents)), Next: next}
+	for i, a := range agents {
+		page.Items[i] = agentViewOf(a)
+	}
+	return page, nil
+}
+
+// UpdateAgent changes an agent; it counts from the next call on.
+func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) (AgentView, error) {
+	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
+	if err != nil {
+		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
+	}
+	if in.Revision != 0 && in.Revision != a.Revision {
+		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, endpoint.ErrConflict)
+	}
+	spec, err := merge(agentSpecOf(a), in.Patch)
+	if err != nil {
+		return AgentView{}, err
+	}
+	problems, err := spec.put(&a, o.Sealer.Seal, o.Now())
+	if err != nil {
+		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
+	}
+	if len(problems) > 0 {
+		return AgentView{}, invalidAll(problems)
+	}
+	if a.Revision, err = o.Store.UpdateAgent(ctx, a); err != nil {
+		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
+	}
+	return agentViewOf(a), nil
+}
+
+// DeleteAgent removes an agent. Endpoints that still name it refuse calls with
+// 480 until they name another.
+func (o *Operations) DeleteAgent(ctx context.Context, tenant string, in ID) (Deleted, error) {
+	if err := in.check(); err != nil {
+		return Deleted{}, err
+	}
+	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
+	if err == nil {
+		err = o.Store.DeleteAgent(ctx, a)
+	}
+	if err != nil {
+		return Deleted{}, fmt.Errorf("delete agent %s: %w", in.ID, err)
+	}
+	return Deleted{in.ID}, nil
+}
+
+// problemOf turns a single Problem into what a client is told.
+func problemOf(err error) error {
+	var p endpoint.Problem
+	if errors.As(err, &p) {
+		return invalidAll([]endpoint.Problem{p})
+	}
+	return err
+}

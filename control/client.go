@@ -1,0 +1,47 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// A Client asks the control service on behalf of one tenant.
+type Client struct {
+	Conn   *nats.Conn
+	Tenant string
+}
+
+// Do carries out one operation: noun and verb as in docs/control-api.md. in is
+// the request, out a pointer to the reply or nil. A refusal is an [*Error].
+func (c Client) Do(ctx context.Context, noun, verb string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", noun, verb, err)
+	}
+	subject := strings.Join([]string{prefix, c.Tenant, noun, verb}, ".")
+	msg, err := c.Conn.RequestWithContext(ctx, subject, body)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return &Error{Code: CodeUnavailable, Message: "no control service answers; is a node with the control role running?"}
+	case err != nil:
+		return fmt.Errorf("%s %s: %w", noun, verb, err)
+	}
+	if code := msg.Header.Get(micro.ErrorCodeHeader); code != "" {
+		told := &Error{Code: Code(code), Message: msg.Header.Get(micro.ErrorHeader)}
+		_ = json.Unmarshal(msg.Data, told) // the headers say enough without it
+		return told
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(msg.Data, out); err != nil {
+		return fmt.Errorf("%s %s: reply: %w", noun, verb, err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"patchbay/actors/endpoint"
+)
+
+// A Code tells a client what to do about an error. Values never change.
+type Code string
+
+// Codes, as they travel in the Nats-Service-Error-Code header and in bodies.
+const (
+	CodeInvalid     Code = "invalid"     // the request is wrong: Problems names each field
+	CodeNotFound    Code = "not_found"   // no such object, or not this tenant's
+	CodeConflict    Code = "conflict"    // the object changed meanwhile: read it again
+	CodeExists      Code = "exists"      // the name is taken
+	CodeLimit       Code = "limit"       // the account has as many as it may
+	CodeBusy        Code = "busy"        // too many requests at once: try again
+	CodeUnavailable Code = "unavailable" // the store or a node does not answer: try again
+	CodeDenied      Code = "denied"      // the credential does not allow it
+	CodeInternal    Code = "internal"    // ours to fix
+)
+
+// An Error is what a client is told.
+type Error struct {
+	Code     Code               `json:"code"`
+	Message  string             `json:"message"`
+	Problems []endpoint.Problem `json:"problems,omitempty"`
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if len(e.Problems) == 0 {
+		return fmt.Sprintf("%s: %s", e.Code, e.Message)
+	}
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.Error()
+	}
+	return fmt.Sprintf("%s: %s", e.Code, strings.Join(lines, "; "))
+}
+
+// ErrUnavailable is wrapped by stores and nodes that cannot answer now.
+var ErrUnavailable = errors.New("control: not reachable now")
+
+func invalid(field, code, message string) *Error {
+	return &Error{Code: CodeInvalid, Message: "the request is wrong", Problems: []endpoint.Problem{{Field: field, Code: code, Message: message}}}
+}
+
+func invalidAll(ps []endpoint.Problem) *Error {
+	return &Error{Code: CodeInvalid, Message: "the request is wrong", Problems: ps}
+}
+
+// errorOf maps an error to what a client is told. What is not listed is ours to
+// fix: it is logged in full, and the client hears no detail.
+func errorOf(err error) *Error {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, endpoint.ErrNotFound):
+		return &Error{Code: CodeNotFound, Message: "no such object"}
+	case errors.Is(err, endpoint.ErrConflict):
+		return &Error{Code: CodeConflict, Message: "the object changed since you read it"}
+	case errors.Is(err, endpoint.ErrExists):
+		return &Error{Code: CodeExists, Message: "the object exists already"}
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: CodeUnavailable, Message: "the cluster did not answer in time; try again"}
+	}
+	return &Error{Code: CodeInternal, Message: "internal error"}
+}

@@ -1,0 +1,145 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+
+	"patchbay/actors/endpoint"
+)
+
+// A NewEndpoint is the request of endpoint.create.
+type NewEndpoint struct {
+	SlugPrefix string          `json:"slug_prefix,omitempty"` // 1 to 12 characters; "": ep
+	AgentID    string          `json:"agent_id,omitempty"`    // short for a handler bound to this agent
+	Spec       json.RawMessage `json:"spec,omitempty"`        // an EndpointSpec over the defaults
+}
+
+// defaultPrefix starts the slug of an endpoint whose owner named none.
+const defaultPrefix = "ep"
+
+// CreateEndpoint makes an endpoint with a slug of its own. It is active and
+// admits every source unless the spec says otherwise.
+func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEndpoint) (EndpointView, error) {
+	base := EndpointSpec{Name: "endpoint", IsActive: true, IP: IPSpec{Mode: endpoint.IPAny},
+		Auth: AuthSpec{Mode: endpoint.AuthNone}, Perm: endpoint.DefaultPermissions()}
+	if in.AgentID != "" {
+		base.Handler = endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: &in.AgentID}
+	}
+	spec, err := merge(base, in.Spec)
+	if err != nil {
+		return EndpointView{}, err
+	}
+	if in.SlugPrefix == "" {
+		in.SlugPrefix = defaultPrefix
+	}
+	var random [endpoint.SlugSecret]byte
+	_, _ = rand.Read(random[:])
+	slug, err := endpoint.NewSlug(in.SlugPrefix, random)
+	if err != nil {
+		return EndpointView{}, problemOf(err)
+	}
+	now := o.Now()
+	ep := endpoint.Endpoint{V: 1, ID: newUUID(), Tenant: tenant, Kind: endpoint.KindSlug, Slug: slug,
+		Origin: "native", CreatedAt: now}
+	if problems := spec.put(&ep, now); len(problems) > 0 {
+		return EndpointView{}, invalidAll(problems)
+	}
+	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
+		return EndpointView{}, err
+	}
+	if ep.Revision, err = o.Store.CreateEndpoint(ctx, ep); err != nil {
+		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
+	}
+	return o.viewOf(ep), nil
+}
+
+// GetEndpoint returns one endpoint.
+func (o *Operations) GetEndpoint(ctx context.Context, tenant string, in ID) (EndpointView, error) {
+	if err := in.check(); err != nil {
+		return EndpointView{}, err
+	}
+	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	if err != nil {
+		return EndpointView{}, fmt.Errorf("get endpoint %s: %w", in.ID, err)
+	}
+	return o.viewOf(ep), nil
+}
+
+// ListEndpoints returns one page of the tenant's endpoints, in order of id.
+func (o *Operations) ListEndpoints(ctx context.Context, tenant string, in PageRequest) (Page[EndpointView], error) {
+	limit, err := in.limit()
+	if err != nil {
+		return Page[EndpointView]{}, err
+	}
+	eps, next, err := o.Store.Endpoints(ctx, tenant, in.Cursor, limit)
+	if err != nil {
+		return Page[EndpointView]{}, fmt.Errorf("list endpoints: %w", err)
+	}
+	page := Page[EndpointView]{Items: make([]EndpointView, len(eps)), Next: next}
+	for i, ep := range eps {
+		page.Items[i] = o.viewOf(ep)
+	}
+	return page, nil
+}
+
+// UpdateEndpoint changes an endpoint; its slug never changes.
+func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Change) (EndpointView, error) {
+	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	if err != nil {
+		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
+	}
+	if in.Revision != 0 && in.Revision != ep.Revision {
+		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, endpoint.ErrConflict)
+	}
+	spec, err := merge(specOf(ep), in.Patch)
+	if err != nil {
+		return EndpointView{}, err
+	}
+	if problems := spec.put(&ep, o.Now()); len(problems) > 0 {
+		return EndpointView{}, invalidAll(problems)
+	}
+	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
+		return EndpointView{}, err
+	}
+	if ep.Revision, err = o.Store.UpdateEndpoint(ctx, ep); err != nil {
+		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
+	}
+	return o.viewOf(ep), nil
+}
+
+// DeleteEndpoint removes an endpoint. When it returns, its slug is refused;
+// calls that are up go on.
+func (o *Operations) DeleteEndpoint(ctx context.Context, tenant string, in ID) (Deleted, error) {
+	if err := in.check(); err != nil {
+		return Deleted{}, err
+	}
+	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	if err == nil {
+		err = o.Store.DeleteEndpoint(ctx, ep)
+	}
+	if err != nil {
+		return Deleted{}, fmt.Errorf("delete endpoint %s: %w", in.ID, err)
+	}
+	return Deleted{in.ID}, nil
+}
+
+// agentExists refuses a handler that names an agent the tenant does not have.
+func (o *Operations) agentExists(ctx context.Context, tenant string, h endpoint.Handler) error {
+	id, field := h.AgentID, "handler.agent_id"
+	if h.Active == endpoint.HandlerAIAgent {
+		id, field = h.AIAgentID, "handler.ai_agent_id"
+	}
+	if id == nil || h.Active != endpoint.HandlerAgent && h.Active != endpoint.HandlerAIAgent {
+		return nil
+	}
+	_, err := o.Store.AgentByID(ctx, tenant, *id)
+	if err == nil {
+		return nil
+	}
+	if e := errorOf(err); e.Code == CodeNotFound {
+		return invalid(field, "unknown", "no such agent")
+	}
+	return fmt.Errorf("look up agent %s: %w", *id, err)
+}

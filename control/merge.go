@@ -1,0 +1,99 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// merge applies an RFC 7396 merge patch to the JSON form of base and returns
+// the result as a new T. A null removes, an absent field stays, an array is
+// replaced whole. Unknown fields and wrong types are an [Error] naming them.
+func merge[T any](base T, patch json.RawMessage) (T, error) {
+	var out T
+	if len(bytes.TrimSpace(patch)) == 0 {
+		return base, nil
+	}
+	before, err := json.Marshal(base)
+	if err != nil {
+		return out, fmt.Errorf("merge: %w", err)
+	}
+	var doc, change any
+	if err := json.Unmarshal(before, &doc); err != nil {
+		return out, fmt.Errorf("merge: %w", err)
+	}
+	if err := json.Unmarshal(patch, &change); err != nil {
+		return out, shapeError(err)
+	}
+	if _, ok := change.(map[string]any); !ok {
+		return out, invalid("", "invalid", "want a JSON object")
+	}
+	after, err := json.Marshal(apply(doc, change))
+	if err != nil {
+		return out, fmt.Errorf("merge: %w", err)
+	}
+	return out, strict(after, &out)
+}
+
+func apply(doc, patch any) any {
+	change, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		object = map[string]any{}
+	}
+	for name, value := range change {
+		if value == nil {
+			delete(object, name)
+			continue
+		}
+		object[name] = apply(object[name], value)
+	}
+	return object
+}
+
+// strict decodes a request. An unknown field is an error that names it: a
+// misspelt wish must not be lost.
+func strict(body []byte, into any) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		body = []byte("{}")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return shapeError(err)
+	}
+	if dec.More() {
+		return invalid("", "invalid", "more than one JSON value")
+	}
+	return nil
+}
+
+func shapeError(err error) *Error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return invalid(wrong.Field, "invalid", fmt.Sprintf("want %s, got %s", wordOf(wrong.Type.Kind().String()), wrong.Value))
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return invalid(strings.Trim(name, `"`), "unknown", "there is no such field")
+	}
+	return invalid("", "invalid", "this is no JSON of the expected form")
+}
+
+func wordOf(kind string) string {
+	switch kind {
+	case "struct", "map":
+		return "an object"
+	case "slice", "array":
+		return "a list"
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	}
+	return "a number"
+}

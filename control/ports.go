@@ -1,0 +1,63 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// A Store keeps accounts, endpoints and agents. Writes return once every
+// decider knows the new revision, or a second has passed. Errors wrap
+// endpoint.ErrNotFound, ErrConflict, ErrExists or [ErrUnavailable]. An object
+// of another tenant is not found.
+type Store interface {
+	Account(ctx context.Context, tenant string) (endpoint.Account, error)
+	UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error)
+
+	CreateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error)
+	EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error)
+	UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error)
+	DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error
+	Endpoints(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Endpoint, next string, err error)
+
+	CreateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error)
+	AgentByID(ctx context.Context, tenant, id string) (endpoint.Agent, error)
+	UpdateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error)
+	DeleteAgent(ctx context.Context, a endpoint.Agent) error
+	Agents(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Agent, next string, err error)
+}
+
+// Calls reaches live calls on the media nodes that carry them.
+type Calls interface {
+	// List returns the live calls of a tenant, oldest first, at most limit.
+	List(ctx context.Context, tenant string, limit int) ([]CallView, error)
+	// Get returns one live call; endpoint.ErrNotFound when it has ended.
+	Get(ctx context.Context, tenant string, id call.ID) (CallView, error)
+	// Hangup ends one live call.
+	Hangup(ctx context.Context, tenant string, id call.ID) error
+}
+
+// A CallView is one live call as its owner sees it. It never holds a slug.
+type CallView struct {
+	ID       call.ID      `json:"id"`
+	Tenant   string       `json:"tenant"`
+	Endpoint endpoint.Key `json:"endpoint"` // Key of its address
+	Agent    string       `json:"agent_id"`
+	Worker   string       `json:"worker,omitempty"`
+	Node     string       `json:"node"`
+	State    string       `json:"state"` // joining, answered, established, ending
+	From     call.Party   `json:"from"`
+	To       call.Party   `json:"to"`
+	Source   string       `json:"source"`
+	Codec    string       `json:"codec,omitempty"`
+	Since    time.Time    `json:"since"`
+	Answered time.Time    `json:"answered,omitzero"`
+	Quality  call.Quality `json:"quality"`
+}
+
+// A Sealer seals secrets for the store.
+type Sealer interface {
+	Seal(secret string) (endpoint.SecretRef, error)
+}

@@ -1,0 +1,124 @@
+package control
+
+import (
+	"encoding/json"
+	"time"
+
+	"patchbay/actors/endpoint"
+)
+
+// An EndpointSpec is what an owner may set of an endpoint. Create takes one
+// whole, update a merge patch of it (RFC 7396).
+type EndpointSpec struct {
+	Name               string                     `json:"name"`
+	IsActive           bool                       `json:"is_active"`
+	Handler            endpoint.Handler           `json:"handler"`
+	IP                 IPSpec                     `json:"ip"`
+	MaxConcurrentCalls *int                       `json:"max_concurrent_calls,omitempty"`
+	MaxCallsPerSecond  *int                       `json:"max_calls_per_second,omitempty"`
+	CapPolicy          endpoint.CapPolicy         `json:"cap_policy,omitempty"`
+	Auth               AuthSpec                   `json:"auth"`
+	Media              endpoint.MediaPolicy       `json:"media"`
+	CallerID           string                     `json:"caller_id,omitempty"`
+	SendAs             *string                    `json:"send_as,omitempty"`
+	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"`
+	Perm               endpoint.Permissions       `json:"perm"`
+	Compat             map[string]json.RawMessage `json:"compat,omitempty"`
+}
+
+// An AuthSpec is how callers prove themselves; only none is served yet.
+type AuthSpec struct {
+	Mode string `json:"mode"`
+}
+
+// An IPSpec is an allowlist as its owner writes it.
+type IPSpec struct {
+	Mode    endpoint.IPMode `json:"mode"`
+	Entries []IPEntrySpec   `json:"entries,omitempty"`
+}
+
+// An IPEntrySpec is one line of it.
+type IPEntrySpec struct {
+	Raw         string `json:"raw"` // address or CIDR range, kept verbatim
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
+	Disabled    bool   `json:"disabled,omitempty"`
+}
+
+// An EndpointView is an endpoint as its owner reads it: what can be set, and
+// what the server knows. SIPURI of a bearer slug is a credential.
+type EndpointView struct {
+	ID         string            `json:"id"`
+	Key        endpoint.Key      `json:"key"` // names it in logs, metrics and events
+	Kind       endpoint.Kind     `json:"kind"`
+	SIPURI     string            `json:"sip_uri"`
+	Slug       string            `json:"slug,omitempty"`
+	LastCallAt *time.Time        `json:"last_call_at,omitempty"`
+	Origin     string            `json:"origin,omitempty"`
+	CreatedAt  time.Time         `json:"created_at"`
+	UpdatedAt  time.Time         `json:"updated_at"`
+	Revision   endpoint.Revision `json:"revision"`
+	EndpointSpec
+}
+
+// An AgentSpec is what an owner may set of an agent.
+type AgentSpec struct {
+	Name          string              `json:"name"`
+	IsActive      bool                `json:"is_active"`
+	WebRTC        TransportSpec       `json:"webrtc"`
+	MaxDurationMs int64               `json:"max_duration_ms,omitempty"`
+	JoinTimeoutMs int64               `json:"join_timeout_ms,omitempty"`
+	DTMF          endpoint.DTMFPolicy `json:"dtmf"`
+	TrustCallerID bool                `json:"trust_caller_id,omitempty"`
+	ContextSchema json.RawMessage     `json:"context_schema,omitempty"`
+	CallTemplate  json.RawMessage     `json:"call_template,omitempty"`
+	WebhookURL    *string             `json:"webhook_url,omitempty"`
+	WebhookEvents []string            `json:"webhook_events,omitempty"`
+	Metadata      map[string]string   `json:"metadata,omitempty"`
+}
+
+// A TransportSpec is how media nodes reach an agent. AuthSecret is write-only:
+// it reads back as SecretSet.
+type TransportSpec struct {
+	Connector   endpoint.Connector `json:"connector"`
+	Dialect     string             `json:"dialect,omitempty"`
+	URL         string             `json:"url,omitempty"`
+	AuthType    string             `json:"auth_type,omitempty"`
+	AuthSecret  string             `json:"auth_secret,omitempty"`
+	SecretSet   bool               `json:"secret_set,omitempty"`
+	Headers     map[string]string  `json:"headers,omitempty"`
+	Codecs      []string           `json:"codecs,omitempty"`
+	TimeoutMs   int                `json:"timeout_ms,omitempty"`
+	Attempts    int                `json:"attempts,omitempty"`
+	Session     json.RawMessage    `json:"session,omitempty"`
+	DataChannel string             `json:"data_channel,omitempty"`
+	OnClose     string             `json:"on_close,omitempty"`
+	NoSilence   bool               `json:"no_silence_fill,omitempty"`
+	NoMetadata  bool               `json:"no_metadata,omitempty"`
+}
+
+// An AgentView is an agent as its owner reads it.
+type AgentView struct {
+	ID        string            `json:"id"`
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+	Revision  endpoint.Revision `json:"revision"`
+	AgentSpec
+}
+
+// An AccountView is an account as its owner reads it; Refusal can be set.
+type AccountView struct {
+	ID       string                `json:"id"`
+	Tenant   string                `json:"tenant"`
+	Name     string                `json:"name"`
+	Refusal  endpoint.RefusalStyle `json:"refusal"`
+	Limits   endpoint.Limits       `json:"limits"`
+	Revision endpoint.Revision     `json:"revision"`
+}
+
+// An AccountSpec is what can be set of an account.
+type AccountSpec struct {
+	Name    string                `json:"name"`
+	Refusal endpoint.RefusalStyle `json:"refusal"`
+	Limits  endpoint.Limits       `json:"limits"`
+}
