@@ -15,12 +15,12 @@ import (
 
 // An Outcome is what became of an INVITE or CANCEL: taken by a call actor, or
 // to be answered statelessly.
-type Outcome = envelope.Outcome
+type Outcome = actors.Outcome
 
-// Reasons of outcomes that a Router makes itself, all 503.
+// Why a Router itself answers 503.
 const (
-	ReasonNoDecider = "no_decider" // nobody answered
-	ReasonFull      = "edge_full"  // too many wait for an outcome
+	whyNobody = "no_decider" // nobody answered
+	whyFull   = "full"       // too many wait for an outcome
 )
 
 // ErrUnavailable says that nobody could be asked: NATS is away.
@@ -37,6 +37,7 @@ type RouterObserver struct {
 	Asked    func(step string, took time.Duration, err error) // step: owner, any, any_again, call, find
 	Fallback func(from string)                                // step that gave no answer
 	Outcome  func(o Outcome, took time.Duration)
+	Refused  func(why string) // 503 of the Router itself: no_decider, full
 	Panic    func(any)
 }
 
@@ -99,7 +100,7 @@ func (r *Router) Invite(inv endpoint.Invite, cancel bool, p call.Packet, done fu
 	}
 	data, err := envelope.EncodeInvite(inv, cancel, p)
 	if err != nil {
-		a.end(unavailable(ReasonNoDecider))
+		a.refuse(whyNobody)
 		return
 	}
 	a.data = data
@@ -127,7 +128,7 @@ func (r *Router) hold(a *inviteAsk, cancel bool) bool {
 	}
 	r.mu.Unlock()
 	if full {
-		a.end(unavailable(ReasonFull))
+		a.refuse(whyFull)
 	}
 	return first != nil
 }
@@ -154,9 +155,9 @@ func (a *inviteAsk) answered(rep reply) {
 	case rep.err == nil:
 		a.end(out)
 	case errors.Is(rep.err, errFull):
-		a.end(unavailable(ReasonFull))
+		a.refuse(whyFull)
 	case errors.Is(rep.err, errClosed), a.step == len(stepNames)-1:
-		a.end(unavailable(ReasonNoDecider))
+		a.refuse(whyNobody)
 	default:
 		if a.r.obs.Fallback != nil {
 			a.r.obs.Fallback(stepNames[a.step])
@@ -164,6 +165,13 @@ func (a *inviteAsk) answered(rep reply) {
 		a.step++
 		a.ask()
 	}
+}
+
+func (a *inviteAsk) refuse(why string) {
+	if a.r.obs.Refused != nil {
+		a.r.obs.Refused(why)
+	}
+	a.end(Outcome{Status: 503, RetryAfter: RetryAfter})
 }
 
 func (a *inviteAsk) end(out Outcome) {
@@ -190,10 +198,6 @@ func (r *Router) observe(step string, since time.Time, err error) {
 	if r.obs.Asked != nil {
 		r.obs.Asked(step, time.Since(since), err)
 	}
-}
-
-func unavailable(reason string) Outcome {
-	return Outcome{Status: 503, Reason: reason, RetryAfter: RetryAfter}
 }
 
 // InDialog takes an in-dialog request, or a response, to the node that carries

@@ -9,16 +9,6 @@ import (
 	"patchbay/actors/call"
 )
 
-// An Outcome is what became of an INVITE or CANCEL: taken by a call actor,
-// which answers it itself, or to be answered statelessly with Status. The zero
-// Outcome is neither and must not be sent.
-type Outcome struct {
-	Taken      bool
-	Status     int
-	Reason     string
-	RetryAfter time.Duration // whole seconds; 0: none
-}
-
 type outcomeLine struct {
 	V          int    `json:"v"`
 	Taken      bool   `json:"taken,omitempty"`
@@ -28,20 +18,20 @@ type outcomeLine struct {
 }
 
 // EncodeOutcome writes a decider's reply. Part of a second counts as a whole.
-func EncodeOutcome(o Outcome) ([]byte, error) {
+func EncodeOutcome(o actors.Outcome) ([]byte, error) {
 	seconds := int64((o.RetryAfter + time.Second - 1) / time.Second)
 	return marshal(outcomeLine{V: Version, Taken: o.Taken, Status: o.Status, Reason: o.Reason, RetryAfter: seconds})
 }
 
 // DecodeOutcome reads what [EncodeOutcome] wrote.
-func DecodeOutcome(b []byte) (Outcome, error) {
+func DecodeOutcome(b []byte) (actors.Outcome, error) {
 	var l outcomeLine
 	if err := unmarshal(b, &l); err != nil {
-		return Outcome{}, err
+		return actors.Outcome{}, err
 	}
-	o := Outcome{Taken: l.Taken, Status: l.Status, Reason: l.Reason, RetryAfter: time.Duration(l.RetryAfter) * time.Second}
+	o := actors.Outcome{Taken: l.Taken, Status: l.Status, Reason: l.Reason, RetryAfter: time.Duration(l.RetryAfter) * time.Second}
 	if !o.Taken && (o.Status < 300 || o.Status > 699) {
-		return Outcome{}, fmt.Errorf("%w: neither taken nor a final failure: status %d", ErrMalformed, o.Status)
+		return actors.Outcome{}, fmt.Errorf("%w: neither taken nor a final failure: status %d", ErrMalformed, o.Status)
 	}
 	return o, spoken(l.V)
 }

@@ -42,6 +42,11 @@ func KeyIndex(tenant string, noun Noun, id string) string {
 	return "idx." + Token(tenant) + "." + string(noun) + "." + Token(id)
 }
 
+// IndexOf matches the index entries of one noun of one tenant.
+func IndexOf(tenant string, noun Noun) string {
+	return "idx." + Token(tenant) + "." + string(noun) + ".*"
+}
+
 // KeyCount holds how many objects of a noun a tenant has.
 func KeyCount(tenant string, noun Noun) string { return "count." + Token(tenant) + "." + string(noun) }
 

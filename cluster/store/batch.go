@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// errRace says that a key was not at the revision expected of it. The caller
+// reads again and knows then whether that was true: on a replicated stream the
+// server also says so (10164 instead of 10071) while another write of the same
+// key is under way.
+var errRace = errors.New("store: a key is at another revision")
+
+// An op is one change of a batch, made only if key is at revision expect.
+type op struct {
+	key    string
+	expect uint64
+	data   []byte // nil: mark the key as gone
+}
+
+// commit makes all changes or none and returns the revision of the last one;
+// the others' precede it one by one (ADR-50).
+func (s *Store) commit(ctx context.Context, ops ...op) (uint64, error) {
+	batch := nuid.Next()
+	for i, o := range ops {
+		m := s.message(o)
+		if len(ops) > 1 {
+			m.Header.Set("Nats-Batch-Id", batch)
+			m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		}
+		if i < len(ops)-1 {
+			if err := s.nc.PublishMsg(m); err != nil {
+				return 0, unavailable(err)
+			}
+			continue
+		}
+		if len(ops) > 1 {
+			m.Header.Set("Nats-Batch-Commit", "1")
+		}
+		return s.acknowledged(ctx, m)
+	}
+	return 0, errors.New("store: nothing to commit")
+}
+
+func (s *Store) message(o op) *nats.Msg {
+	m := nats.NewMsg(s.prefix + o.key)
+	m.Data = o.data
+	m.Header.Set("Nats-Expected-Last-Subject-Sequence", strconv.FormatUint(o.expect, 10))
+	if o.data == nil {
+		m.Header.Set("KV-Operation", "PURGE")
+		m.Header.Set("Nats-Rollup", "sub")
+		m.Header.Set("Nats-TTL", strconv.Itoa(int(markerTTL/time.Second)))
+	}
+	return m
+}
+
+func (s *Store) acknowledged(ctx context.Context, m *nats.Msg) (uint64, error) {
+	rep, err := s.nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return 0, fmt.Errorf("%w: the outcome is not known: %w", ErrUnavailable, err)
+	}
+	var ack struct {
+		Seq   uint64              `json:"seq"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(rep.Data, &ack); err != nil {
+		return 0, fmt.Errorf("%w: the outcome is not known: %w", ErrUnavailable, err)
+	}
+	switch {
+	case ack.Error == nil:
+		return ack.Seq, nil
+	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence,
+		ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return 0, fmt.Errorf("%w: %w", errRace, ack.Error)
+	default:
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, ack.Error)
+	}
+}

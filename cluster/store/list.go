@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/subject"
+)
+
+// MaxPage is how many objects one page of a list holds at most.
+const MaxPage = 200
+
+// ErrCursor says that a cursor is none that a list has returned.
+var ErrCursor = errors.New("store: not a cursor of this list")
+
+// ListEndpoints returns up to limit endpoints of a tenant in the order of their
+// creation, from cursor on, and the cursor of the next page: "" at the end.
+// What is created meanwhile comes last; nothing is skipped or shown twice.
+func (s *Store) ListEndpoints(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Endpoint, string, error) {
+	return page[endpoint.Endpoint](ctx, s, tenant, subject.NounEndpoint, cursor, limit)
+}
+
+// ListAgents is ListEndpoints for agents.
+func (s *Store) ListAgents(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Agent, string, error) {
+	return page[endpoint.Agent](ctx, s, tenant, subject.NounAgent, cursor, limit)
+}
+
+// page reads the tenant's part of the index in the order of its sequences,
+// without touching other tenants', then the objects.
+func page[T object](ctx context.Context, s *Store, tenant string, noun subject.Noun, cursor string, limit int) ([]T, string, error) {
+	from, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = min(max(limit, 1), MaxPage)
+	var out []T
+	for len(out) < limit {
+		want := limit - len(out)
+		// One more than wanted says whether there is a next page.
+		index, err := s.getMany(ctx, directQuery{
+			Seq: from, Batch: want + 1, Next: s.prefix + subject.IndexOf(tenant, noun),
+		})
+		if err != nil {
+			return nil, "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
+		}
+		more := len(index) > want
+		if more {
+			from = index[want].rev
+			index = index[:want]
+		}
+		got, err := objects[T](ctx, s, tenant, noun, index)
+		if err != nil {
+			return nil, "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
+		}
+		out = append(out, got...)
+		if !more {
+			return out, "", nil
+		}
+	}
+	return out, strconv.FormatUint(from, 36), nil
+}
+
+// objects reads what index entries stand for, in their order; what has gone
+// meanwhile is left out.
+func objects[T object](ctx context.Context, s *Store, tenant string, noun subject.Noun, index []stored) ([]T, error) {
+	var keys, subjects []string
+	for _, raw := range index {
+		if raw.gone() {
+			continue
+		}
+		key, err := target(raw, tenant, noun)
+		if err != nil {
+			return nil, err
+		}
+		keys, subjects = append(keys, key), append(subjects, s.prefix+key)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	found, err := s.getMany(ctx, directQuery{Batch: len(subjects), MultiLast: subjects})
+	if err != nil {
+		return nil, err
+	}
+	byKey := make(map[string]stored, len(found))
+	for _, raw := range found {
+		byKey[raw.key] = raw
+	}
+	var out []T
+	for _, key := range keys {
+		raw, ok := byKey[key]
+		if !ok || raw.gone() {
+			continue
+		}
+		e, err := decode[T](key, raw)
+		if err != nil {
+			return nil, err
+		}
+		v, err := of[T](e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func parseCursor(cursor string) (uint64, error) {
+	if cursor == "" {
+		return 1, nil
+	}
+	seq, err := strconv.ParseUint(cursor, 36, 64)
+	if err != nil || seq == 0 {
+		return 0, fmt.Errorf("%w: %.40q", ErrCursor, cursor)
+	}
+	return seq, nil
+}

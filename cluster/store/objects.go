@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/subject"
+)
+
+// An indexLine is what an index entry holds: where an endpoint's id leads.
+type indexLine struct {
+	V         int          `json:"v"`
+	Partition uint8        `json:"partition,omitempty"`
+	Key       endpoint.Key `json:"key,omitempty"`
+}
+
+// CreateEndpoint stores a new endpoint and returns its revision. It returns
+// endpoint.ErrExists if its address or its id is taken, ErrLimit when the
+// tenant has limit endpoints already (0: no limit), and ErrAddress for kinds
+// that have no address yet. When it returns, every decider knows the endpoint.
+func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, limit int) (endpoint.Revision, error) {
+	it, err := endpointItem(&ep)
+	if err != nil {
+		return 0, err
+	}
+	return s.create(ctx, it, limit)
+}
+
+// UpdateEndpoint replaces the version at expect. It returns
+// endpoint.ErrConflict if another is stored, endpoint.ErrNotFound if none is at
+// the endpoint's address. Its address cannot change.
+func (s *Store) UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint, expect endpoint.Revision) (endpoint.Revision, error) {
+	it, err := endpointItem(&ep)
+	if err != nil {
+		return 0, err
+	}
+	stands, err := s.locate(ctx, ep.Tenant, ep.ID)
+	if err != nil {
+		return 0, err
+	}
+	if stands != it.key {
+		return 0, fmt.Errorf("%w %s cannot change", ErrAddress, ep.ID)
+	}
+	return s.replace(ctx, it, expect)
+}
+
+// DeleteEndpoint removes an endpoint that is at expect (0: at any revision).
+// When it returns, every live decider refuses calls to it.
+func (s *Store) DeleteEndpoint(ctx context.Context, tenant, id string, expect endpoint.Revision) error {
+	key, err := s.locate(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	_, err = s.remove(ctx, item{tenant: tenant, noun: subject.NounEndpoint, id: id, key: key}, expect)
+	return err
+}
+
+// EndpointByID reads an endpoint by its id, as the leader has it now.
+func (s *Store) EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error) {
+	key, err := s.locate(ctx, tenant, id)
+	if err != nil {
+		return endpoint.Endpoint{}, err
+	}
+	return current[endpoint.Endpoint](ctx, s, key)
+}
+
+// CountEndpoints is how many endpoints a tenant has.
+func (s *Store) CountEndpoints(ctx context.Context, tenant string) (int, error) {
+	return s.count(ctx, tenant, subject.NounEndpoint)
+}
+
+// CreateAgent stores a new agent, as CreateEndpoint does an endpoint.
+func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, limit int) (endpoint.Revision, error) {
+	it, err := agentItem(&a)
+	if err != nil {
+		return 0, err
+	}
+	return s.create(ctx, it, limit)
+}
+
+// UpdateAgent replaces the version at expect, as UpdateEndpoint does.
+func (s *Store) UpdateAgent(ctx context.Context, a endpoint.Agent, expect endpoint.Revision) (endpoint.Revision, error) {
+	it, err := agentItem(&a)
+	if err != nil {
+		return 0, err
+	}
+	return s.replace(ctx, it, expect)
+}
+
+// DeleteAgent removes an agent that is at expect (0: at any revision).
+func (s *Store) DeleteAgent(ctx context.Context, tenant, id string, expect endpoint.Revision) error {
+	_, err := s.remove(ctx, item{tenant: tenant, noun: subject.NounAgent, id: id, key: subject.KeyAgent(tenant, id)}, expect)
+	return err
+}
+
+// AgentByID reads an agent as the leader has it now.
+func (s *Store) AgentByID(ctx context.Context, tenant, id string) (endpoint.Agent, error) {
+	return current[endpoint.Agent](ctx, s, subject.KeyAgent(tenant, id))
+}
+
+// CountAgents is how many agents a tenant has.
+func (s *Store) CountAgents(ctx context.Context, tenant string) (int, error) {
+	return s.count(ctx, tenant, subject.NounAgent)
+}
+
+// PutAccount stores an account over the version at expect; 0 makes a new one.
+// It returns endpoint.ErrConflict if another version is stored,
+// endpoint.ErrExists if a new one is there already.
+func (s *Store) PutAccount(ctx context.Context, a endpoint.Account, expect endpoint.Revision) (endpoint.Revision, error) {
+	a.V = version
+	data, err := json.Marshal(a)
+	if err != nil {
+		return 0, fmt.Errorf("write account %s: %w", a.Tenant, err)
+	}
+	it := item{tenant: a.Tenant, noun: "acct", id: a.ID, key: subject.KeyAccount(a.Tenant), data: data}
+	if expect != 0 {
+		return s.replace(ctx, it, expect)
+	}
+	return s.attempt(ctx, it, func() (uint64, error) {
+		have, err := s.getLeader(ctx, it.key)
+		switch {
+		case err != nil:
+			return 0, err
+		case !have.gone():
+			return 0, endpoint.ErrExists
+		}
+		return s.commit(ctx, op{it.key, have.rev, it.data})
+	})
+}
+
+// AccountByTenant reads an account as the leader has it now.
+func (s *Store) AccountByTenant(ctx context.Context, tenant string) (endpoint.Account, error) {
+	return current[endpoint.Account](ctx, s, subject.KeyAccount(tenant))
+}
+
+// current reads an object from the leader.
+func current[T object](ctx context.Context, s *Store, key string) (T, error) {
+	var none T
+	raw, err := s.getLeader(ctx, key)
+	if err != nil {
+		return none, fmt.Errorf("read %s: %w", key, err)
+	}
+	e, err := decode[T](key, raw)
+	if err != nil {
+		return none, err
+	}
+	return of[T](e)
+}
+
+// locate returns the key of the endpoint with the id.
+func (s *Store) locate(ctx context.Context, tenant, id string) (string, error) {
+	raw, err := s.getLeader(ctx, subject.KeyIndex(tenant, subject.NounEndpoint, id))
+	if err != nil {
+		return "", fmt.Errorf("find endpoint %s: %w", id, err)
+	}
+	if raw.gone() {
+		return "", fmt.Errorf("find endpoint %s: %w", id, endpoint.ErrNotFound)
+	}
+	return target(raw, tenant, subject.NounEndpoint)
+}
+
+// target is the key of the object that an index entry stands for.
+func target(raw stored, tenant string, noun subject.Noun) (string, error) {
+	if noun == subject.NounAgent {
+		return subject.KeyAgent(tenant, raw.key[strings.LastIndexByte(raw.key, '.')+1:]), nil
+	}
+	var l indexLine
+	if err := json.Unmarshal(raw.data, &l); err != nil || l.V != version {
+		return "", fmt.Errorf("read %s: revision %d is no index entry of version %d", raw.key, raw.rev, version)
+	}
+	return subject.KeyEndpoint(l.Key, l.Partition), nil
+}
+
+func endpointItem(ep *endpoint.Endpoint) (item, error) {
+	if ep.Kind != endpoint.KindSlug || ep.Slug == "" {
+		return item{}, fmt.Errorf("%w %s: kind %q has none yet", ErrAddress, ep.ID, ep.Kind)
+	}
+	addr := endpoint.SlugAddress(ep.Slug)
+	ep.V = version
+	data, err := json.Marshal(ep)
+	if err != nil {
+		return item{}, fmt.Errorf("write endpoint %s: %w", ep.ID, err)
+	}
+	index, err := json.Marshal(indexLine{V: version, Partition: addr.Partition(), Key: addr.Key()})
+	if err != nil {
+		return item{}, fmt.Errorf("write endpoint %s: %w", ep.ID, err)
+	}
+	return item{
+		tenant: ep.Tenant, noun: subject.NounEndpoint, id: ep.ID,
+		key: subject.KeyEndpoint(addr.Key(), addr.Partition()), index: index, data: data,
+	}, nil
+}
+
+func agentItem(a *endpoint.Agent) (item, error) {
+	a.V = version
+	data, err := json.Marshal(a)
+	if err != nil {
+		return item{}, fmt.Errorf("write agent %s: %w", a.ID, err)
+	}
+	index, err := json.Marshal(indexLine{V: version})
+	if err != nil {
+		return item{}, fmt.Errorf("write agent %s: %w", a.ID, err)
+	}
+	return item{
+		tenant: a.Tenant, noun: subject.NounAgent, id: a.ID,
+		key: subject.KeyAgent(a.Tenant, a.ID), index: index, data: data,
+	}, nil
+}

@@ -1,0 +1,147 @@
+// Package store keeps the configuration of endpoints, accounts and agents in
+// one JetStream bucket (design sections 5 D5 and 6).
+//
+// It decides what is fresh enough to be answered from memory, and when a write
+// is known to everybody who decides about calls. It refuses writes that were
+// made against another version than the stored one, and never writes anything
+// without such a check.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/cluster/subject"
+)
+
+// Limits of the bucket and its readers.
+const (
+	maxObject    = 64 << 10                // bytes of one stored object
+	markerTTL    = time.Hour               // how long the server marks what is gone
+	createRetry  = time.Second             // between attempts to create the bucket
+	feedStale    = 1500 * time.Millisecond // silence after which entries are read again on use
+	recheck      = 250 * time.Millisecond  // a stale feed re-reads one entry at most this often
+	serveStale   = 10 * time.Minute        // how long an entry is served while nobody can be read
+	probeEvery   = 500 * time.Millisecond
+	syncWait     = time.Second // longest wait for deciders to know a write
+	maxAttempts  = 8           // of one write that loses races
+	maxFloors    = 1 << 16     // keys whose newest known revision is remembered
+	missingShare = 8           // misses take at most 1/8 of the cache's entries
+)
+
+// ErrUnavailable says the bucket cannot be read or written now.
+var ErrUnavailable = errors.New("store: not available")
+
+// Config is what an operator may set of a Store.
+type Config struct {
+	Node         string          // name of this node, in its acknowledgements
+	Replicas     int             // of the bucket: 1, 3 or 5
+	CacheEntries int             // objects kept in memory
+	ReadTimeout  time.Duration   // longest read of one cold object
+	StartWait    time.Duration   // longest wait for JetStream in Open
+	Decider      bool            // this node decides: it acknowledges revisions
+	Deciders     func() []string // live deciding nodes, whose acknowledgements a write awaits; nil: whoever answers first
+}
+
+// An Observer hears how reads and writes went. Nil hooks are skipped.
+type Observer struct {
+	Read    func(kind string, from string, took time.Duration) // from: cache, store, stale, error; kind: ep, acct, agent
+	Write   func(op string, took time.Duration, err error)
+	Synced  func(took time.Duration, missing int) // deciders that did not acknowledge in time
+	FeedAge func(time.Duration)                   // twice a second
+}
+
+// A Store reads from memory and writes to JetStream. It implements
+// actors.Store.
+type Store struct {
+	cfg    Config
+	obs    Observer
+	log    *slog.Logger
+	js     jetstream.JetStream
+	nc     *nats.Conn
+	stream string
+	prefix string // of the bucket's subjects
+	cache  *cache
+	feed   feed
+	ready  chan struct{}
+}
+
+// Open creates the bucket, or brings an existing one up to date, and returns
+// its Store. It tries for StartWait, because a cluster that starts together
+// takes seconds to elect its leaders. Reads work at once; they are answered
+// from memory once Run has caught up.
+func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Logger, obs Observer) (*Store, error) {
+	s := &Store{
+		cfg: cfg, obs: obs, log: log, js: js, nc: js.Conn(),
+		stream: "KV_" + subject.BucketEndpoints,
+		prefix: "$KV." + subject.BucketEndpoints + ".",
+		cache:  newCache(max(cfg.CacheEntries, 1)),
+		ready:  make(chan struct{}),
+	}
+	deadline := time.Now().Add(cfg.StartWait)
+	for {
+		err := s.declare(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return nil, fmt.Errorf("open bucket %s (nats.start_wait %v): %w", subject.BucketEndpoints, cfg.StartWait, err)
+		}
+		select {
+		case <-time.After(createRetry):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// declare makes the bucket as a stream, because a KeyValueConfig cannot ask for
+// atomic batches; any KV client can bind to it all the same.
+func (s *Store) declare(ctx context.Context) error {
+	_, err := s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:                   s.stream,
+		Description:            "Patchbay: endpoints, accounts, agents",
+		Subjects:               []string{s.prefix + ">"},
+		MaxMsgsPerSubject:      1,
+		Discard:                jetstream.DiscardNew,
+		Storage:                jetstream.FileStorage,
+		Replicas:               max(s.cfg.Replicas, 1),
+		MaxMsgSize:             maxObject,
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowDirect:            true,
+		AllowMsgTTL:            true,
+		AllowAtomicPublish:     true,
+		SubjectDeleteMarkerTTL: markerTTL,
+	})
+	return err
+}
+
+// Run follows the bucket's changes until ctx ends, and acknowledges revisions
+// if the node decides.
+func (s *Store) Run(ctx context.Context) error {
+	if s.cfg.Decider {
+		sub, err := s.nc.Subscribe(subject.SyncAll, s.acknowledge)
+		if err != nil {
+			return fmt.Errorf("run store: %w", err)
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { s.follow(ctx) })
+	loops.Go(func() { s.probe(ctx) })
+	loops.Wait()
+	return nil
+}
+
+// Ready is closed once changes are followed.
+func (s *Store) Ready() <-chan struct{} { return s.ready }
+
+// FeedAge is how long ago the cache was last known to hold nothing outdated.
+func (s *Store) FeedAge() time.Duration { return s.feed.age(time.Now()) }

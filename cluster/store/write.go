@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/subject"
+)
+
+// ErrLimit says a tenant has as many objects of a kind as it may have.
+var ErrLimit = errors.New("store: the tenant's limit is reached")
+
+// ErrAddress says that an endpoint's address cannot be stored: its kind has
+// none yet, or an update would change it.
+var ErrAddress = errors.New("store: address of the endpoint")
+
+// An item is one object on its way into the bucket.
+type item struct {
+	tenant string
+	noun   subject.Noun
+	id     string
+	key    string // of the object
+	index  []byte // of its index entry
+	data   []byte // nil: the object goes
+}
+
+// create writes it, its index entry and its tenant's count, all or nothing. It
+// returns endpoint.ErrExists if an object has the key or the id, ErrLimit when
+// the tenant has limit objects of the noun already (0: no limit).
+func (s *Store) create(ctx context.Context, it item, limit int) (endpoint.Revision, error) {
+	indexKey, countKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
+	return s.attempt(ctx, it, func() (uint64, error) {
+		have, err := s.leader(ctx, it.key, indexKey, countKey)
+		if err != nil {
+			return 0, err
+		}
+		if !have[0].gone() || !have[1].gone() {
+			return 0, endpoint.ErrExists
+		}
+		n := count(have[2])
+		if limit > 0 && n >= limit {
+			return 0, fmt.Errorf("%w: %d", ErrLimit, limit)
+		}
+		return s.commit(ctx,
+			op{indexKey, have[1].rev, it.index},
+			op{countKey, have[2].rev, counted(n + 1)},
+			op{it.key, have[0].rev, it.data})
+	})
+}
+
+// replace writes it over the version at expect, or returns
+// endpoint.ErrNotFound or endpoint.ErrConflict.
+func (s *Store) replace(ctx context.Context, it item, expect endpoint.Revision) (endpoint.Revision, error) {
+	return s.attempt(ctx, it, func() (uint64, error) {
+		rev, err := s.commit(ctx, op{it.key, uint64(expect), it.data})
+		if !errors.Is(err, errRace) {
+			return rev, err
+		}
+		return 0, s.explain(ctx, it.key, expect)
+	})
+}
+
+// remove marks it as gone if it is at expect (0: whatever is there), with its
+// index entry, and takes it off the tenant's count.
+func (s *Store) remove(ctx context.Context, it item, expect endpoint.Revision) (endpoint.Revision, error) {
+	indexKey, countKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
+	return s.attempt(ctx, it, func() (uint64, error) {
+		have, err := s.leader(ctx, it.key, indexKey, countKey)
+		switch {
+		case err != nil:
+			return 0, err
+		case have[0].gone():
+			return 0, endpoint.ErrNotFound
+		case expect != 0 && uint64(expect) != have[0].rev:
+			return 0, endpoint.ErrConflict
+		}
+		return s.commit(ctx,
+			op{indexKey, have[1].rev, nil},
+			op{countKey, have[2].rev, counted(count(have[2]) - 1)},
+			op{it.key, have[0].rev, nil})
+	})
+}
+
+// attempt repeats try while it loses races, then makes the revision known to
+// everybody who decides.
+func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)) (endpoint.Revision, error) {
+	start := time.Now()
+	var rev uint64
+	err := errRace
+	for n := 0; n < maxAttempts && errors.Is(err, errRace); n++ {
+		if n > 0 {
+			select {
+			case <-time.After(rand.N(time.Duration(n) * 2 * time.Millisecond)):
+			case <-ctx.Done():
+			}
+		}
+		rev, err = try()
+	}
+	if errors.Is(err, errRace) {
+		err = fmt.Errorf("%w: too many writes of the same tenant at once", ErrUnavailable)
+	}
+	if s.obs.Write != nil {
+		s.obs.Write(string(it.noun), time.Since(start), err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", it.key, err)
+	}
+	s.cache.raise(it.key, rev)
+	s.sync(ctx, it.key, rev)
+	return endpoint.Revision(rev), nil
+}
+
+// explain says why a write at expect was refused: errRace if the key is there
+// at expect after all.
+func (s *Store) explain(ctx context.Context, key string, expect endpoint.Revision) error {
+	now, err := s.getLeader(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case now.rev == uint64(expect) && !now.gone():
+		return errRace
+	case now.gone():
+		return endpoint.ErrNotFound
+	default:
+		return endpoint.ErrConflict
+	}
+}
+
+// leader reads keys from the leader, in order.
+func (s *Store) leader(ctx context.Context, keys ...string) ([]stored, error) {
+	all := make([]stored, len(keys))
+	for i, key := range keys {
+		var err error
+		if all[i], err = s.getLeader(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+type countLine struct {
+	V int `json:"v"`
+	N int `json:"n"`
+}
+
+// count reads a tenant's count; none yet is none.
+func count(s stored) int {
+	var l countLine
+	if s.gone() || json.Unmarshal(s.data, &l) != nil {
+		return 0
+	}
+	return l.N
+}
+
+func counted(n int) []byte {
+	b, _ := json.Marshal(countLine{V: version, N: max(n, 0)}) // two numbers cannot fail
+	return b
+}
+
+func (s *Store) count(ctx context.Context, tenant string, noun subject.Noun) (int, error) {
+	got, err := s.getLeader(ctx, subject.KeyCount(tenant, noun))
+	if err != nil {
+		return 0, fmt.Errorf("count of %s: %w", tenant, err)
+	}
+	return count(got), nil
+}
