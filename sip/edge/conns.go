@@ -1,0 +1,129 @@
+package edge
+
+import (
+	"net/netip"
+	"sync"
+
+	"patchbay/actors/call"
+)
+
+// A link is one connection of a reliable transport, whatever it is made of.
+// The seam for TLS and WebSocket: whoever reads whole messages hands them to
+// Edge.deliver with its link and writes what send is given.
+type link interface {
+	// send takes one whole message without blocking. It reports false when the
+	// connection is closed or its peer reads too slowly.
+	send(raw []byte) error
+	// stop ends the connection after what was sent has left, or in time.
+	stop()
+}
+
+// A peer is how a connection is found for a request to an address.
+type peer struct {
+	transport call.Transport
+	remote    netip.AddrPort
+}
+
+// conns are the live connections of an edge, counted in total and by source.
+type conns struct {
+	max, perSource int
+
+	mu      sync.RWMutex
+	closed  bool
+	last    uint64
+	byID    map[uint64]link
+	byPeer  map[peer]uint64
+	sources map[netip.Prefix]int
+}
+
+func newConns(max, perSource int) *conns {
+	return &conns{
+		max: max, perSource: perSource,
+		byID: map[uint64]link{}, byPeer: map[peer]uint64{}, sources: map[netip.Prefix]int{},
+	}
+}
+
+// source is what the cap per source counts: an IPv4 address, or the /64 that
+// one IPv6 site has for itself.
+func source(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.WithZone("").Prefix(bits)
+	return p
+}
+
+// add registers a connection under a new id. ours is one that we opened: it
+// does not count against its source. An empty Drop means it was admitted.
+func (t *conns) add(p peer, ours bool, make func(id uint64) link) (link, Drop) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	src := source(p.remote.Addr())
+	switch {
+	case t.closed:
+		return nil, DropFlowGone
+	case len(t.byID) >= t.max:
+		return nil, DropConnCap
+	case !ours && t.sources[src] >= t.perSource:
+		return nil, DropSourceCap
+	}
+	t.last++
+	l := make(t.last)
+	t.byID[t.last] = l
+	t.byPeer[p] = t.last
+	if !ours {
+		t.sources[src]++
+	}
+	return l, ""
+}
+
+// remove forgets a connection.
+func (t *conns) remove(id uint64, p peer, ours bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.byID[id]; !ok {
+		return
+	}
+	delete(t.byID, id)
+	if t.byPeer[p] == id {
+		delete(t.byPeer, p)
+	}
+	if ours {
+		return
+	}
+	src := source(p.remote.Addr())
+	if t.sources[src]--; t.sources[src] <= 0 {
+		delete(t.sources, src)
+	}
+}
+
+// get returns a connection by its id.
+func (t *conns) get(id uint64) (link, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	l, ok := t.byID[id]
+	return l, ok
+}
+
+// to returns a live connection with a peer.
+func (t *conns) to(p peer) (link, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	l, ok := t.byID[t.byPeer[p]]
+	return l, ok
+}
+
+// stop ends every connection and admits no more.
+func (t *conns) stop() {
+	t.mu.Lock()
+	t.closed = true
+	all := make([]link, 0, len(t.byID))
+	for _, l := range t.byID {
+		all = append(all, l)
+	}
+	t.mu.Unlock()
+	for _, l := range all {
+		l.stop()
+	}
+}

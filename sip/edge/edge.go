@@ -1,0 +1,237 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"patchbay/actors/call"
+	"patchbay/config"
+	"patchbay/sip/token"
+)
+
+// An Edge listens, routes and answers. It is made by [New] and works in Run.
+type Edge struct {
+	cfg    config.SIP
+	id     string
+	boot   uint64
+	keys   *token.Keys
+	router Router
+
+	log     *slog.Logger
+	obs     Observer
+	healthy func() bool
+	random  func(n int) int
+	lookup  Lookup
+
+	ready    chan struct{}
+	draining atomic.Bool
+	pending  atomic.Int64 // INVITEs and CANCELs that wait for an Outcome
+
+	spawning sync.Mutex
+	closed   bool           // nothing new is spawned
+	work     sync.WaitGroup // connections, dials and look-ups
+	conns    *conns
+	dials    dials
+	lookups  chan struct{} // one element per look-up under way
+	shards   []shard
+	queued   atomic.Int64 // bytes in all shards
+
+	udp   atomic.Pointer[udpSockets]
+	addrs atomic.Pointer[Addrs]
+	ctx   atomic.Pointer[context.Context] // of Run, for dials and look-ups
+}
+
+// Addrs are the addresses an Edge listens on, the zero value where it does not.
+type Addrs struct {
+	UDP netip.AddrPort
+	TCP netip.AddrPort
+}
+
+// A Lookup finds the addresses of a host name.
+type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+// An Option changes how an Edge is made.
+type Option func(*Edge)
+
+// WithLogger sets where the edge logs; nothing without it. No log line holds a
+// SIP message or a part of one.
+func WithLogger(log *slog.Logger) Option { return func(e *Edge) { e.log = log } }
+
+// WithObserver sets who is told what the edge does.
+func WithObserver(o Observer) Option { return func(e *Edge) { e.obs = o } }
+
+// WithHealth sets what OPTIONS asks: false means that no call can be served,
+// for example because NATS is away. Without it the edge counts as healthy.
+func WithHealth(healthy func() bool) Option { return func(e *Edge) { e.healthy = healthy } }
+
+// WithRandom sets the source of the spread of Retry-After: random(n) is in [0, n).
+func WithRandom(random func(n int) int) Option { return func(e *Edge) { e.random = random } }
+
+// WithLookup sets how host names are resolved: net.DefaultResolver without it.
+func WithLookup(l Lookup) Option { return func(e *Edge) { e.lookup = l } }
+
+// New returns an Edge. id names it in the cluster and boot this start of it;
+// together they say whether a flow's connection can still be ours. New opens
+// no socket.
+func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router, opts ...Option) *Edge {
+	e := &Edge{
+		cfg: cfg, id: id, boot: boot, keys: keys, router: router,
+		log:     slog.New(slog.DiscardHandler),
+		healthy: func() bool { return true },
+		random:  rand.IntN,
+		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		ready:   make(chan struct{}),
+		conns:   newConns(cfg.MaxConns, cfg.MaxConnsPerIP),
+		lookups: make(chan struct{}, maxLookups),
+		shards:  newShards(max(2, runtime.GOMAXPROCS(0))),
+	}
+	for _, opt := range opts {
+		opt(e)
+	}
+	return e
+}
+
+// Ready is closed once every listener is open.
+func (e *Edge) Ready() <-chan struct{} { return e.ready }
+
+// Addrs returns the addresses that are listened on, once Ready is closed. With
+// a configured port 0 they hold the real port.
+func (e *Edge) Addrs() Addrs {
+	if a := e.addrs.Load(); a != nil {
+		return *a
+	}
+	return Addrs{}
+}
+
+// Drain turns new calls away from now on: initial INVITEs and OPTIONS get 503
+// with Retry-After. Dialogs are served on.
+func (e *Edge) Drain() { e.draining.Store(true) }
+
+// Resume takes new calls again.
+func (e *Edge) Resume() { e.draining.Store(false) }
+
+// Run opens the listeners and serves until ctx ends; then it lets queued
+// writes leave, for at most the write timeout, and returns nil. An address that
+// cannot be listened on is an error that names its setting.
+func (e *Edge) Run(ctx context.Context) error {
+	udp, tcp, err := e.listen(ctx)
+	if err != nil {
+		return err
+	}
+	e.ctx.Store(&ctx)
+	var readers, workers sync.WaitGroup
+	for i := range e.shards {
+		workers.Go(func() { e.serveShard(&e.shards[i]) })
+	}
+	if udp != nil {
+		e.udp.Store(udp)
+		for _, c := range udp.conns {
+			readers.Go(func() { udp.read(c, e.deliverDatagram) })
+		}
+	}
+	if tcp != nil {
+		readers.Go(func() { e.accept(ctx, tcp, call.TCP) })
+	}
+	close(e.ready)
+
+	<-ctx.Done()
+	if tcp != nil {
+		_ = tcp.Close()
+	}
+	e.finish()
+	if udp != nil {
+		udp.close()
+	}
+	readers.Wait()
+	e.closeShards()
+	workers.Wait()
+	return nil
+}
+
+// spawn runs f in a goroutine that Run waits for; false once Run is ending.
+func (e *Edge) spawn(f func()) bool {
+	e.spawning.Lock()
+	defer e.spawning.Unlock()
+	if !e.closed {
+		e.work.Go(f)
+	}
+	return !e.closed
+}
+
+// finish ends connections, dials and look-ups, and waits for them.
+func (e *Edge) finish() {
+	e.spawning.Lock()
+	e.closed = true
+	e.spawning.Unlock()
+	e.conns.stop()
+	e.work.Wait()
+}
+
+// listen opens what is configured, all or nothing.
+func (e *Edge) listen(ctx context.Context) (udp *udpSockets, tcp net.Listener, err error) {
+	var addrs Addrs
+	if e.cfg.UDP != "" {
+		if udp, err = listenUDP(ctx, e.cfg.UDP, e.cfg.UDPSockets, e.cfg.UDPBuffer); err != nil {
+			return nil, nil, listenError("udp", e.cfg.UDP, err)
+		}
+		addrs.UDP = udp.addr
+	}
+	if e.cfg.TCP != "" {
+		if tcp, err = listenTCP(ctx, e.cfg.TCP); err != nil {
+			if udp != nil {
+				udp.close()
+			}
+			return nil, nil, listenError("tcp", e.cfg.TCP, err)
+		}
+		addrs.TCP = addrPortOf(tcp.Addr())
+	}
+	e.addrs.Store(&addrs)
+	return udp, tcp, nil
+}
+
+func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
+	ap, network, err := resolveListen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return (&net.ListenConfig{}).Listen(ctx, network, ap.String())
+}
+
+// listenError names the setting of an address that cannot be listened on, and
+// leaves out what the address says already.
+func listenError(setting, addr string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	return fmt.Errorf("listen %s %s (sip.%s): %w", setting, addr, setting, err)
+}
+
+// contain ends a panic: it costs one message, or one connection. The value of
+// a panic may hold a message, so only that of the runtime is logged.
+func (e *Edge) contain(where string) {
+	if v := recover(); v != nil {
+		e.report(where, v)
+	}
+}
+
+func (e *Edge) report(where string, v any) {
+	reason := fmt.Sprintf("%T", v)
+	if err, ok := v.(runtime.Error); ok {
+		reason = err.Error()
+	}
+	e.obs.panicked(where)
+	e.log.Error("panic", "where", where, "reason", reason, "stack", string(debug.Stack()))
+}
