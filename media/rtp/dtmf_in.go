@@ -1,0 +1,115 @@
+package rtp
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// digits are the keys by their RFC 4733 event code.
+const digits = "0123456789*#ABCD"
+
+// missingEnd is how long after its last packet a key counts as released when no
+// packet said so: senders repeat every 20 to 50 ms.
+const missingEnd = 200 * time.Millisecond
+
+// oldEvent is how far behind the last event a timestamp counts as a straggler
+// of it and not as a new event of a clock that was set back.
+const oldEvent = 5 * time.Second
+
+// A Press is one step in the life of a pressed key: its beginning, or its end
+// with the time it was held.
+type Press struct {
+	Digit byte // one of 0-9 * # A-D
+	Ended bool
+	Held  time.Duration
+}
+
+// A DigitReader finds key presses in telephone-event packets (RFC 4733). It
+// goes by timestamps alone: packets may repeat, come late, lack the marker, and
+// every packet with the E bit may be lost. Codes over 15 are ignored.
+type DigitReader struct {
+	rate     uint32
+	any      bool // an event was seen
+	active   bool
+	code     uint8
+	ts       uint32 // start of the current or last event, or of its segment
+	base     uint32 // ticks of earlier segments (RFC 4733 2.5.1.3)
+	duration uint32 // ticks of this segment
+	last     time.Duration
+}
+
+// NewDigitReader reads events at rate ticks a second: 8000, or 48000 with Opus.
+func NewDigitReader(rate uint32) *DigitReader { return &DigitReader{rate: max(rate, 1000)} }
+
+// Read takes the payload of one telephone-event packet that came at now and
+// returns what it tells: nothing, the beginning of a key, its end, or both; or
+// the end of a key followed by the beginning of the next. fresh says that the
+// packet moved its event on, rather than repeating what was known.
+func (r *DigitReader) Read(now time.Duration, ts uint32, payload []byte) (presses [3]Press, n int, fresh bool) {
+	if len(payload) < 4 || payload[0] >= uint8(len(digits)) {
+		return presses, 0, false
+	}
+	code, end := payload[0], payload[1]&0x80 != 0
+	duration := uint32(binary.BigEndian.Uint16(payload[2:]))
+	add := func(p Press) { presses[n] = p; n++ }
+
+	switch {
+	case r.any && ts == r.ts:
+		if !r.active || code != r.code {
+			return presses, 0, false
+		}
+		fresh = duration > r.duration
+		r.duration = max(r.duration, duration)
+	case r.active && code == r.code && r.duration > 0 && ts == r.ts+r.duration:
+		r.base, r.ts, r.duration, fresh = r.base+r.duration, ts, duration, true
+	case r.stale(ts):
+		return presses, 0, false
+	default:
+		if r.active {
+			add(r.end())
+		}
+		r.any, r.active, r.code = true, true, code
+		r.ts, r.base, r.duration, fresh = ts, 0, duration, true
+		add(Press{Digit: digits[code]})
+	}
+	r.last = now
+	if end {
+		add(r.end())
+	}
+	return presses, n, fresh
+}
+
+// stale reports whether ts belongs to an event before the last one.
+func (r *DigitReader) stale(ts uint32) bool {
+	behind := int32(r.ts - ts)
+	return r.any && behind > 0 && behind < int32(oldEvent/time.Second)*int32(r.rate)
+}
+
+func (r *DigitReader) end() Press {
+	r.active = false
+	ticks := time.Duration(r.base + r.duration)
+	return Press{Digit: digits[r.code], Ended: true, Held: ticks * time.Second / time.Duration(r.rate)}
+}
+
+// Expire ends a key whose packets stopped without saying so.
+func (r *DigitReader) Expire(now time.Duration) (Press, bool) {
+	if !r.active || now-r.last < missingEnd {
+		return Press{}, false
+	}
+	return r.end(), true
+}
+
+// Duration is how many ticks the current event has lasted, over all segments,
+// and Start its first timestamp.
+func (r *DigitReader) Duration() (start, ticks uint32) { return r.ts - r.base, r.base + r.duration }
+
+// Reset forgets timestamps: the source has changed. A key held is released.
+func (r *DigitReader) Reset() (Press, bool) {
+	active := r.active
+	var p Press
+	if active {
+		p = r.end()
+	}
+	r.any = false
+	return p, active
+}
