@@ -106,5 +106,7 @@ type Control struct {
 
 // HTTP is the node's own web listener: health, metrics, agents that dial in.
 type HTTP struct {
-	Listen string `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics and dial-in agents; empty: none."`
+	Listen      string   `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics and dial-in agents; empty: none."`
+	CORSOrigins []string `koanf:"cors_origins" default:"" doc:"Origins of browser pages that may dial in from another host, like https://app.example.com; empty: none."`
+	MaxConns    int      `koanf:"max_connections" default:"1024" doc:"HTTP connections kept at once; further ones wait."`
 }

@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"patchbay/config"
 )
 
@@ -32,7 +34,7 @@ type Check func() error
 
 // A Server is the listener.
 type Server struct {
-	listen string
+	cfg    config.HTTP
 	log    *slog.Logger
 	mux    *http.ServeMux
 	checks []check
@@ -47,7 +49,7 @@ type check struct {
 
 // New returns a Server that exposes metrics. Mount and Require before Run.
 func New(cfg config.HTTP, metrics http.Handler, log *slog.Logger) *Server {
-	s := &Server{listen: cfg.Listen, log: log, mux: http.NewServeMux(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, mux: http.NewServeMux(), ready: make(chan struct{})}
 	s.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.Handle("GET /metrics", metrics)
@@ -69,16 +71,17 @@ func (s *Server) Addr() net.Addr { return s.addr }
 
 // Run serves until ctx ends. A taken address is an error that names its setting.
 func (s *Server) Run(ctx context.Context) error {
-	if s.listen == "" {
+	if s.cfg.Listen == "" {
 		close(s.ready)
 		<-ctx.Done()
 		return nil
 	}
-	l, err := net.Listen("tcp", s.listen)
+	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on http.listen %s: %w", s.listen, err)
+		return fmt.Errorf("listen on http.listen %s: %w", s.cfg.Listen, err)
 	}
 	s.addr = l.Addr()
+	l = netutil.LimitListener(l, s.cfg.MaxConns)
 	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	ended := make(chan error, 1)
@@ -86,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	close(s.ready)
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serve http.listen %s: %w", s.listen, err)
+		return fmt.Errorf("serve http.listen %s: %w", s.cfg.Listen, err)
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
