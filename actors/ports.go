@@ -45,7 +45,8 @@ type Job struct {
 	Branch     string              `json:"branch"` // top Via branch
 	Tenant     string              `json:"tenant,omitempty"`
 	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
-	Agent      *endpoint.Agent     `json:"agent,omitempty"` // who answers; secrets still sealed
+	Project    endpoint.Key        `json:"project,omitempty"` // counts the call too: endpoint.ProjectKey
+	Agent      *endpoint.Agent     `json:"agent,omitempty"`   // who answers; secrets still sealed
 	DecisionID string              `json:"decision_id,omitempty"`
 	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
 }
@@ -117,6 +118,7 @@ type BridgeRequest struct {
 	Endpoint   endpoint.Key
 	Agent      endpoint.Agent
 	Invitation call.Invitation
+	Codecs     []string  // the endpoint's media policy, by name; empty: all
 	Deadline   time.Time // AgentJoined must come before; TimerAgent ends it otherwise
 }
 

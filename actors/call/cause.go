@@ -12,6 +12,7 @@ var (
 	CauseNormal        = Cause{16, "normal_clearing"}
 	CauseCancelled     = Cause{16, "cancelled"}
 	CauseNoAgent       = Cause{18, "no_agent"}        // nobody took the call in time
+	CauseAgentBusy     = Cause{17, "agent_busy"}      // every agent asked has no room
 	CauseAgentFailed   = Cause{41, "agent_failed"}    // the agent answered with an error
 	CauseAgentLost     = Cause{41, "agent_lost"}      // the agent leg broke
 	CauseNoPorts       = Cause{34, "no_ports"}        // no RTP port is free
