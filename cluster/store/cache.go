@@ -10,8 +10,9 @@ import (
 // cacheShards keeps readers of different objects out of each other's way.
 const cacheShards = 16
 
-// An entry is one object as it was read: value holds an endpoint.Endpoint, an
-// endpoint.Account or an endpoint.Agent, or nil where there is none.
+// An entry is one object as it was read: value points to an
+// endpoint.Endpoint, endpoint.Account or endpoint.Agent that nobody writes to, or
+// is nil where there is none.
 type entry struct {
 	key     string
 	value   any

@@ -16,15 +16,15 @@ const MaxPage = 200
 // ErrCursor says that a cursor is none that a list has returned.
 var ErrCursor = errors.New("store: not a cursor of this list")
 
-// ListEndpoints returns up to limit endpoints of a tenant in the order of their
+// Endpoints returns up to limit endpoints of a tenant in the order of their
 // creation, from cursor on, and the cursor of the next page: "" at the end.
 // What is created meanwhile comes last; nothing is skipped or shown twice.
-func (s *Store) ListEndpoints(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Endpoint, string, error) {
+func (s *Store) Endpoints(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Endpoint, string, error) {
 	return page[endpoint.Endpoint](ctx, s, tenant, subject.NounEndpoint, cursor, limit)
 }
 
-// ListAgents is ListEndpoints for agents.
-func (s *Store) ListAgents(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Agent, string, error) {
+// Agents is Endpoints for agents.
+func (s *Store) Agents(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Agent, string, error) {
 	return page[endpoint.Agent](ctx, s, tenant, subject.NounAgent, cursor, limit)
 }
 

@@ -19,20 +19,20 @@ type indexLine struct {
 
 // CreateEndpoint stores a new endpoint and returns its revision. It returns
 // endpoint.ErrExists if its address or its id is taken, ErrLimit when the
-// tenant has limit endpoints already (0: no limit), and ErrAddress for kinds
-// that have no address yet. When it returns, every decider knows the endpoint.
-func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, limit int) (endpoint.Revision, error) {
+// tenant has Config.MaxEndpoints already, and ErrAddress for kinds that have no
+// address yet. When it returns, every live decider knows the endpoint.
+func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error) {
 	it, err := endpointItem(&ep)
 	if err != nil {
 		return 0, err
 	}
-	return s.create(ctx, it, limit)
+	return s.create(ctx, it, s.cfg.MaxEndpoints)
 }
 
-// UpdateEndpoint replaces the version at expect. It returns
+// UpdateEndpoint replaces the version at ep.Revision. It returns
 // endpoint.ErrConflict if another is stored, endpoint.ErrNotFound if none is at
 // the endpoint's address. Its address cannot change.
-func (s *Store) UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint, expect endpoint.Revision) (endpoint.Revision, error) {
+func (s *Store) UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error) {
 	it, err := endpointItem(&ep)
 	if err != nil {
 		return 0, err
@@ -44,17 +44,18 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint, expect
 	if stands != it.key {
 		return 0, fmt.Errorf("%w %s cannot change", ErrAddress, ep.ID)
 	}
-	return s.replace(ctx, it, expect)
+	return s.replace(ctx, it, ep.Revision)
 }
 
-// DeleteEndpoint removes an endpoint that is at expect (0: at any revision).
-// When it returns, every live decider refuses calls to it.
-func (s *Store) DeleteEndpoint(ctx context.Context, tenant, id string, expect endpoint.Revision) error {
-	key, err := s.locate(ctx, tenant, id)
+// DeleteEndpoint removes the endpoint with ep's tenant and id if it is at
+// ep.Revision (0: at any). When it returns, every live decider refuses calls
+// to it.
+func (s *Store) DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error {
+	key, err := s.locate(ctx, ep.Tenant, ep.ID)
 	if err != nil {
 		return err
 	}
-	_, err = s.remove(ctx, item{tenant: tenant, noun: subject.NounEndpoint, id: id, key: key}, expect)
+	_, err = s.remove(ctx, item{tenant: ep.Tenant, noun: subject.NounEndpoint, id: ep.ID, key: key}, ep.Revision)
 	return err
 }
 
@@ -73,26 +74,27 @@ func (s *Store) CountEndpoints(ctx context.Context, tenant string) (int, error) 
 }
 
 // CreateAgent stores a new agent, as CreateEndpoint does an endpoint.
-func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, limit int) (endpoint.Revision, error) {
+func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error) {
 	it, err := agentItem(&a)
 	if err != nil {
 		return 0, err
 	}
-	return s.create(ctx, it, limit)
+	return s.create(ctx, it, s.cfg.MaxAgents)
 }
 
-// UpdateAgent replaces the version at expect, as UpdateEndpoint does.
-func (s *Store) UpdateAgent(ctx context.Context, a endpoint.Agent, expect endpoint.Revision) (endpoint.Revision, error) {
+// UpdateAgent replaces the version at a.Revision, as UpdateEndpoint does.
+func (s *Store) UpdateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error) {
 	it, err := agentItem(&a)
 	if err != nil {
 		return 0, err
 	}
-	return s.replace(ctx, it, expect)
+	return s.replace(ctx, it, a.Revision)
 }
 
-// DeleteAgent removes an agent that is at expect (0: at any revision).
-func (s *Store) DeleteAgent(ctx context.Context, tenant, id string, expect endpoint.Revision) error {
-	_, err := s.remove(ctx, item{tenant: tenant, noun: subject.NounAgent, id: id, key: subject.KeyAgent(tenant, id)}, expect)
+// DeleteAgent removes the agent with a's tenant and id if it is at a.Revision
+// (0: at any).
+func (s *Store) DeleteAgent(ctx context.Context, a endpoint.Agent) error {
+	_, err := s.remove(ctx, item{tenant: a.Tenant, noun: subject.NounAgent, id: a.ID, key: subject.KeyAgent(a.Tenant, a.ID)}, a.Revision)
 	return err
 }
 
@@ -106,18 +108,11 @@ func (s *Store) CountAgents(ctx context.Context, tenant string) (int, error) {
 	return s.count(ctx, tenant, subject.NounAgent)
 }
 
-// PutAccount stores an account over the version at expect; 0 makes a new one.
-// It returns endpoint.ErrConflict if another version is stored,
-// endpoint.ErrExists if a new one is there already.
-func (s *Store) PutAccount(ctx context.Context, a endpoint.Account, expect endpoint.Revision) (endpoint.Revision, error) {
-	a.V = version
-	data, err := json.Marshal(a)
+// CreateAccount stores a new account, or returns endpoint.ErrExists.
+func (s *Store) CreateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error) {
+	it, err := accountItem(&a)
 	if err != nil {
-		return 0, fmt.Errorf("write account %s: %w", a.Tenant, err)
-	}
-	it := item{tenant: a.Tenant, noun: "acct", id: a.ID, key: subject.KeyAccount(a.Tenant), data: data}
-	if expect != 0 {
-		return s.replace(ctx, it, expect)
+		return 0, err
 	}
 	return s.attempt(ctx, it, func() (uint64, error) {
 		have, err := s.getLeader(ctx, it.key)
@@ -129,6 +124,15 @@ func (s *Store) PutAccount(ctx context.Context, a endpoint.Account, expect endpo
 		}
 		return s.commit(ctx, op{it.key, have.rev, it.data})
 	})
+}
+
+// UpdateAccount replaces the version at a.Revision, as UpdateEndpoint does.
+func (s *Store) UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error) {
+	it, err := accountItem(&a)
+	if err != nil {
+		return 0, err
+	}
+	return s.replace(ctx, it, a.Revision)
 }
 
 // AccountByTenant reads an account as the leader has it now.
@@ -208,4 +212,13 @@ func agentItem(a *endpoint.Agent) (item, error) {
 		tenant: a.Tenant, noun: subject.NounAgent, id: a.ID,
 		key: subject.KeyAgent(a.Tenant, a.ID), index: index, data: data,
 	}, nil
+}
+
+func accountItem(a *endpoint.Account) (item, error) {
+	a.V = version
+	data, err := json.Marshal(a)
+	if err != nil {
+		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
+	}
+	return item{tenant: a.Tenant, noun: "acct", id: a.ID, key: subject.KeyAccount(a.Tenant), data: data}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"patchbay/actors"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
 )
@@ -38,7 +39,7 @@ func (s *Store) Agent(ctx context.Context, tenant, id string) (endpoint.Agent, e
 func read[T object](ctx context.Context, s *Store, key string) (T, error) {
 	now := time.Now()
 	e, known := s.cache.get(key)
-	if known && (s.feed.age(now) < feedStale || now.Sub(e.checked) < recheck) {
+	if known && s.trusted(now, &e) {
 		s.observeRead(key, "cache", now)
 		return of[T](e)
 	}
@@ -96,7 +97,7 @@ func decode[T object](key string, raw stored) (entry, error) {
 	if n := stamp(&v, endpoint.Revision(raw.rev)); n != version {
 		return entry{}, fmt.Errorf("read %s: version %d is not spoken here", key, n)
 	}
-	e.value = v
+	e.value = &v
 	return e, nil
 }
 
@@ -122,11 +123,46 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 
 // of returns the entry's object, or endpoint.ErrNotFound.
 func of[T object](e entry) (T, error) {
-	v, ok := e.value.(T)
+	v, ok := e.value.(*T)
 	if !ok {
-		return v, fmt.Errorf("get %s: %w", e.key, endpoint.ErrNotFound)
+		var none T
+		return none, fmt.Errorf("get %s: %w", e.key, endpoint.ErrNotFound)
 	}
-	return v, nil
+	return *v, nil
+}
+
+// trusted reports whether an entry may be used without reading it again: the
+// feed is fresh, or the entry was read a moment ago.
+func (s *Store) trusted(now time.Time, e *entry) bool {
+	return s.feed.age(now) < feedStale || now.Sub(e.checked) < recheck
+}
+
+// Cached implements actors.Cache.
+func (s *Store) Cached(key endpoint.Key, partition uint8) (actors.Policy, bool) {
+	now := time.Now()
+	ep, missing, known := cached[endpoint.Endpoint](s, now, subject.KeyEndpoint(key, partition))
+	if !known || missing {
+		return actors.Policy{}, known
+	}
+	acct, missing, known := cached[endpoint.Account](s, now, subject.KeyAccount(ep.Tenant))
+	if !known || missing { // an endpoint without its account is an error of the slow path
+		return actors.Policy{}, false
+	}
+	pol := actors.Policy{Endpoint: ep, Account: acct}
+	if id := ep.Handler.Agent(); id != "" {
+		pol.Agent, _, known = cached[endpoint.Agent](s, now, subject.KeyAgent(ep.Tenant, id))
+	}
+	return pol, known
+}
+
+// cached returns what memory holds of key: an object, or that there is none.
+func cached[T object](s *Store, now time.Time, key string) (v *T, missing, known bool) {
+	e, ok := s.cache.get(key)
+	if !ok || !s.trusted(now, &e) {
+		return nil, false, false
+	}
+	v, present := e.value.(*T)
+	return v, !present, true
 }
 
 func (s *Store) observeRead(key, from string, since time.Time) {

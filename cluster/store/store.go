@@ -44,6 +44,8 @@ type Config struct {
 	Node         string          // name of this node, in its acknowledgements
 	Replicas     int             // of the bucket: 1, 3 or 5
 	CacheEntries int             // objects kept in memory
+	MaxEndpoints int             // endpoints of one tenant; 0: no limit
+	MaxAgents    int             // agents of one tenant; 0: no limit
 	ReadTimeout  time.Duration   // longest read of one cold object
 	StartWait    time.Duration   // longest wait for JetStream in Open
 	Decider      bool            // this node decides: it acknowledges revisions
@@ -59,7 +61,7 @@ type Observer struct {
 }
 
 // A Store reads from memory and writes to JetStream. It implements
-// actors.Store.
+// actors.Cache, and so actors.Store.
 type Store struct {
 	cfg    Config
 	obs    Observer
