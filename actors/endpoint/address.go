@@ -27,6 +27,12 @@ func UserAddress(account, user string) Address {
 // AccountAddress returns the address of an account's own policy.
 func AccountAddress(account string) Address { return Address("a/" + strings.ToLower(account)) }
 
+// ProjectKey returns the key under which the calls of a project are counted.
+// It is the digest of no address.
+func ProjectKey(tenant, project string) Key {
+	return Address("p/" + tenant + "/" + project).Key()
+}
+
 // Key returns the public digest of the address.
 func (a Address) Key() Key {
 	sum := sha256.Sum256([]byte(a))

@@ -192,7 +192,7 @@ const (
 
 // Auth is how callers prove themselves. HA1 values are secrets.
 type Auth struct {
-	Mode          string     `json:"mode"` // none, digest
+	Mode          string     `json:"mode"` // AuthNone, AuthDigest; "": none
 	Username      string     `json:"username,omitempty"`
 	HA1MD5        SecretRef  `json:"ha1_md5,omitempty"`
 	HA1SHA256     SecretRef  `json:"ha1_sha256,omitempty"`
@@ -205,6 +205,13 @@ type MediaPolicy struct {
 	Ciphers    *[]string `json:"ciphers,omitempty"`
 	Encryption string    `json:"encryption,omitempty"` // default, required, optional, forbidden
 }
+
+// Modes of authentication, and the encryption that is never left out.
+const (
+	AuthNone           = "none"
+	AuthDigest         = "digest"
+	EncryptionRequired = "required"
+)
 
 // Permissions are Vobiz's seven switches.
 type Permissions struct {

@@ -48,6 +48,10 @@ const (
 	ReasonUnavailable      Reason = "store_unavailable"     // configuration cannot be read: 503
 	ReasonNoMedia          Reason = "no_media_node"         // nobody can carry the call: 503
 	ReasonDraining         Reason = "draining"              // 503
+	ReasonMerged           Reason = "merged_request"        // 482: the same INVITE came by another path (RFC 3261 8.2.2.2)
+	ReasonCancelled        Reason = "cancelled"             // 487: its CANCEL came first
+	ReasonBadInvite        Reason = "bad_invite"            // the media node could not make a call of it
+	ReasonInternal         Reason = "internal"              // 500: a fault of ours
 )
 
 // A Verdict is the outcome for one Invite: the truth, for the owner's eyes.
@@ -57,4 +61,5 @@ type Verdict struct {
 	Agent  string `json:"agent,omitempty"`  // id, of Accept
 	Status int    `json:"status,omitempty"` // SIP final response, of Reject
 	Reason Reason `json:"reason,omitempty"` // of Reject
+	Rule   Rule   `json:"rule,omitempty"`   // that decided
 }

@@ -1,0 +1,256 @@
+package actors
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"patchbay/actors/call"
+)
+
+// An actor carries one call. Its fields belong to its loop, except those of
+// its identity, which never change, and its inbox.
+type actor struct {
+	calls *Calls
+	loop  *Loop
+	id    call.ID
+	job   Job
+
+	invitation call.Invitation
+	machine    Machine
+	begun      bool         // the call has had its Invited
+	early      *call.Event  // a hangup that came before
+	bridge     Bridge       // while open
+	quality    call.Quality // measured when the bridge was closed
+	seq        uint64       // of events
+	over       bool         // finished: no longer live
+	gone       bool         // dropped
+
+	dialogTimer *Timer
+	agentTimer  *Timer
+	limitTimer  *Timer
+
+	inbox     inbox
+	lingering *list.Element // owned by Calls.linger
+}
+
+// prepare gives the actor its call, before its loop knows it.
+func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
+	c := a.calls
+	inv.From.Trusted = a.job.Agent.TrustCallerID
+	a.invitation = inv
+	a.machine = Machine{Dialog: dialog, Call: call.New(call.Params{
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Agent: a.job.Agent.ID,
+		Node: c.node, DecisionID: a.job.DecisionID, Invitation: inv,
+		AgentTimeout: orDefault(a.job.Agent.JoinTimeoutMs, c.limits.AgentTimeout),
+		MaxDuration:  orDefault(a.job.Agent.MaxDurationMs, c.limits.MaxDuration),
+	})}
+	a.job.Packet = call.Packet{} // the dialog has read it
+	a.dialogTimer = a.loop.Timer(a.wake)
+	a.agentTimer = a.loop.Timer(a.due(call.TimerAgent))
+	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
+}
+
+func orDefault(ms int64, otherwise time.Duration) time.Duration {
+	if ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return otherwise
+}
+
+// begin is the actor's first message.
+func (a *actor) begin(now time.Time) {
+	a.begun = true
+	a.happen(now, call.Event{Kind: call.Invited})
+	if a.calls.observer.Started != nil {
+		a.calls.observer.Started(a.status())
+	}
+	if a.early != nil {
+		a.happen(now, *a.early)
+	}
+}
+
+func (a *actor) happen(now time.Time, ev call.Event) {
+	if !a.begun {
+		a.early = &ev
+		return
+	}
+	if !a.gone {
+		a.perform(now, a.machine.HandleEvent(now, ev))
+	}
+}
+
+func (a *actor) receive(now time.Time, p call.Packet) {
+	if a.begun && !a.gone {
+		a.perform(now, a.machine.HandlePacket(now, p))
+	}
+}
+
+func (a *actor) wake(now time.Time) {
+	if !a.gone {
+		a.perform(now, a.machine.HandleWake(now))
+	}
+}
+
+func (a *actor) due(timer call.Timer) Message {
+	return func(now time.Time) { a.happen(now, call.Event{Kind: call.TimerDue, Timer: timer}) }
+}
+
+// perform carries out what the machine asks for, in order, and lets the call
+// go once nothing of it need be kept.
+func (a *actor) perform(now time.Time, actions []Action) {
+	for i := range actions {
+		a.act(now, &actions[i])
+	}
+	if a.machine.Done() {
+		a.drop(now)
+		return
+	}
+	a.dialogTimer.Set(a.machine.Deadline())
+}
+
+// act carries out one action. A panic costs that action only: the ones after
+// it may be the end of the call.
+func (a *actor) act(now time.Time, action *Action) {
+	defer func() {
+		if v := recover(); v != nil {
+			a.calls.host.panicked(a.loop.index, v)
+		}
+	}()
+	if action.Send != nil {
+		a.calls.ports.Wire.Transmit(*action.Send)
+		return
+	}
+	effect := &action.Effect
+	switch effect.Do {
+	case call.OpenBridge:
+		a.open(now)
+	case call.CloseBridge:
+		a.close(effect.Cause)
+	case call.Arm:
+		a.timer(effect.Timer).Set(now.Add(effect.After))
+	case call.Disarm:
+		a.timer(effect.Timer).Stop()
+	case call.Emit:
+		a.emit(now, effect.Name, effect.Event)
+	case call.Finish:
+		a.finish(*effect.Record)
+	}
+}
+
+func (a *actor) timer(name call.Timer) *Timer {
+	if name == call.TimerAgent {
+		return a.agentTimer
+	}
+	return a.limitTimer
+}
+
+func (a *actor) open(now time.Time) {
+	c := a.calls
+	a.bridge = c.ports.Switchboard.Open(BridgeRequest{
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Agent: *a.job.Agent, Invitation: a.invitation,
+		Deadline: now.Add(orDefault(a.job.Agent.JoinTimeoutMs, c.limits.AgentTimeout)),
+	}, a.post)
+}
+
+func (a *actor) close(cause call.Cause) {
+	if bridge := a.bridge; bridge != nil {
+		a.bridge = nil
+		defer bridge.Close(cause) // also when measuring fails: it holds ports
+		a.quality = bridge.Quality()
+	}
+}
+
+// finish ends the call as far as caps, counts and records are concerned. Its
+// dialog may linger.
+func (a *actor) finish(rec call.Record) {
+	a.leave()
+	rec.Quality = a.quality
+	a.calls.ports.Ledger.Record(rec)
+	if a.calls.observer.Ended != nil {
+		a.calls.observer.Ended(rec)
+	}
+}
+
+// leave takes the call out of what counts, once.
+func (a *actor) leave() {
+	if a.over {
+		return
+	}
+	a.over = true
+	c := a.calls
+	c.census.leave(a.id, a.job.Endpoint, a.job.Project)
+	c.live.Add(-1)
+	if oldest := c.linger.add(a); oldest != nil {
+		// ErrStopped: the host drops it with everything else.
+		_ = oldest.loop.Post(oldest.drop)
+	}
+}
+
+// drop forgets the call. Its transaction key is kept for a while, so that a
+// late copy of the INVITE begins no other call.
+func (a *actor) drop(now time.Time) {
+	if a.gone {
+		return
+	}
+	a.gone = true
+	a.leave() // unless a panic has kept Finish from it
+	a.close(call.CauseInternal)
+	c := a.calls
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer} {
+		t.Stop()
+	}
+	c.linger.remove(a)
+	c.index.remove(a.id)
+	shard := c.keys.shard(a.job.Key)
+	shard.Lock()
+	defer shard.Unlock()
+	entry := &keyEntry{branch: a.job.Branch, id: a.id, until: now.Add(c.keys.ttl)}
+	shard.remember(a.job.Key, entry, now)
+}
+
+// Bounds of an inbox. Digits give way to news that a call cannot miss.
+const (
+	maxEvents = 64
+	maxDigits = 48
+)
+
+// An inbox holds a call's news from media until its loop takes them, with one
+// message for all, so that no call can fill the mailbox it shares.
+type inbox struct {
+	mu        sync.Mutex
+	events    []call.Event
+	announced bool // the loop has a message to look
+}
+
+// post is where the bridge tells its news. It never blocks; beyond maxEvents
+// that wait, news are lost.
+func (a *actor) post(ev call.Event) {
+	limit := maxEvents
+	if ev.Kind == call.Digit {
+		limit = maxDigits
+	}
+	a.inbox.mu.Lock()
+	full := len(a.inbox.events) >= limit
+	if !full {
+		a.inbox.events = append(a.inbox.events, ev)
+	}
+	announce := !full && !a.inbox.announced
+	a.inbox.announced = a.inbox.announced || announce
+	a.inbox.mu.Unlock()
+	if announce {
+		// ErrStopped: the call has ended with its host.
+		_ = a.loop.Post(a.look)
+	}
+}
+
+// look takes the inbox, one event per turn.
+func (a *actor) look(now time.Time) {
+	a.inbox.mu.Lock()
+	events := a.inbox.events
+	a.inbox.events, a.inbox.announced = nil, false
+	a.inbox.mu.Unlock()
+	for _, ev := range events {
+		a.loop.turn(func(now time.Time) { a.happen(now, ev) }, now)
+	}
+}

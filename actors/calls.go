@@ -1,0 +1,186 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// CallLimits bound the calls of a media node.
+type CallLimits struct {
+	Loops        int           // mailbox loops that share the calls
+	Mailbox      int           // messages that wait in one loop; beyond it ErrBusy
+	MaxCalls     int           // live calls; beyond it 503
+	AgentTimeout time.Duration // longest wait for an agent that sets none itself
+	MaxDuration  time.Duration // longest call of an agent that sets none itself
+	T1           time.Duration // RFC 3261 timer T1
+}
+
+// CallPorts are what calls need of the rest of the node.
+type CallPorts struct {
+	Dialogs     Dialogs
+	Wire        Wire
+	Switchboard Switchboard
+	Ledger      Ledger
+}
+
+// A CallObserver hears what [Calls] does. Funcs must not block; nil is
+// skipped.
+type CallObserver struct {
+	HostObserver
+	// Started hears of a call that this node owns from now on.
+	Started func(CallStatus)
+	// Ended hears of a call's end, with the record that the ledger gets.
+	Ended func(call.Record)
+}
+
+// Calls are the call actors of a media node: each carries one call from its
+// INVITE until nothing of its dialog need be kept. A call lives on the loop
+// that its id names; messages of one call run one at a time.
+type Calls struct {
+	node     string
+	limits   CallLimits
+	ports    CallPorts
+	newID    func() call.ID
+	observer CallObserver
+
+	host     *Host
+	keys     *keyring
+	index    index
+	census   census
+	linger   linger
+	live     atomic.Int64
+	draining atomic.Bool
+}
+
+// NewCalls returns the call actors of the media node of that name. newID
+// returns random ids; one in use is asked for again.
+func NewCalls(node string, limits CallLimits, ports CallPorts, newID func() call.ID, observer CallObserver) *Calls {
+	c := &Calls{node: node, limits: limits, ports: ports, newID: newID, observer: observer,
+		host:   NewHost(limits.Loops, limits.Mailbox, observer.HostObserver),
+		census: census{changed: make(chan struct{}, 1)}}
+	c.keys = newKeyring(c.host, 64*limits.T1)
+	c.linger.limit = 2 * max(limits.MaxCalls, 1)
+	return c
+}
+
+// InDialog passes on a request or a response that belongs to a call.
+// ErrNotMine: there is no such call here; ErrBusy: its loop is full, and
+// nothing was done.
+func (c *Calls) InDialog(id call.ID, p call.Packet) error {
+	return c.tell(id, func(a *actor, now time.Time) { a.receive(now, p) })
+}
+
+// Hangup ends a call: BYE if it was answered, else a final response that suits
+// the cause. Errors as for InDialog.
+func (c *Calls) Hangup(id call.ID, cause call.Cause) error {
+	return c.tell(id, func(a *actor, now time.Time) { a.happen(now, call.Event{Kind: call.Hangup, Cause: cause}) })
+}
+
+func (c *Calls) tell(id call.ID, do func(*actor, time.Time)) error {
+	a := c.index.get(id)
+	if a == nil {
+		return ErrNotMine
+	}
+	return a.loop.Tell(func(now time.Time) { do(a, now) })
+}
+
+// Drain makes the node refuse new calls with 503. Calls it has go on.
+func (c *Calls) Drain() { c.draining.Store(true) }
+
+// HangupAll ends every call, for the same cause.
+func (c *Calls) HangupAll(cause call.Cause) {
+	for _, a := range c.index.all() {
+		// ErrStopped: the call has ended with its host.
+		_ = a.loop.Post(func(now time.Time) { a.happen(now, call.Event{Kind: call.Hangup, Cause: cause}) })
+	}
+}
+
+// Count returns how many calls are live: begun, and not yet over.
+func (c *Calls) Count() int { return int(c.live.Load()) }
+
+// Lingering returns how many calls are over and kept for the sake of
+// retransmissions, and Remembered how many transaction keys of such calls and
+// of early CANCELs.
+func (c *Calls) Lingering() int { return c.linger.len() }
+
+// Remembered returns how many transaction keys are kept without a call.
+func (c *Calls) Remembered() int { return c.keys.remembered() }
+
+// Depth returns how many messages wait in all mailboxes.
+func (c *Calls) Depth() int { return c.host.Depth() }
+
+// Live returns the ids of live calls by what they count for: their endpoint's
+// key, and their project's. It is what a media node reports.
+func (c *Calls) Live() map[endpoint.Key][]call.ID { return c.census.take() }
+
+// Changed holds a token when Live has changed since the last one was taken.
+func (c *Calls) Changed() <-chan struct{} { return c.census.changed }
+
+// Stop lets the mailboxes finish what they have and ends the loops. Calls that
+// are still live then are lost: hang up first.
+func (c *Calls) Stop() {
+	c.Drain()
+	c.host.Stop()
+}
+
+// A census knows the live calls of each key.
+type census struct {
+	changed chan struct{} // holds one token
+	mu      sync.Mutex
+	calls   map[endpoint.Key]map[call.ID]struct{}
+}
+
+func (c *census) enter(id call.ID, keys ...endpoint.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = make(map[endpoint.Key]map[call.ID]struct{})
+	}
+	for _, key := range keys {
+		if key == "" {
+			continue
+		}
+		if c.calls[key] == nil {
+			c.calls[key] = make(map[call.ID]struct{})
+		}
+		c.calls[key][id] = struct{}{}
+	}
+	c.notify()
+}
+
+func (c *census) leave(id call.ID, keys ...endpoint.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		delete(c.calls[key], id)
+		if len(c.calls[key]) == 0 {
+			delete(c.calls, key)
+		}
+	}
+	c.notify()
+}
+
+func (c *census) notify() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (c *census) take() map[endpoint.Key][]call.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	live := make(map[endpoint.Key][]call.ID, len(c.calls))
+	for key, ids := range c.calls {
+		list := make([]call.ID, 0, len(ids))
+		for id := range ids {
+			list = append(list, id)
+		}
+		live[key] = list
+	}
+	return live
+}

@@ -1,0 +1,44 @@
+package actors
+
+import (
+	"strconv"
+	"time"
+
+	"patchbay/actors/call"
+)
+
+// emit tells the agent and the event stream what has happened.
+func (a *actor) emit(now time.Time, name string, ev call.Event) {
+	a.seq++
+	a.calls.ports.Ledger.Event(a.job.Tenant, CallEvent{
+		V: 1, ID: a.id.String() + "." + strconv.FormatUint(a.seq, 10), Call: a.id, Seq: a.seq, Type: name,
+		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev),
+	})
+	if a.bridge == nil {
+		return
+	}
+	if name == call.EventAnswered {
+		a.bridge.Answered()
+	}
+	a.bridge.Notify(name, ev)
+}
+
+// details are what an event says beside its name.
+func (a *actor) details(name string, ev call.Event) map[string]any {
+	switch name {
+	case call.EventStarted:
+		inv := &a.invitation
+		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
+			"sip_call_id": inv.Key.CallID, "agent": a.job.Agent.ID, "decision_id": a.job.DecisionID}
+	case call.EventRinging:
+		return map[string]any{"worker": ev.Agent}
+	case call.EventAnswered:
+		return map[string]any{"codec": a.machine.Call.Record().Codec}
+	case call.EventDigit:
+		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
+	case call.EventEnded:
+		rec := a.machine.Call.Record()
+		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy}
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package endpoint
+
+import "time"
+
+// A Rule names the step of [Decide] that reached a verdict, for explanations.
+// Values never change.
+type Rule string
+
+// Rules, in the order they are asked.
+const (
+	RuleExists             Rule = "exists"              // the address is an endpoint
+	RuleSource             Rule = "source"              // IPPolicy admits the packet's source
+	RuleActive             Rule = "active"              // is_active
+	RuleRate               Rule = "rate"                // max_calls_per_second
+	RuleProjectRate        Rule = "project_rate"        // limits.cps of the project
+	RuleConcurrency        Rule = "concurrency"         // max_concurrent_calls
+	RuleProjectConcurrency Rule = "project_concurrency" // limits.max_concurrent_calls
+	RuleServed             Rule = "served"              // nothing is asked of us that we do not serve
+	RuleHandler            Rule = "handler"             // who answers
+	RuleAgent              Rule = "agent"               // the agent exists and is switched on
+	RuleNode               Rule = "node"                // this cluster can decide and carry the call
+)
+
+// Usage is what an endpoint and its project use at the moment of a decision.
+// The zero Usage is an idle endpoint.
+type Usage struct {
+	Calls        int    // live and admitted calls of the endpoint
+	Rate         Bucket // of the endpoint
+	ProjectCalls int    // live and admitted calls of the project
+	ProjectRate  Bucket
+	Now          time.Time
+}
+
+// Unknown is the verdict on a call to an address that is no endpoint.
+func Unknown() Verdict { return refuse(404, ReasonUnknown, RuleExists) }
+
+// Unavailable is the verdict of a node that cannot decide or carry a call.
+func Unavailable(why Reason) Verdict { return refuse(503, why, RuleNode) }
+
+// Fault is the verdict of a node that stumbled over an INVITE.
+func Fault() Verdict { return refuse(500, ReasonInternal, RuleNode) }
+
+// Decide returns the verdict on inv. The order matters: a stranger learns
+// nothing about an endpoint beyond that it will not talk to him, and uses up
+// none of its caps.
+func Decide(ep Endpoint, acct Account, use Usage, inv Invite) Verdict {
+	switch {
+	case ep.DeletedAt != nil:
+		return Unknown()
+	case !ep.IP.Admits(inv.Source.Addr()):
+		return refuse(403, ReasonSourceNotAllowed, RuleSource)
+	case !ep.IsActive:
+		return refuse(603, ReasonInactive, RuleActive)
+	}
+	if v, over := overLimit(&ep, &acct, &use); over {
+		return v
+	}
+	return answerer(&ep)
+}
+
+// overLimit asks the caps. They are an owner's own limits, so the answer is
+// 486: a carrier may abandon the whole trunk on a 503 (design D10).
+func overLimit(ep *Endpoint, acct *Account, use *Usage) (Verdict, bool) {
+	limits := acct.Limits(ep.ProjectID)
+	switch {
+	case ep.MaxCallsPerSecond != nil && !use.Rate.Allows(use.Now, *ep.MaxCallsPerSecond):
+		return refuse(486, ReasonRate, RuleRate), true
+	case limits.CPS > 0 && !use.ProjectRate.Allows(use.Now, limits.CPS):
+		return refuse(486, ReasonRate, RuleProjectRate), true
+	case ep.MaxConcurrentCalls != nil && use.Calls >= *ep.MaxConcurrentCalls:
+		return refuse(486, ReasonConcurrency, RuleConcurrency), true
+	case limits.MaxConcurrentCalls > 0 && use.ProjectCalls >= limits.MaxConcurrentCalls:
+		return refuse(486, ReasonConcurrency, RuleProjectConcurrency), true
+	}
+	return Verdict{}, false
+}
+
+// answerer names the agent. What the owner asked for and we do not serve is
+// refused, never left out: a call without the digest, or the encryption, that
+// its owner demands would be worse than none.
+func answerer(ep *Endpoint) Verdict {
+	switch {
+	case ep.Auth.Mode == AuthDigest, ep.Media.Encryption == EncryptionRequired:
+		return refuse(480, ReasonUnsupported, RuleServed)
+	case ep.Handler.Active == "":
+		return refuse(404, ReasonNoAgent, RuleHandler)
+	case ep.Handler.Active != HandlerAgent && ep.Handler.Active != HandlerAIAgent:
+		return refuse(480, ReasonUnsupported, RuleHandler)
+	}
+	agent := ep.Handler.Agent()
+	if agent == "" {
+		return refuse(404, ReasonNoAgent, RuleHandler)
+	}
+	return Verdict{Action: Accept, Agent: agent, Rule: RuleHandler}
+}
+
+// CheckAgent returns the verdict once the agent that v names was looked up; a
+// nil agent does not exist.
+func (v Verdict) CheckAgent(a *Agent) Verdict {
+	switch {
+	case v.Action != Accept:
+		return v
+	case a == nil:
+		return refuse(480, ReasonNoAgent, RuleAgent)
+	case !a.IsActive:
+		return refuse(480, ReasonAgentInactive, RuleAgent)
+	}
+	return v
+}
+
+// Agent returns the id of the agent that is bound, or "" where another kind of
+// handler is active.
+func (h *Handler) Agent() string {
+	var id *string
+	switch h.Active {
+	case HandlerAgent:
+		id = h.AgentID
+	case HandlerAIAgent:
+		id = h.AIAgentID
+	}
+	if id == nil {
+		return ""
+	}
+	return *id
+}
+
+// Project returns the project of that id; "" means the account's first. Nil:
+// there is none.
+func (a *Account) Project(id string) *Project {
+	for i := range a.Projects {
+		if id == "" || a.Projects[i].ID == id {
+			return &a.Projects[i]
+		}
+	}
+	return nil
+}
+
+// Limits returns the limits of a project; the zero Limits if there is none.
+func (a *Account) Limits(project string) Limits {
+	if p := a.Project(project); p != nil {
+		return p.Limits
+	}
+	return Limits{}
+}
+
+func refuse(status int, why Reason, by Rule) Verdict {
+	return Verdict{Action: Reject, Status: status, Reason: why, Rule: by}
+}

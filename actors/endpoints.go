@@ -1,0 +1,116 @@
+package actors
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// EndpointLimits bound what endpoint actors keep and wait for.
+type EndpointLimits struct {
+	Mailbox      int           // messages that wait in one partition; beyond it 503
+	Remembered   int           // decisions one partition keeps for retransmissions, 32 s each
+	StoreTimeout time.Duration // longest read of a cold endpoint
+}
+
+// Bounds that need no setting.
+const (
+	maxReads   = 1024            // reads of cold endpoints under way on a node; beyond it 503
+	maxPending = 256             // INVITEs that wait for one endpoint's read; beyond it 503
+	sweepEvery = 5 * time.Second // how often a partition forgets what is out of date
+)
+
+// Endpoints are the endpoint actors of a node: they decide on INVITEs and hand
+// the accepted ones to a media node. Each of the 256 partitions is one loop,
+// which costs something only while it is in use.
+//
+// Caps count calls exactly while this is the only decider of an endpoint:
+// those that media nodes report, and those admitted since.
+type Endpoints struct {
+	limits   EndpointLimits
+	store    Store
+	cache    Cache // the store, if it is one
+	intake   Intake
+	load     Load
+	beats    BeatCounter // the load, if it is one
+	observer EndpointObserver
+
+	host       *Host
+	partitions [endpoint.Partitions]*partition
+	projects   projects
+	reads      chan struct{} // a place for each read under way
+	ctx        context.Context
+	cancel     context.CancelFunc
+
+	residents  atomic.Int64
+	remembered atomic.Int64
+}
+
+// NewEndpoints returns the endpoint actors of a node. They cost nothing until
+// the first INVITE.
+func NewEndpoints(limits EndpointLimits, store Store, intake Intake, load Load, observer EndpointObserver) *Endpoints {
+	e := &Endpoints{limits: limits, store: store, intake: intake, load: load, observer: observer,
+		host:  NewHost(endpoint.Partitions, limits.Mailbox, observer.HostObserver),
+		reads: make(chan struct{}, maxReads)}
+	e.cache, _ = store.(Cache)
+	e.beats, _ = load.(BeatCounter)
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	for i := range e.partitions {
+		e.partitions[i] = newPartition(e, uint8(i))
+	}
+	return e
+}
+
+// Invite decides on an initial INVITE, or recalls what was decided on an
+// earlier copy. reply is called once, from any goroutine, and must not block.
+func (e *Endpoints) Invite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) {
+	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv), key: inv.Address.Key()}
+	part := e.partitions[inv.Address.Partition()]
+	err := part.loop.Tell(func(now time.Time) { part.receive(now, in) })
+	if err == nil {
+		return
+	}
+	why := endpoint.ReasonBusy
+	if err == ErrStopped {
+		why = endpoint.ReasonDraining
+	}
+	part.refuse(in, "", endpoint.Unavailable(why), endpoint.RefuseUniform)
+}
+
+// Cancel passes a CANCEL to the media node that its transaction key names,
+// whatever was decided on the INVITE and whether or not it has come yet. reply
+// is called once, from any goroutine.
+func (e *Endpoints) Cancel(inv endpoint.Invite, p call.Packet, reply func(Outcome)) {
+	job := Job{V: 1, Cancel: true, Key: transactionOf(&inv), Branch: inv.Branch, Endpoint: inv.Address.Key(), Packet: p}
+	e.intake.Offer(e.ctx, job, func(taken Taken, err error) {
+		switch {
+		case err != nil:
+			// No Retry-After: a carrier would stop calling over a lost CANCEL.
+			reply(Outcome{Status: endpoint.Unavailable(endpoint.ReasonNoMedia).Status})
+		case taken.Status != 0:
+			reply(Outcome{Status: taken.Status})
+		default:
+			reply(Outcome{Taken: true})
+		}
+	})
+}
+
+// Depth returns how many messages wait in all mailboxes.
+func (e *Endpoints) Depth() int { return e.host.Depth() }
+
+// Resident returns how many endpoints and decisions are in memory; both return
+// to 0 when carriers are silent.
+func (e *Endpoints) Resident() (endpoints, decisions int) {
+	return int(e.residents.Load()) + e.projects.len(), int(e.remembered.Load())
+}
+
+// Stop lets the mailboxes finish what they have, refuses what comes later as
+// draining, and waits for the loops. An INVITE whose endpoint is being read
+// just then gets no answer: its edge asks another decider.
+func (e *Endpoints) Stop() {
+	e.host.Stop()
+	e.cancel()
+}

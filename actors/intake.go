@@ -1,0 +1,125 @@
+package actors
+
+import (
+	"errors"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// Offer takes an accepted INVITE, or a CANCEL of one. It may be called from
+// any goroutine and returns at once.
+//
+// It is idempotent by transaction key (RFC 3261 8.2.2.2, 17.2.3): the first
+// copy of an INVITE begins a call; a copy with the same branch makes the call
+// send its last response again, on the copy's flow; one with another branch
+// gets 482. A CANCEL that finds no call gets 481, and is remembered for 64*T1:
+// its INVITE, when it comes, gets 487. A node that is full or draining takes no
+// new calls: 503.
+func (c *Calls) Offer(job Job) (taken Taken) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.host.panicked(-1, v)
+			taken = c.refused(500)
+		}
+	}()
+	now := time.Now()
+	shard := c.keys.shard(job.Key)
+	shard.Lock()
+	defer shard.Unlock()
+	entry := shard.find(job.Key, now)
+	if job.Cancel {
+		return c.cancel(now, shard, entry, job)
+	}
+	return c.invite(now, shard, entry, job)
+}
+
+func (c *Calls) invite(now time.Time, shard *keyShard, e *keyEntry, job Job) Taken {
+	switch {
+	case e == nil, e.cancelled && e.branch != job.Branch:
+		return c.begin(now, shard, job)
+	case e.branch != job.Branch:
+		return c.refused(482)
+	case e.cancelled:
+		return c.refused(487)
+	case e.actor != nil:
+		// A copy lost to a full mailbox is lost as on any network.
+		_ = e.actor.loop.Tell(func(now time.Time) { e.actor.receive(now, job.Packet) })
+	}
+	return Taken{V: 1, ID: e.id, Node: c.node}
+}
+
+func (c *Calls) cancel(now time.Time, shard *keyShard, e *keyEntry, job Job) Taken {
+	switch {
+	case e == nil:
+		shard.remember(job.Key, &keyEntry{branch: job.Branch, cancelled: true, until: now.Add(c.keys.ttl)}, now)
+		return c.refused(481)
+	case e.actor == nil, e.branch != job.Branch: // a CANCEL has the branch of its INVITE (RFC 3261 9.1)
+		return c.refused(481)
+	}
+	a := e.actor
+	if a.loop.Tell(func(now time.Time) { a.receive(now, job.Packet) }) != nil {
+		return c.refused(503)
+	}
+	return Taken{V: 1, ID: e.id, Node: c.node}
+}
+
+// begin makes a call of an INVITE. The caller holds the shard, so copies wait.
+func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
+	if job.Agent == nil {
+		return c.refused(500)
+	}
+	if c.draining.Load() {
+		return c.refused(503)
+	}
+	if c.live.Add(1) > int64(c.limits.MaxCalls) {
+		c.live.Add(-1)
+		return c.refused(503)
+	}
+	a := c.newActor(job)
+	begun := false
+	defer func() {
+		if !begun {
+			c.index.remove(a.id)
+			c.live.Add(-1)
+		}
+	}()
+	dialog, inv, err := c.ports.Dialogs.New(now, a.id, job.Packet)
+	if err != nil {
+		return c.refused(refusalStatus(err))
+	}
+	a.prepare(dialog, inv)
+	keys := []endpoint.Key{job.Endpoint, job.Project}
+	c.census.enter(a.id, keys...) // before its loop can end it
+	shard.hold(job.Key, job.Branch, a)
+	if err := a.loop.Tell(a.begin); err != nil {
+		shard.release(job.Key)
+		c.census.leave(a.id, keys...)
+		return c.refused(503)
+	}
+	begun = true
+	return Taken{V: 1, ID: a.id, New: true, Node: c.node}
+}
+
+// newActor returns the actor of a new call, in the index under an unused id.
+func (c *Calls) newActor(job Job) *actor {
+	for {
+		a := &actor{calls: c, id: c.newID(), job: job}
+		a.loop = c.host.Loop(uint64(a.id))
+		if c.index.add(a) {
+			return a
+		}
+	}
+}
+
+func (c *Calls) refused(status int) Taken { return Taken{V: 1, Status: status, Node: c.node} }
+
+// refusalStatus is what an INVITE that cannot become a call is answered with.
+func refusalStatus(err error) int {
+	var refusal *call.Refusal
+	if errors.As(err, &refusal) && refusal.Response.Status >= 400 {
+		return refusal.Response.Status
+	}
+	return 500
+}
