@@ -79,7 +79,11 @@ func (m *Machine) run(now time.Time) []Action {
 		}
 	}
 	m.events = m.events[:0]
-	return m.out
+	out := m.out
+	if m.Call.Over() { // from here on the dialog only answers copies: keep no room for more
+		m.events, m.out = nil, nil
+	}
+	return out
 }
 
 func (m *Machine) take(outputs []call.Output) {

@@ -101,7 +101,11 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 		}
 	case StateEnded:
 	}
-	return c.effects
+	effects := c.effects
+	if c.state == StateEnded { // no more will come
+		c.effects = nil
+	}
+	return effects
 }
 
 // audio keeps when each side was first heard.
@@ -252,6 +256,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 
 func (c *Call) finish() {
 	c.state = StateEnded
+	c.params.Invitation = Invitation{}
 	rec := c.record
 	c.do(Effect{Do: Finish, Record: &rec})
 }

@@ -61,6 +61,10 @@ func (t *InviteServer) Final() bool { return t.state != proceeding }
 // Accepted reports that the final response was a 2xx, even long ago.
 func (t *InviteServer) Accepted() bool { return t.state == accepted }
 
+// AwaitsAck reports that a 2xx was sent whose ACK has neither come nor been
+// given up.
+func (t *InviteServer) AwaitsAck() bool { return t.state == accepted && !t.acked && !t.end.IsZero() }
+
 // Copy takes a retransmission of the INVITE and returns the response it is
 // owed: the last one, or nil when there is none yet or the ACK has come
 // (17.2.1; in the Accepted state the core answers, which RFC 6026 leaves to it).

@@ -1,0 +1,249 @@
+package dialog_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"patchbay/actors/call"
+)
+
+// A scene is what a ladder's settings say about its carrier.
+//
+//	transport: udp | tcp                 of the first edge's flow
+//	contact: <sip:...>                   the carrier's Contact
+//	record-route: <...>, <...>           of proxies on the way
+//	request-uri: sip:...                 what was dialled
+//	max-duration: 60s                    of the call
+type scene struct {
+	transport   call.Transport
+	contact     string
+	recordRoute string
+	requestURI  string
+	maxDuration string
+}
+
+func sceneOf(settings map[string]string) scene {
+	get := func(name, otherwise string) string {
+		if v, ok := settings[name]; ok {
+			return v
+		}
+		return otherwise
+	}
+	return scene{
+		transport:   call.Transport(get("transport", "udp")),
+		contact:     get("contact", "<sip:trunk@192.0.2.10:5060>"),
+		recordRoute: get("record-route", ""),
+		requestURI:  get("request-uri", "sip:demo-abcdefghjkmnpqrstuvwxyz2@sip.example.com"),
+		maxDuration: get("max-duration", "1h"),
+	}
+}
+
+// A peer is the carrier: it writes requests as an edge would hand them on, and
+// remembers what it needs of our answers.
+type peer struct {
+	scene
+	toTag    string
+	target   string // our Contact
+	accepted bool   // the last final response to an INVITE was a 2xx
+	branch   string // of the last INVITE
+	seq      uint32 // of the last request
+	sent     map[string]call.Packet
+	bye      string // our BYE, as it came
+	acks     int
+}
+
+func newPeer(s scene) *peer { return &peer{scene: s, sent: map[string]call.Packet{}} }
+
+const sdpOffer = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n" +
+	"m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+
+// packet writes what one row says: "INVITE again via edge-2", "BYE cseq=1",
+// "200 to BYE".
+func (p *peer) packet(t testing.TB, text string) call.Packet {
+	t.Helper()
+	words := strings.Fields(text)
+	edge, again := "edge-1", false
+	options := map[string]string{}
+	for i, w := range words[1:] {
+		name, value, ok := strings.Cut(w, "=")
+		switch {
+		case w == "again":
+			again = true
+		case w == "via":
+			edge = words[i+2]
+		case ok:
+			options[name] = value
+		}
+	}
+	if status, err := strconv.Atoi(words[0]); err == nil {
+		return call.Packet{Flow: p.flow(edge), Raw: p.response(status)}
+	}
+	method := words[0]
+	if again {
+		pkt, ok := p.sent[method]
+		if !ok {
+			t.Fatalf("%q: no %s was sent yet", text, method)
+		}
+		pkt.Flow = p.flow(edge)
+		return pkt
+	}
+	pkt := call.Packet{Flow: p.flow(edge), Raw: p.request(method, options)}
+	p.sent[method] = pkt
+	return pkt
+}
+
+func (p *peer) flow(edge string) call.Flow {
+	f := call.Flow{Edge: edge, Boot: 1, Transport: p.transport,
+		Local:  netip.MustParseAddrPort("198.51.100.1:5060"),
+		Remote: netip.MustParseAddrPort("192.0.2.10:5060"),
+		Reply:  netip.MustParseAddrPort("192.0.2.10:5060")}
+	if p.transport.Reliable() {
+		f.Conn = 7
+	}
+	return f
+}
+
+func (p *peer) request(method string, options map[string]string) []byte {
+	branch := fmt.Sprintf("z9hG4bK-%s-%d", strings.ToLower(method), p.seq+1)
+	switch {
+	case method == "ACK":
+		p.acks++
+		branch = p.branch
+		if p.accepted {
+			branch = fmt.Sprintf("z9hG4bK-ack-%d", p.acks)
+		}
+	case method == "CANCEL":
+		branch = p.branch
+	default:
+		p.seq++
+	}
+	seq := p.seq
+	if v, ok := options["cseq"]; ok {
+		n, _ := strconv.ParseUint(v, 10, 32)
+		seq = uint32(n)
+	}
+	if v, ok := options["branch"]; ok {
+		branch = "z9hG4bK-" + v
+	}
+	if method == "INVITE" {
+		p.branch = branch
+	}
+	return p.write(method, branch, seq, options)
+}
+
+func (p *peer) write(method, branch string, seq uint32, options map[string]string) []byte {
+	uri := p.requestURI
+	if p.target != "" && method != "CANCEL" && branch != "z9hG4bK-invite-1" {
+		uri = p.target
+	}
+	to := "<" + p.requestURI + ">"
+	tag, told := options["to-tag"]
+	if !told && method != "CANCEL" {
+		tag = p.toTag
+	}
+	if tag != "" {
+		to += ";tag=" + tag
+	}
+	head := []string{
+		method + " " + uri + " SIP/2.0",
+		"Via: SIP/2.0/" + strings.ToUpper(string(p.transport)) + " 192.0.2.10:5060;branch=" + branch,
+		"Max-Forwards: 70",
+		"From: \"Alice\" <sip:+15551000@carrier.example>;tag=f1",
+		"To: " + to,
+		"Call-ID: ladder@carrier.example",
+		fmt.Sprintf("CSeq: %d %s", seq, method),
+	}
+	if method == "INVITE" {
+		head = append(head, "Contact: "+p.contact)
+		if p.recordRoute != "" {
+			head = append(head, "Record-Route: "+p.recordRoute)
+		}
+	}
+	if v, ok := options["reason"]; ok {
+		head = append(head, "Reason: SIP;cause=200, Q.850;cause="+v+";text=\"told, so\"")
+	}
+	body := ""
+	if method == "INVITE" {
+		body = sdpOffer
+		head = append(head, "Content-Type: application/sdp")
+	}
+	head = append(head, fmt.Sprintf("Content-Length: %d", len(body)), "", body)
+	return []byte(strings.Join(head, "\r\n"))
+}
+
+// response answers our BYE.
+func (p *peer) response(status int) []byte {
+	lines := []string{fmt.Sprintf("SIP/2.0 %d Whatever", status)}
+	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
+		lines = append(lines, name+": "+header(p.bye, name))
+	}
+	return []byte(strings.Join(append(lines, "Content-Length: 0", "", ""), "\r\n"))
+}
+
+// hear remembers what the carrier needs of our message.
+func (p *peer) hear(raw string) {
+	if strings.HasPrefix(raw, "BYE ") {
+		p.bye = raw
+		return
+	}
+	if _, tag, ok := strings.Cut(header(raw, "To"), ";tag="); ok && p.toTag == "" {
+		p.toTag = tag
+	}
+	if contact := strings.Trim(header(raw, "Contact"), "<>"); contact != "" {
+		p.target, _, _ = strings.Cut(contact, ">")
+	}
+	if status := statusOf(raw); status >= 200 && strings.HasSuffix(header(raw, "CSeq"), "INVITE") {
+		p.accepted = status < 300
+	}
+}
+
+// describe says what one of our messages is, in a few words.
+func describe(raw string) string {
+	first, _, _ := strings.Cut(raw, "\r\n")
+	words := strings.Fields(first)
+	var text string
+	if words[0] == "SIP/2.0" {
+		text = strings.Join(words[1:], " ")
+		if _, method, _ := strings.Cut(header(raw, "CSeq"), " "); method != "INVITE" {
+			text += " to " + method
+		}
+	} else {
+		text = words[0] + " cseq=" + strings.Fields(header(raw, "CSeq"))[0]
+		if len(words[1]) > 0 && words[1] != "sip:trunk@192.0.2.10:5060" {
+			text += " " + words[1]
+		}
+	}
+	if strings.Contains(raw, "m=audio") {
+		text += " (SDP)"
+	}
+	for _, name := range []string{"Retry-After", "Reason", "Route", "Allow"} {
+		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") {
+			text += ", " + name + ": " + v
+		}
+	}
+	return text
+}
+
+// header returns the value of a message's first header field of that name,
+// and "" if there is none.
+func header(raw, name string) string {
+	head, _, _ := strings.Cut(raw, "\r\n\r\n")
+	lines := strings.Split(head, "\r\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
+	if i < 0 {
+		return ""
+	}
+	return strings.TrimSpace(lines[i][len(name)+1:])
+}
+
+func statusOf(raw string) int {
+	if !strings.HasPrefix(raw, "SIP/2.0 ") {
+		return 0
+	}
+	n, _ := strconv.Atoi(raw[8:11])
+	return n
+}

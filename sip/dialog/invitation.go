@@ -1,0 +1,97 @@
+package dialog
+
+import (
+	"strings"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/sip/wire"
+)
+
+// passed names the header fields that reach the agent, beside all X- ones.
+var passed = map[string]bool{
+	"p-asserted-identity": true, "diversion": true, "user-to-user": true, "identity": true, "history-info": true,
+}
+
+// invitation returns what the INVITE says. A bearer slug in it is redacted
+// wherever it stands: in To, and in header fields that repeat the Request-URI,
+// as Diversion and History-Info do.
+func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
+	to := m.To()
+	slugs := redactor{}
+	slugs.hide(m.RequestURI, f.options.BaseDomain)
+	if uri, err := wire.ParseURI(to.URI); err == nil {
+		slugs.hide(uri, f.options.BaseDomain)
+	}
+	inv := call.Invitation{
+		Key:       m.TransactionKey(),
+		From:      slugs.party(m.From()),
+		To:        slugs.party(to),
+		Transport: flow.Transport,
+		Source:    flow.Remote.String(),
+	}
+	for name, value := range m.Fields() {
+		lower := strings.ToLower(name)
+		if !passed[lower] && !strings.HasPrefix(lower, "x-") || len(value) > call.MaxHeaderBytes {
+			continue
+		}
+		if len(inv.Headers) == call.MaxHeaders {
+			break
+		}
+		inv.Headers = append(inv.Headers, call.Header{Name: name, Value: slugs.clean(value)})
+	}
+	return inv
+}
+
+// A redactor blanks out bearer slugs. The zero value knows none.
+type redactor struct {
+	secrets []string // lower case, as written and unescaped
+	shown   string
+}
+
+// hide takes note of the user of a URI that was dialled, if it is, or may be,
+// a bearer slug (design 3): not at an account's domain, where it is a name, and
+// not if it is a phone number.
+func (r *redactor) hide(u wire.URI, baseDomain string) {
+	if u.User == "" {
+		return
+	}
+	if _, err := endpoint.ParseSlug(u.User); err != nil {
+		account := baseDomain != "" && strings.HasSuffix(u.Host, "."+baseDomain)
+		if account || isNumber(u.User) {
+			return
+		}
+	}
+	r.shown = endpoint.Slug(strings.ToLower(u.User)).String()
+	r.secrets = append(r.secrets, strings.ToLower(u.User))
+	_, written, _ := strings.Cut(u.Reveal(), ":")
+	written, _, _ = strings.Cut(written, "@")
+	if written = strings.ToLower(written); written != r.secrets[len(r.secrets)-1] {
+		r.secrets = append(r.secrets, written)
+	}
+}
+
+func isNumber(user string) bool {
+	digits := strings.TrimPrefix(user, "+")
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+func (r *redactor) party(p call.Party) call.Party {
+	p.URI, p.User, p.Display = r.clean(p.URI), r.clean(p.User), r.clean(p.Display)
+	return p
+}
+
+// clean returns s without the slugs, whatever their case.
+func (r *redactor) clean(s string) string {
+	for _, secret := range r.secrets {
+		lower := strings.ToLower(s)
+		if len(lower) != len(s) { // folding moved octets: positions do not agree
+			s = lower
+		}
+		for at := strings.Index(lower, secret); at >= 0; at = strings.Index(lower, secret) {
+			s = s[:at] + r.shown + s[at+len(secret):]
+			lower = lower[:at] + strings.Repeat("*", len(r.shown)) + lower[at+len(secret):]
+		}
+	}
+	return s
+}

@@ -1,0 +1,268 @@
+package dialog_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/internal/golden"
+	"patchbay/sip/dialog"
+	"patchbay/sip/token"
+	"patchbay/sip/txn"
+)
+
+var (
+	epoch  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	timers = txn.Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second}
+)
+
+// patience is how long a ladder runs on after its last played row.
+const patience = 100 * time.Second
+
+// TestLadders plays each ladder in testdata/ladders over a call and its dialog
+// in virtual time. To write one: put down the rows whose arrows point to
+// Patchbay, run with -update, and read what came of it.
+func TestLadders(t *testing.T) {
+	t.Parallel()
+	paths, _ := filepath.Glob("testdata/ladders/*.ladder")
+	if len(paths) < 21 {
+		t.Fatalf("%d ladders, want at least 21", len(paths))
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".ladder"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden.Compare(t, path, []byte(play(t, text)))
+		})
+	}
+}
+
+func play(t *testing.T, text []byte) string {
+	l, settings := readLadder(t, text)
+	s := newSim(t, sceneOf(settings))
+	s.lines(l.head)
+	last := time.Duration(0)
+	for _, step := range l.steps {
+		s.runUntil(step.at)
+		s.printer.step(step)
+		s.do(step)
+		last = step.at
+	}
+	s.runUntil(last + patience)
+	if s.machine != nil && s.machine.Done() {
+		s.note(s.doneAt, "nothing is left of the dialog")
+	}
+	s.lines(l.tail)
+	return s.String()
+}
+
+// A sim is a carrier, one call and its agent in virtual time.
+type sim struct {
+	printer
+	t       testing.TB
+	peer    *peer
+	factory *dialog.Factory
+	machine *actors.Machine
+	timers  map[call.Timer]time.Duration
+	now     time.Duration
+	doneAt  time.Duration
+	heard   map[string]bool
+	// seen is every action of the machine, for tests that judge them.
+	seen func(actors.Action)
+}
+
+func newSim(t testing.TB, sc scene) *sim {
+	t.Helper()
+	return &sim{t: t, peer: newPeer(sc), factory: newFactory(t, ""), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
+}
+
+func newFactory(t testing.TB, advertise string) *dialog.Factory {
+	t.Helper()
+	keys, err := token.NewKeys(token.Key{ID: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := dialog.NewFactory(dialog.Options{Keys: keys, Slot: 7, Timers: timers, Advertise: advertise, BaseDomain: "sip.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// do plays one row.
+func (s *sim) do(st step) {
+	switch st.from {
+	case carrier:
+		s.receive(s.peer.packet(s.t, st.text))
+	case agent:
+		s.tell(agentEvent(s.t, st.text))
+	case nobody:
+	}
+}
+
+func (s *sim) at() time.Time { return epoch.Add(s.now) }
+
+// receive hands a packet on, the first one to a new call.
+func (s *sim) receive(p call.Packet) {
+	if s.machine != nil {
+		s.carryOut(s.machine.HandlePacket(s.at(), p))
+		return
+	}
+	d, inv, err := s.factory.New(s.at(), 0x1122334455667788, p)
+	if err != nil {
+		s.note(s.now, "refused: "+err.Error())
+		return
+	}
+	longest, _ := time.ParseDuration(s.peer.maxDuration)
+	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: 20 * time.Second, MaxDuration: longest,
+	})}
+	s.tell(call.Event{Kind: call.Invited})
+}
+
+func (s *sim) tell(ev call.Event) {
+	if s.machine != nil {
+		s.carryOut(s.machine.HandleEvent(s.at(), ev))
+	}
+}
+
+func (s *sim) carryOut(actions []actors.Action) {
+	for _, a := range slices.Clone(actions) {
+		if s.seen != nil {
+			s.seen(a)
+		}
+		if a.Send != nil {
+			s.print(*a.Send)
+			continue
+		}
+		switch e := a.Effect; e.Do {
+		case call.Arm:
+			s.timers[e.Timer] = s.now + e.After
+		case call.Disarm:
+			delete(s.timers, e.Timer)
+		case call.OpenBridge:
+			s.toAgent(s.now, "open bridge")
+		case call.CloseBridge:
+			s.toAgent(s.now, "close bridge: "+e.Cause.Word)
+		case call.Emit:
+			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit))
+		case call.Finish:
+			r := e.Record
+			s.note(s.now, fmt.Sprintf("record: %d, %s (%d) by %s", r.Status, r.Cause.Word, r.Cause.Q850, r.EndedBy))
+		}
+	}
+	if s.machine != nil && s.machine.Done() && s.doneAt == 0 {
+		s.doneAt = s.now
+	}
+}
+
+// print shows one of our messages, and lets the carrier hear it.
+func (s *sim) print(tx call.Transmission) {
+	raw := string(tx.Raw)
+	text := describe(raw)
+	if s.heard[raw] {
+		text += " again"
+	}
+	s.heard[raw] = true
+	if tx.Flow.Edge != "edge-1" {
+		text += " via " + tx.Flow.Edge
+	}
+	if tx.To.IsValid() && tx.To != netip.MustParseAddrPort("192.0.2.10:5060") {
+		text += " to " + tx.To.String()
+	}
+	if tx.Host != "" {
+		text += " to " + tx.Host
+	}
+	if tx.Flow.Transport != s.peer.transport {
+		text += " over " + string(tx.Flow.Transport)
+	}
+	s.toCarrier(s.now, text)
+	s.peer.hear(raw)
+}
+
+// runUntil lets everything happen that is due by then.
+func (s *sim) runUntil(end time.Duration) {
+	for s.machine != nil {
+		next, timer := s.next()
+		if next < 0 || next > end {
+			break
+		}
+		s.now = next
+		if timer != "" {
+			delete(s.timers, timer)
+			s.note(s.now, "timer "+string(timer))
+			s.tell(call.Event{Kind: call.TimerDue, Timer: timer})
+			continue
+		}
+		s.carryOut(s.machine.HandleWake(s.at()))
+	}
+	s.now = end
+}
+
+// next is the first thing due: one of the call's timers, or the dialog's.
+func (s *sim) next() (at time.Duration, timer call.Timer) {
+	at = -1
+	if d := s.machine.Deadline(); !d.IsZero() {
+		at = max(d.Sub(epoch), s.now)
+	}
+	for name, due := range s.timers {
+		if at < 0 || due < at {
+			at, timer = due, name
+		}
+	}
+	return at, timer
+}
+
+// agentEvent reads what a row lets the agent, an operator or the node say:
+// "chosen echo-1", "joined PCMU", "failed 480 no_agent", "left agent_hangup",
+// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "audio".
+func agentEvent(t testing.TB, text string) call.Event {
+	words := append(strings.Fields(text), "", "")
+	switch words[0] {
+	case "chosen":
+		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
+	case "joined":
+		return call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
+			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
+			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
+			DTMF: &call.Codec{PayloadType: 101, Name: "telephone-event", ClockRate: 8000},
+		}}
+	case "failed":
+		status, _ := strconv.Atoi(words[1])
+		return call.Event{Kind: call.AgentFailed, Status: status, Cause: causeOf(t, words[2])}
+	case "left":
+		return call.Event{Kind: call.AgentLeft, Cause: causeOf(t, words[1])}
+	case "hangup":
+		return call.Event{Kind: call.Hangup, Cause: causeOf(t, words[1])}
+	case "silence":
+		return call.Event{Kind: call.MediaTimeout, Cause: causeOf(t, words[1])}
+	case "digit":
+		return call.Event{Kind: call.Digit, Digit: words[1]}
+	case "audio":
+		return call.Event{Kind: call.FirstRTP}
+	}
+	t.Fatalf("%q is nothing an agent says", text)
+	return call.Event{}
+}
+
+func causeOf(t testing.TB, word string) call.Cause {
+	for _, c := range []call.Cause{call.CauseNoAgent, call.CauseAgentFailed, call.CauseAgentLost, call.CauseNoPorts, call.CauseNoCodec,
+		call.CauseRTPTimeout, call.CauseNoFirstRTP, call.CauseOperator, call.CauseDrain, call.CauseAgentHangup, call.CauseInternal} {
+		if c.Word == word {
+			return c
+		}
+	}
+	t.Fatalf("%q is no cause", word)
+	return call.Cause{}
+}

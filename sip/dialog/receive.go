@@ -1,0 +1,195 @@
+package dialog
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/sip/txn"
+	"patchbay/sip/wire"
+)
+
+// Receive takes a message of the dialog. One that the guard refuses, or that
+// belongs to another Call-ID, is dropped: no edge of ours hands it on.
+func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
+	d.out = d.out[:0]
+	m, fault := wire.Read(p.Raw, wire.RelayLimits())
+	if fault != nil || m.CallID != d.callID {
+		return nil
+	}
+	switch {
+	case !m.IsRequest():
+		d.response(now, m)
+	case m.Method == "ACK":
+		d.ack(now, m, p.Flow)
+	case m.Method == "CANCEL":
+		d.cancel(now, m, p.Flow)
+	case m.Method == "INVITE" && m.ToTag == "":
+		d.copyOfInvite(m, p.Flow)
+	default:
+		d.request(now, m, p.Flow)
+	}
+	return d.out
+}
+
+// copyOfInvite takes the initial INVITE again. The last response follows it to
+// the flow of the latest copy. With another branch it took another way here:
+// it is merged with the first (RFC 3261 8.2.2.2), and its ACK shall not meet
+// our own tag.
+func (d *UAS) copyOfInvite(m *wire.Message, flow call.Flow) {
+	if !d.first.matches(m) {
+		raw := m.Reply(wire.Reply{Status: 482, Tag: d.options.Keys.Reject(d.callID)})
+		d.send(call.Transmission{Flow: flow, Raw: raw})
+		return
+	}
+	d.first.flow = flow
+	if !d.over {
+		d.flow = flow
+	}
+	if raw := d.first.tx.Copy(); raw != nil {
+		d.send(call.Transmission{Flow: flow, Raw: raw})
+	}
+}
+
+// ack takes an ACK. That of a 2xx is a transaction of its own with any branch;
+// that of a refusal is told by its CSeq just as well.
+func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
+	if !d.ours(m) {
+		return
+	}
+	if c := d.change; c != nil && c.seq == m.CSeq {
+		c.tx.Ack(now)
+		if c.tx.Done() {
+			d.change = nil
+		}
+		return
+	}
+	if m.CSeq != d.first.seq {
+		return
+	}
+	accepted := d.first.tx.Accepted()
+	if !d.first.tx.Ack(now) || !accepted {
+		return
+	}
+	d.flow = flow
+	d.tell(call.Event{Kind: call.Acked})
+	if d.hangup != nil {
+		d.sendBye(now)
+	}
+}
+
+// cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).
+func (d *UAS) cancel(now time.Time, m *wire.Message, flow call.Flow) {
+	if d.again(m, flow) {
+		return
+	}
+	matches := d.first.matches(m) || d.change != nil && d.change.matches(m)
+	if !matches {
+		d.answer(now, m, flow, wire.Reply{Status: 481, Tag: d.tag})
+		return
+	}
+	d.answer(now, m, flow, wire.Reply{Status: 200, Tag: d.tag})
+	if d.first.matches(m) && !d.first.tx.Final() {
+		d.tell(call.Event{Kind: call.Cancelled, Cause: told(m)})
+	}
+}
+
+// request takes a request within the dialog.
+func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
+	switch {
+	case !d.ours(m): // keeps no state: each copy gets the same
+		d.send(call.Transmission{Flow: flow, Raw: m.Reply(wire.Reply{Status: 481})})
+		return
+	case d.again(m, flow):
+		return
+	case m.CSeq < d.peerSeq: // RFC 3261 12.2.2
+		d.answer(now, m, flow, wire.Reply{Status: 500})
+		return
+	}
+	d.peerSeq = m.CSeq
+	d.flow = flow
+	switch {
+	case m.Method == "BYE":
+		d.carrierBye(now, m, flow)
+	case d.over:
+		d.answer(now, m, flow, wire.Reply{Status: 481})
+	case m.Method == "INVITE" && !d.first.tx.Final(): // RFC 3261 14.2
+		d.answer(now, m, flow, wire.Reply{Status: 500, Headers: []call.Header{{Name: "Retry-After", Value: strconv.Itoa(1 + int(d.id%10))}}})
+	case m.Method == "INVITE":
+		d.answer(now, m, flow, wire.Reply{Status: 488, Headers: []call.Header{d.warning(399, "changes of a call are not served")}})
+	case m.Method == "OPTIONS":
+		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{
+			{Name: "Allow", Value: wire.Allow}, {Name: "Accept", Value: "application/sdp"}}})
+	default:
+		d.answer(now, m, flow, wire.Reply{Status: 405, Headers: []call.Header{{Name: "Allow", Value: wire.Allow}}})
+	}
+}
+
+// carrierBye ends the dialog from the other side. If our own BYE is under way
+// both are answered; if it still waits for the ACK it is not needed any more.
+func (d *UAS) carrierBye(now time.Time, m *wire.Message, flow call.Flow) {
+	if d.gone || d.over && !d.bye.tx.Started() {
+		d.answer(now, m, flow, wire.Reply{Status: 481})
+		return
+	}
+	d.answer(now, m, flow, wire.Reply{Status: 200})
+	d.gone = true
+	d.first.tx.Abandon()
+	d.tell(call.Event{Kind: call.CarrierBye, Cause: told(m)})
+	if d.first.tx.Final() { // else the call still answers the INVITE
+		d.end()
+	}
+}
+
+// ours reports whether a message has the tags of the dialog. Ours is compared
+// without case, because some peers fold it.
+func (d *UAS) ours(m *wire.Message) bool {
+	return strings.EqualFold(m.ToTag, d.tag) && m.FromTag == d.peerTag
+}
+
+// again answers a copy of a request that was answered before.
+func (d *UAS) again(m *wire.Message, flow call.Flow) bool {
+	if m.Method == "INVITE" {
+		c := d.change
+		if c == nil || !c.matches(m) {
+			return false
+		}
+		c.flow = flow
+		if raw := c.tx.Copy(); raw != nil {
+			d.send(call.Transmission{Flow: flow, Raw: raw})
+		}
+		return true
+	}
+	raw := d.answers.Find(txn.Request{Branch: m.Branch, Method: m.Method, Seq: m.CSeq})
+	if raw != nil {
+		d.send(call.Transmission{Flow: flow, Raw: raw})
+	}
+	return raw != nil
+}
+
+// answer sends a final response and keeps it for copies of the request. A
+// re-INVITE takes the place of the one before, which the carrier has given up.
+func (d *UAS) answer(now time.Time, m *wire.Message, flow call.Flow, r wire.Reply) {
+	raw := m.Reply(r)
+	reliable := flow.Transport.Reliable()
+	if m.Method == "INVITE" {
+		c := &invite{tx: txn.StartInvite(d.options.Timers, reliable), branch: strings.Clone(m.Branch), seq: m.CSeq, flow: flow}
+		c.tx.Respond(now, r.Status, raw)
+		d.change = c
+	} else {
+		request := txn.Request{Branch: strings.Clone(m.Branch), Method: strings.Clone(m.Method), Seq: m.CSeq}
+		d.answers.Keep(now, d.options.Timers, reliable, request, raw)
+	}
+	d.send(call.Transmission{Flow: flow, Raw: raw})
+}
+
+// told is the cause that a carrier's Reason header gives, or none.
+func told(m *wire.Message) call.Cause {
+	for _, v := range m.Headers("Reason") {
+		if n := q850(v); n > 0 {
+			return call.Cause{Q850: n}
+		}
+	}
+	return call.Cause{}
+}
