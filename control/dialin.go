@@ -1,0 +1,218 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/config"
+)
+
+// Limits of dial-in.
+const (
+	maxOffer    = 64 << 10         // bytes of an agent's SDP
+	maxPoll     = 25 * time.Second // longest wait for a call to come
+	pollEvery   = 100 * time.Millisecond
+	answerLimit = 10 * time.Second // longest wait for the media node's answer
+)
+
+// A WaitingCall is a call that an agent may dial in to. Token is a credential
+// for this call and one use.
+type WaitingCall struct {
+	CallID call.ID    `json:"call_id"`
+	Token  string     `json:"token"`
+	From   call.Party `json:"from"`
+	To     call.Party `json:"to"`
+	Since  time.Time  `json:"since"`
+}
+
+// DialIn reaches the calls that wait for an agent to dial in.
+type DialIn interface {
+	// Waiting lists the calls that wait for an agent of the tenant.
+	Waiting(ctx context.Context, tenant, agent string) ([]WaitingCall, error)
+	// Answer gives an agent's SDP offer to a call and returns the SDP answer.
+	// A wrong token is endpoint.ErrNotFound: a stranger learns nothing.
+	Answer(ctx context.Context, id call.ID, token, offer string) (string, error)
+}
+
+// A Gateway is the HTTP side of dial-in agents.
+type Gateway struct {
+	DialIn DialIn
+	// Tenant returns the tenant a key belongs to.
+	Tenant func(ctx context.Context, key string) (tenant string, ok bool)
+	HTTP   config.HTTP
+	Log    *slog.Logger
+}
+
+// Routes mounts the gateway's paths.
+func (g *Gateway) Routes(mount func(pattern string, h http.Handler)) {
+	mount("POST /v1/calls/{call}/webrtc", g.face(g.answer))
+	mount("GET /v1/agents/{agent}/waiting", g.face(g.waiting))
+	mount("OPTIONS /v1/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.allowOrigin(w, r)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+}
+
+// face contains panics and turns errors into problem+json (RFC 9457).
+func (g *Gateway) face(do func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				g.Log.Error("http request panicked", "path", r.Pattern, "err", p)
+				writeProblem(w, &Error{Code: CodeInternal, Message: "internal error"})
+			}
+		}()
+		g.allowOrigin(w, r)
+		err := do(w, r)
+		if err == nil {
+			return
+		}
+		told := errorOf(err)
+		if told.Code == CodeInternal {
+			g.Log.Error("http request failed", "path", r.Pattern, "err", err)
+		}
+		writeProblem(w, told)
+	})
+}
+
+func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	if origin == "" || !slices.Contains(g.HTTP.CORSOrigins, origin) {
+		return
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Expose-Headers", "Location")
+	h.Set("Vary", "Origin")
+}
+
+// answer takes an agent's offer for one call: POST application/sdp with the
+// call's token, answered 201 with our SDP.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) error {
+	id, err := call.ParseID(r.PathValue("call"))
+	if err != nil {
+		return endpoint.ErrNotFound
+	}
+	token, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/sdp" {
+		return invalid("Content-Type", endpoint.CodeInvalid, "want application/sdp")
+	}
+	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOffer))
+	if err != nil {
+		return invalid("body", endpoint.CodeTooLong, "want at most 64 KiB of SDP")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	defer cancel()
+	answer, err := g.DialIn.Answer(ctx, id, token, string(offer))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/sdp")
+	w.Header().Set("Location", r.URL.Path)
+	w.WriteHeader(http.StatusCreated)
+	_, err = io.WriteString(w, answer)
+	if err != nil {
+		g.Log.Debug("sdp answer not sent", "call_id", id, "err", err)
+	}
+	return nil
+}
+
+// waiting answers once a call waits for the agent, or after ?wait= at most.
+func (g *Gateway) waiting(w http.ResponseWriter, r *http.Request) error {
+	key, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	tenant, ok := g.Tenant(r.Context(), key)
+	if !ok {
+		return &Error{Code: CodeDenied, Message: "the key is not valid"}
+	}
+	wait, err := pollTime(r.URL.Query().Get("wait"))
+	if err != nil {
+		return err
+	}
+	calls, err := g.poll(r.Context(), tenant, r.PathValue("agent"), wait)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(Page[WaitingCall]{Items: calls})
+}
+
+func (g *Gateway) poll(ctx context.Context, tenant, agent string, wait time.Duration) ([]WaitingCall, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for {
+		calls, err := g.DialIn.Waiting(ctx, tenant, agent)
+		if err != nil || len(calls) > 0 {
+			return calls, err
+		}
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return []WaitingCall{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func pollTime(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxPoll {
+		return 0, invalid("wait", endpoint.CodeOutOfRange, "want a duration from 0s to 25s")
+	}
+	return d, nil
+}
+
+func bearer(r *http.Request) (string, error) {
+	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(kind, "bearer") || token == "" {
+		return "", &Error{Code: CodeDenied, Message: "want Authorization: Bearer <token>"}
+	}
+	return token, nil
+}
+
+// httpStatus is the one table from codes to HTTP.
+var httpStatus = map[Code]int{
+	CodeInvalid: http.StatusBadRequest, CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusPreconditionFailed,
+	CodeExists: http.StatusConflict, CodeLimit: http.StatusTooManyRequests, CodeBusy: http.StatusServiceUnavailable,
+	CodeUnavailable: http.StatusServiceUnavailable, CodeDenied: http.StatusUnauthorized, CodeInternal: http.StatusInternalServerError,
+}
+
+func writeProblem(w http.ResponseWriter, e *Error) {
+	status := httpStatus[e.Code]
+	w.Header().Set("Content-Type", "application/problem+json")
+	if e.Code == CodeDenied {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(status)
+	body := struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		*Error
+	}{http.StatusText(status), status, e}
+	if err := json.NewEncoder(w).Encode(body); err != nil && !errors.Is(err, http.ErrHandlerTimeout) {
+		return // the client went away
+	}
+}
