@@ -48,7 +48,7 @@ func (c *Cluster) Seal(secret string) (endpoint.SecretRef, error) {
 // Open returns the secret that [Cluster.Seal] sealed, with the present storage
 // key or the previous one. The error wraps ErrSealed and shows neither text.
 func (c *Cluster) Open(sealed endpoint.SecretRef) (string, error) {
-	b, err := base64.StdEncoding.DecodeString(string(sealed))
+	b, err := base64.StdEncoding.Strict().DecodeString(string(sealed))
 	if err != nil || len(b) < sealHead+nonceSize || b[0] != sealVersion {
 		return "", fmt.Errorf("%w: not in the form of version %d", ErrSealed, sealVersion)
 	}
