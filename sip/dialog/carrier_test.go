@@ -3,7 +3,6 @@ package dialog_test
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,6 +117,7 @@ func (p *peer) request(method string, options map[string]string) []byte {
 		}
 	case method == "CANCEL":
 		branch = p.branch
+	case options["branch"] != "": // a copy that took another way, or one by hand
 	default:
 		p.seq++
 	}
@@ -128,8 +128,7 @@ func (p *peer) request(method string, options map[string]string) []byte {
 	}
 	if v, ok := options["branch"]; ok {
 		branch = "z9hG4bK-" + v
-	}
-	if method == "INVITE" {
+	} else if method == "INVITE" {
 		p.branch = branch
 	}
 	return p.write(method, branch, seq, options)
@@ -190,7 +189,7 @@ func (p *peer) hear(raw string) {
 		p.bye = raw
 		return
 	}
-	if _, tag, ok := strings.Cut(header(raw, "To"), ";tag="); ok && p.toTag == "" {
+	if _, tag, ok := strings.Cut(header(raw, "To"), ";tag="); ok && p.toTag == "" && statusOf(raw) != 482 {
 		p.toTag = tag
 	}
 	if contact := strings.Trim(header(raw, "Contact"), "<>"); contact != "" {
@@ -201,11 +200,11 @@ func (p *peer) hear(raw string) {
 	}
 }
 
-// describe says what one of our messages is, in a few words.
-func describe(raw string) string {
+// describe says what one of our messages is, in a few words, and what in it an
+// engineer would look at.
+func describe(raw string) (text string, details []string) {
 	first, _, _ := strings.Cut(raw, "\r\n")
 	words := strings.Fields(first)
-	var text string
 	if words[0] == "SIP/2.0" {
 		text = strings.Join(words[1:], " ")
 		if _, method, _ := strings.Cut(header(raw, "CSeq"), " "); method != "INVITE" {
@@ -213,31 +212,30 @@ func describe(raw string) string {
 		}
 	} else {
 		text = words[0] + " cseq=" + strings.Fields(header(raw, "CSeq"))[0]
-		if len(words[1]) > 0 && words[1] != "sip:trunk@192.0.2.10:5060" {
-			text += " " + words[1]
-		}
+		details = append(details, words[1])
 	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
 	}
-	for _, name := range []string{"Retry-After", "Reason", "Route", "Allow"} {
+	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") {
-			text += ", " + name + ": " + v
+			details = append(details, name+": "+v)
 		}
 	}
-	return text
+	return text, details
 }
 
-// header returns the value of a message's first header field of that name,
+// header returns the values of a message's header fields of that name, joined,
 // and "" if there is none.
 func header(raw, name string) string {
 	head, _, _ := strings.Cut(raw, "\r\n\r\n")
-	lines := strings.Split(head, "\r\n")
-	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
-	if i < 0 {
-		return ""
+	var values []string
+	for line := range strings.SplitSeq(head, "\r\n") {
+		if value, ok := strings.CutPrefix(line, name+": "); ok {
+			values = append(values, value)
+		}
 	}
-	return strings.TrimSpace(lines[i][len(name)+1:])
+	return strings.Join(values, ", ")
 }
 
 func statusOf(raw string) int {

@@ -170,24 +170,24 @@ func (s *sim) carryOut(actions []actors.Action) {
 // print shows one of our messages, and lets the carrier hear it.
 func (s *sim) print(tx call.Transmission) {
 	raw := string(tx.Raw)
-	text := describe(raw)
+	text, details := describe(raw)
+	if tx.To.IsValid() {
+		details = append(details, "to "+tx.To.String())
+	}
+	if tx.Host != "" {
+		details = append(details, "to "+tx.Host)
+	}
+	if tx.Flow.Transport != s.peer.transport {
+		details = append(details, "over "+string(tx.Flow.Transport))
+	}
 	if s.heard[raw] {
-		text += " again"
+		text, details = text+" again", nil
 	}
 	s.heard[raw] = true
 	if tx.Flow.Edge != "edge-1" {
 		text += " via " + tx.Flow.Edge
 	}
-	if tx.To.IsValid() && tx.To != netip.MustParseAddrPort("192.0.2.10:5060") {
-		text += " to " + tx.To.String()
-	}
-	if tx.Host != "" {
-		text += " to " + tx.Host
-	}
-	if tx.Flow.Transport != s.peer.transport {
-		text += " over " + string(tx.Flow.Transport)
-	}
-	s.toCarrier(s.now, text)
+	s.toCarrier(s.now, text, details)
 	s.peer.hear(raw)
 }
 

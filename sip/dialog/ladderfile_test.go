@@ -128,6 +128,18 @@ func (p *printer) step(s step) {
 		p.row(s.at, "", "")
 	}
 }
-func (p *printer) toCarrier(at time.Duration, text string) { p.row(at, backFrom(text, leftWidth), "") }
-func (p *printer) toAgent(at time.Duration, text string)   { p.row(at, "", towards(text, rightWidth)) }
-func (p *printer) note(at time.Duration, text string)      { p.row(at, "", ". "+text) }
+
+// toCarrier writes one of our messages; what matters in it stands on the right.
+func (p *printer) toCarrier(at time.Duration, text string, details []string) {
+	first, rest := "", details
+	if len(details) > 0 {
+		first, rest = ". "+details[0], details[1:]
+	}
+	p.row(at, backFrom(text, leftWidth), first)
+	for _, d := range rest {
+		p.note(at, d)
+	}
+}
+
+func (p *printer) toAgent(at time.Duration, text string) { p.row(at, "", towards(text, rightWidth)) }
+func (p *printer) note(at time.Duration, text string)    { p.row(at, "", ". "+text) }
