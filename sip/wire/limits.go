@@ -1,10 +1,11 @@
 package wire
 
-// Limits bounds what [Read] and [Frame] take. A message at a limit is read, one
+// Limits bounds what [Read] takes. A message at a limit is read, one
 // beyond it is a Fault.
 type Limits struct {
 	// Datagram says that the octets are one whole packet: what follows the body
-	// is cut (RFC 3261 18.3), and Content-Length may be absent.
+	// is cut (RFC 3261 18.3), and Content-Length may be absent. On a stream it
+	// may not (20.14).
 	Datagram   bool
 	MaxBytes   int // whole message: 513
 	MaxBody    int // body: 413

@@ -6,13 +6,13 @@ import (
 )
 
 // Read checks, normalises and indexes one message. It does not keep raw. The
-// octets of raw are a whole packet, or exactly what [Frame] found. Either the
-// message or the Fault is nil.
+// octets of raw are a whole packet, or exactly one message cut from a stream.
+// Either the message or the Fault is nil.
 func Read(raw []byte, l Limits) (*Message, *Fault) {
 	for bytes.HasPrefix(raw, crlf) { // RFC 3261 7.5
 		raw = raw[2:]
 	}
-	if f := sort(raw); f != nil {
+	if f := sift(raw); f != nil {
 		return nil, f
 	}
 	r := reader{l: l}
@@ -27,8 +27,8 @@ func Read(raw []byte, l Limits) (*Message, *Fault) {
 	return nil, f
 }
 
-// sort turns away what is no SIP message, which gets no answer.
-func sort(raw []byte) *Fault {
+// sift turns away what is no SIP message, which gets no answer.
+func sift(raw []byte) *Fault {
 	if len(bytes.Trim(raw, "\r\n\x00 \t")) == 0 {
 		return silent("keep_alive") // RFC 5626 4.4, and NULs that some send
 	}
@@ -284,7 +284,7 @@ func (r *reader) body(rest []byte) ([]byte, *Fault) {
 	case n < 0 && r.l.Datagram:
 		n = len(rest)
 	case n < 0:
-		n = 0
+		return nil, owed(400, "no_content_length")
 	}
 	switch {
 	case n > r.l.MaxBody:

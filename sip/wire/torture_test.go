@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"os"
 	"path/filepath"
@@ -128,28 +129,23 @@ func TestTortureMessagesGetWhatTheyAreOwed(t *testing.T) {
 	}
 }
 
-// A stream has the same guard: a message that can be framed gets the answer it
-// gets in a datagram.
+// A stream has the same guard: what was cut from it by Content-Length gets the
+// answer that it gets in a datagram.
 func TestTortureMessagesGetTheSameOnAStream(t *testing.T) {
 	t.Parallel()
 	for _, r := range tortureRows(t) {
-		_, fault := wire.Read(r.raw, wire.DatagramLimits())
-		n, streamFault := wire.Frame(r.raw, wire.StreamLimits())
-		if streamFault == nil && n == 0 {
-			if fault == nil || fault.Word != "short_body" && fault.Word != "no_end_of_headers" {
-				t.Errorf("%s: the framer waits for more", r.file)
-			}
-			continue
+		m, fault := wire.Read(r.raw, wire.DatagramLimits())
+		framed := r.raw
+		if fault == nil {
+			framed = r.raw[:bytes.Index(r.raw, []byte("\r\n\r\n"))+4+len(m.Body())]
 		}
-		var m *wire.Message
-		if streamFault == nil {
-			m, streamFault = wire.Read(r.raw[:n], wire.StreamLimits())
+		onStream, streamFault := wire.Read(framed, wire.StreamLimits())
+		got, want := outcome(onStream, streamFault), outcome(m, fault)
+		if r.file == "inv2543.dat" { // it has no Content-Length, which a stream needs
+			want = "400 no_content_length"
 		}
-		if got, want := outcome(m, streamFault) == outcome(m, fault), true; streamFault != nil && got != want {
-			t.Errorf("%s: %v on a stream, %v in a datagram", r.file, streamFault, fault)
-		}
-		if streamFault == nil && fault != nil {
-			t.Errorf("%s: read on a stream, %v in a datagram", r.file, fault)
+		if got != want {
+			t.Errorf("%s: %s on a stream, %s in a datagram", r.file, got, want)
 		}
 	}
 }
