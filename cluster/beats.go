@@ -1,0 +1,154 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+)
+
+// How beats are written.
+const (
+	coalesce     = 20 * time.Millisecond // changes within it share a beat
+	maxBeatBytes = 128 << 10             // of ids in one message; the broker takes 256 KiB
+)
+
+// BeatConfig is what a node says of itself in one role.
+type BeatConfig struct {
+	Role string
+	Node string
+	Boot uint64 // of this incarnation, larger than the one before
+
+	// Of media nodes.
+	Slot     call.Slot
+	Capacity int
+	Draining func() bool                       // nil: never
+	Live     func() map[endpoint.Key][]call.ID // nil: no calls
+	Changed  <-chan struct{}                   // holds a token when Live has changed; nil: never
+	Lost     func(err error)                   // a beat could not be sent; nil: ignored
+}
+
+// Beats tell the cluster that a node lives and what it carries: everything at
+// its interval, and what changed within 20 ms of the change.
+type Beats struct {
+	cfg   BeatConfig
+	conn  *Conn
+	seq   uint64
+	told  map[endpoint.Key]idSet // what the last beats add up to
+	ready chan struct{}
+}
+
+// NewBeats returns the heartbeat of one role of a node.
+func NewBeats(c *Conn, cfg BeatConfig) *Beats {
+	return &Beats{cfg: cfg, conn: c, told: map[endpoint.Key]idSet{}, ready: make(chan struct{})}
+}
+
+// Ready is closed after the first beat.
+func (b *Beats) Ready() <-chan struct{} { return b.ready }
+
+// Run beats until ctx ends, and says goodbye then.
+func (b *Beats) Run(ctx context.Context) error {
+	every := otherBeat
+	if b.cfg.Role == RoleMedia {
+		every = mediaBeat
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	b.whole(false)
+	close(b.ready)
+	for {
+		select {
+		case <-tick.C:
+			b.whole(false)
+		case <-b.cfg.Changed:
+			if pause(ctx, coalesce) {
+				b.delta()
+			}
+		case <-ctx.Done():
+			b.whole(true)
+			return nil
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// whole says everything, in as many parts as it needs.
+func (b *Beats) whole(leaving bool) {
+	live := b.live()
+	parts := envelope.Split(live, maxBeatBytes)
+	for i, calls := range parts {
+		beat := b.beat()
+		beat.Leaving, beat.Calls, beat.Part, beat.Parts = leaving, calls, i+1, len(parts)
+		b.send(beat)
+	}
+	b.told = changed(nil, live, nil)
+}
+
+// delta says what has changed since the last beat, or everything if that is
+// too much.
+func (b *Beats) delta() {
+	live := b.live()
+	now := changed(nil, live, nil)
+	began, ended := difference(now, b.told), difference(b.told, now)
+	if len(envelope.Split(began, maxBeatBytes/2)) > 1 || len(envelope.Split(ended, maxBeatBytes/2)) > 1 {
+		b.whole(false)
+		return
+	}
+	beat := b.beat()
+	beat.Delta, beat.Calls, beat.Ended = true, began, ended
+	b.send(beat)
+	b.told = now
+}
+
+func (b *Beats) live() envelope.CallLists {
+	if b.cfg.Live == nil {
+		return nil
+	}
+	return b.cfg.Live()
+}
+
+// difference is what a has and b has not.
+func difference(a, b map[endpoint.Key]idSet) envelope.CallLists {
+	out := envelope.CallLists{}
+	for key, set := range a {
+		for id := range set {
+			if _, ok := b[key][id]; !ok {
+				out[key] = append(out[key], id)
+			}
+		}
+	}
+	return out
+}
+
+func (b *Beats) beat() envelope.Beat {
+	b.seq++
+	return envelope.Beat{
+		Role: b.cfg.Role, Node: b.cfg.Node, Boot: b.cfg.Boot, Seq: b.seq,
+		Slot: b.cfg.Slot, Capacity: b.cfg.Capacity,
+		Draining: b.cfg.Draining != nil && b.cfg.Draining(),
+	}
+}
+
+func (b *Beats) send(beat envelope.Beat) {
+	data, err := envelope.EncodeBeat(beat)
+	if err == nil {
+		err = b.conn.Hot().Publish(subject.Beat(b.cfg.Role, b.cfg.Node), data)
+	}
+	if err != nil && b.cfg.Lost != nil {
+		b.cfg.Lost(fmt.Errorf("beat of %s %s: %w", b.cfg.Role, b.cfg.Node, err))
+	}
+}

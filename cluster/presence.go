@@ -1,0 +1,255 @@
+package cluster
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/placement"
+	"patchbay/cluster/subject"
+)
+
+// Roles that beat.
+const (
+	RoleEdge  = "edge"
+	RoleActor = "actor"
+	RoleMedia = "media"
+)
+
+// When a node counts as dead: three beats missed.
+const (
+	mediaBeat   = 500 * time.Millisecond
+	otherBeat   = time.Second
+	mediaSilent = 3 * mediaBeat
+	otherSilent = 3 * otherBeat
+)
+
+// maxNodes is how many nodes, the dead ones among them, a table knows.
+const maxNodes = 4096
+
+// A PresenceObserver hears of nodes that come and go. Nil hooks are skipped.
+type PresenceObserver struct {
+	Joined func(role, node string)
+	Lost   func(role, node string, calls int) // silent, with so many calls
+	Twin   func(role, node string)            // two processes beat under one name
+	Ignore func(err error)                    // a beat that could not be read, or one node too many
+	Panic  func(any)
+}
+
+// Presence knows who is alive and which calls media nodes carry, from their
+// beats. It implements actors.Load and actors.BeatCounter.
+type Presence struct {
+	hold  time.Duration
+	obs   PresenceObserver
+	now   func() time.Time
+	since time.Time
+	subs  subscriptions
+
+	mu    sync.RWMutex
+	nodes map[nodeKey]*peer
+	swept time.Time
+}
+
+type nodeKey struct {
+	role, name string
+	boot       uint64
+}
+
+// NewPresence returns a table that keeps a dead media node's calls for hold.
+// now is the clock.
+func NewPresence(hold time.Duration, now func() time.Time, obs PresenceObserver) *Presence {
+	return &Presence{hold: hold, obs: obs, now: now, since: now(), nodes: make(map[nodeKey]*peer)}
+}
+
+// Listen starts to take beats.
+func (p *Presence) Listen(c *Conn) error {
+	err := p.subs.add(c.Hot(), subject.BeatAll, "", maxPendingPackets, func(m *nats.Msg) {
+		defer contain(p.obs.Panic)
+		p.Hear(m.Data)
+	})
+	if err != nil {
+		return fmt.Errorf("listen to beats: %w", err)
+	}
+	return nil
+}
+
+// Close stops taking beats.
+func (p *Presence) Close() { p.subs.close() }
+
+// Hear takes one beat as it came from the wire.
+func (p *Presence) Hear(data []byte) {
+	b, err := envelope.DecodeBeat(data)
+	if err != nil {
+		p.ignore(err)
+		return
+	}
+	now := p.now()
+	p.mu.Lock()
+	news := p.hear(now, b)
+	p.mu.Unlock()
+	for _, tell := range news {
+		tell()
+	}
+}
+
+func (p *Presence) ignore(err error) {
+	if p.obs.Ignore != nil {
+		p.obs.Ignore(err)
+	}
+}
+
+// hear returns what observers are told once the lock is released.
+func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
+	news = p.sweep(now)
+	key := nodeKey{b.Role, b.Node, b.Boot}
+	n := p.nodes[key]
+	if n == nil {
+		if len(p.nodes) >= maxNodes {
+			return append(news, func() { p.ignore(fmt.Errorf("beat of %s %s: more than %d nodes", b.Role, b.Node, maxNodes)) })
+		}
+		n = &peer{role: b.Role, name: b.Node, boot: b.Boot}
+		p.nodes[key] = n
+		if p.obs.Joined != nil {
+			news = append(news, func() { p.obs.Joined(b.Role, b.Node) })
+		}
+	}
+	if twin := p.succeed(n); twin && p.obs.Twin != nil {
+		news = append(news, func() { p.obs.Twin(b.Role, b.Node) })
+	}
+	n.take(now, b)
+	return news
+}
+
+// succeed ends older incarnations of n's name: their calls count for the hold,
+// but nobody asks them for anything. It reports a twin: an older incarnation
+// that beats on.
+func (p *Presence) succeed(n *peer) (twin bool) {
+	for key, other := range p.nodes {
+		if key.role != n.role || key.name != n.name || key.boot == n.boot {
+			continue
+		}
+		if key.boot > n.boot {
+			return true
+		}
+		other.left = true
+	}
+	return false
+}
+
+// sweep forgets the dead, at most twice a second.
+func (p *Presence) sweep(now time.Time) (news []func()) {
+	if now.Sub(p.swept) < mediaBeat {
+		return nil
+	}
+	p.swept = now
+	for key, n := range p.nodes {
+		switch {
+		case !p.counts(n, now):
+			delete(p.nodes, key)
+		case !n.lost && !n.alive(now):
+			n.lost = true
+			if p.obs.Lost != nil {
+				calls := n.live()
+				news = append(news, func() { p.obs.Lost(key.role, key.name, calls) })
+			}
+		}
+	}
+	return news
+}
+
+// counts reports whether the node's calls still count against caps, or, of
+// other roles, whether it is worth remembering as dead.
+func (p *Presence) counts(n *peer, now time.Time) bool {
+	return now.Sub(n.seen) < max(p.hold, otherSilent)
+}
+
+// Active implements actors.Load: the distinct live calls that count for key,
+// those of dead nodes for a while among them. Callers must not change the map.
+func (p *Presence) Active(key endpoint.Key) map[call.ID]struct{} {
+	now := p.now()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var all idSet
+	merged := false
+	for _, n := range p.nodes {
+		set := n.calls[key]
+		if len(set) == 0 || !p.counts(n, now) {
+			continue
+		}
+		if all == nil {
+			all = set // one node: no copy
+			continue
+		}
+		if !merged {
+			all, merged = union(nil, all), true
+		}
+		all = union(all, set)
+	}
+	return all
+}
+
+// Beats implements actors.BeatCounter: how many complete reports have come of
+// a media node.
+func (p *Presence) Beats(node string) uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var sum uint64 // of all incarnations: a restart must not set it back
+	for key, n := range p.nodes {
+		if key.role == RoleMedia && key.name == node {
+			sum += n.beats
+		}
+	}
+	return sum
+}
+
+// Media lists the live media nodes, for placement.
+func (p *Presence) Media() []placement.Node {
+	now := p.now()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var list []placement.Node
+	for _, n := range p.nodes {
+		if n.role == RoleMedia && n.alive(now) {
+			list = append(list, placement.Node{Name: n.name, Slot: n.slot, Capacity: n.capacity, Draining: n.draining})
+		}
+	}
+	return list
+}
+
+// Alive lists the live nodes of a role by name.
+func (p *Presence) Alive(role string) []string {
+	now := p.now()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var names []string
+	for _, n := range p.nodes {
+		if n.role == role && n.alive(now) {
+			names = append(names, n.name)
+		}
+	}
+	return names
+}
+
+// Gone reports that an edge is dead: its beats have stopped, or it has left. An
+// edge never heard of is given the time in which it would have beaten.
+func (p *Presence) Gone(edge string) bool {
+	now := p.now()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, n := range p.nodes {
+		if n.role == RoleEdge && n.name == edge && n.alive(now) {
+			return false
+		}
+	}
+	for _, n := range p.nodes {
+		if n.role == RoleEdge && n.name == edge {
+			return true
+		}
+	}
+	return now.Sub(p.since) >= otherSilent
+}
