@@ -78,8 +78,8 @@ type sim struct {
 	now     time.Duration
 	doneAt  time.Duration
 	heard   map[string]bool
-	// seen is every action of the machine, for tests that judge them.
-	seen func(actors.Action)
+	seen    func(actors.Action)     // hears every action, if set
+	sent    func(call.Transmission) // hears every message, if set
 }
 
 func newSim(t testing.TB, sc scene) *sim {
@@ -169,6 +169,9 @@ func (s *sim) carryOut(actions []actors.Action) {
 
 // print shows one of our messages, and lets the carrier hear it.
 func (s *sim) print(tx call.Transmission) {
+	if s.sent != nil {
+		s.sent(tx)
+	}
 	raw := string(tx.Raw)
 	text, details := describe(raw)
 	if tx.To.IsValid() {

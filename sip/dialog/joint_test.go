@@ -1,0 +1,169 @@
+package dialog_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+)
+
+// carriers and agents are what either side may do at any moment, sensible or
+// not.
+var (
+	carriers = []string{
+		"INVITE again", "INVITE again via edge-2", "INVITE", "INVITE branch=other to-tag=", "CANCEL", "CANCEL again",
+		"ACK", "ACK cseq=1 branch=invite-1", "ACK cseq=1", "ACK again", "BYE", "BYE again", "BYE cseq=1", "BYE to-tag=x",
+		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE",
+	}
+	agents = []string{
+		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
+		"hangup operator_hangup", "hangup node_drained", "silence rtp_timeout", "digit 1", "audio",
+	}
+)
+
+// TestEveryHistoryEndsInOneState plays random histories over a call and its
+// dialog: what carrier and agent do, in any order and at any pace, over UDP
+// and TCP. The promises of the judge hold, and in the end nothing is left.
+func TestEveryHistoryEndsInOneState(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		transport := rapid.SampledFrom([]string{"udp", "tcp"}).Draw(r, "transport")
+		s := newSim(t, sceneOf(map[string]string{"transport": transport, "max-duration": "100s"}))
+		j := &judge{r: r}
+		s.seen = j.note
+		s.do(step{from: carrier, text: "INVITE"})
+		for range rapid.IntRange(0, 25).Draw(r, "rows") {
+			s.runUntil(s.now + time.Duration(rapid.SampledFrom([]int{0, 0, 10, 400, 700, 5000, 33000}).Draw(r, "pause"))*time.Millisecond)
+			j.over = s.machine.Call.Over()
+			if rapid.Bool().Draw(r, "from carrier") {
+				text := rapid.SampledFrom(carriers).Draw(r, "carrier")
+				if s.can(text) {
+					s.do(step{from: carrier, text: text})
+				}
+			} else {
+				s.do(step{from: agent, text: rapid.SampledFrom(agents).Draw(r, "agent")})
+			}
+			if j.cancelled = j.cancelled || s.machine.Call.Record().Status == 487; j.cancelled && j.final == 200 {
+				r.Fatalf("both cancelled and answered\n%s", s.String())
+			}
+		}
+		s.runUntil(s.now + 300*time.Second)
+		if j.finished != 1 || j.opened != 1 || j.closed != 1 || !s.machine.Done() || !s.machine.Deadline().IsZero() {
+			r.Fatalf("at the end: %+v, done %v, deadline %v\n%s", *j, s.machine.Done(), s.machine.Deadline(), s.String())
+		}
+	})
+}
+
+// can reports whether the carrier has what the row needs.
+func (s *sim) can(text string) bool {
+	method, rest, _ := strings.Cut(text, " ")
+	if strings.HasPrefix(rest, "to BYE") {
+		return s.peer.bye != ""
+	}
+	_, sent := s.peer.sent[method]
+	return sent || !strings.Contains(rest, "again")
+}
+
+// A judge watches what leaves the machine.
+type judge struct {
+	r                        *rapid.T
+	final                    int // status of the first final response to the first INVITE
+	cancelled, over          bool
+	opened, closed, finished int
+	tag                      string
+}
+
+func (j *judge) note(a actors.Action) {
+	if a.Send != nil {
+		j.message(string(a.Send.Raw))
+		return
+	}
+	switch a.Effect.Do {
+	case call.OpenBridge:
+		j.opened++
+	case call.CloseBridge:
+		j.closed++
+	case call.Finish:
+		j.finished++
+	case call.Respond, call.SendBye:
+		j.r.Fatalf("%s left the machine", a.Effect.Do)
+	}
+	if j.over {
+		j.r.Fatalf("%s after the end", a.Effect.Do)
+	}
+}
+
+// message judges what the carrier gets: one final response to the INVITE and
+// copies of it, one To-tag, no 2xx after a refusal, no BYE before a 200.
+func (j *judge) message(raw string) {
+	if strings.HasPrefix(raw, "BYE ") && j.final != 200 {
+		j.r.Fatalf("BYE after %d", j.final)
+	}
+	status := statusOf(raw)
+	if header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
+		return
+	}
+	_, tag, _ := strings.Cut(header(raw, "To"), ";tag=")
+	if j.final != 0 && (status != j.final || tag != j.tag) {
+		j.r.Fatalf("%d with tag %s after %d with tag %s", status, tag, j.final, j.tag)
+	}
+	j.final, j.tag = status, tag
+}
+
+// FuzzADialogSurvivesAnyMessage feeds one dialog whatever comes: it may answer,
+// but not fail, and its call still ends once.
+func FuzzADialogSurvivesAnyMessage(f *testing.F) {
+	for _, text := range []string{"INVITE", "ACK", "CANCEL", "BYE reason=16", "OPTIONS", "INFO"} {
+		f.Add(newPeer(sceneOf(nil)).packet(f, text).Raw)
+	}
+	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=f1\r\nTo: <sip:a@b>\r\n" +
+		"Call-ID: ladder@carrier.example\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		s := newSim(t, sceneOf(nil))
+		s.do(step{from: carrier, text: "INVITE"})
+		s.do(step{from: agent, text: "joined PCMU"})
+		s.receive(call.Packet{Flow: s.peer.flow("edge-1"), Raw: raw})
+		s.runUntil(200 * time.Second)
+		if !s.machine.Done() {
+			t.Error("not done")
+		}
+		_, _, _ = s.factory.New(epoch, 2, call.Packet{Flow: s.peer.flow("edge-1"), Raw: raw})
+	})
+}
+
+// BenchmarkACallThroughTheMachine is the signalling of one call: INVITE, 100,
+// 180, 200, ACK, BYE, 200.
+func BenchmarkACallThroughTheMachine(b *testing.B) {
+	p := newPeer(sceneOf(nil))
+	factory := newFactory(b, "")
+	invite := p.packet(b, "INVITE")
+	joined := agentEvent(b, "joined PCMU")
+	var ack, bye call.Packet
+	run := func() {
+		d, inv, err := factory.New(epoch, 1, invite)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m := &actors.Machine{Dialog: d, Call: call.New(call.Params{ID: 1, Invitation: inv, AgentTimeout: time.Second, MaxDuration: time.Hour})}
+		m.HandleEvent(epoch, call.Event{Kind: call.Invited})
+		m.HandleEvent(epoch, call.Event{Kind: call.AgentChosen})
+		actions := m.HandleEvent(epoch, joined)
+		if ack.Raw == nil {
+			p.hear(string(actions[1].Send.Raw))
+			ack, bye = p.packet(b, "ACK"), p.packet(b, "BYE")
+		}
+		m.HandlePacket(epoch, ack)
+		m.HandlePacket(epoch, bye)
+		if !m.Call.Over() {
+			b.Fatal("the call is not over")
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+}
