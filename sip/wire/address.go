@@ -128,12 +128,12 @@ func unquote(s string) string {
 	return string(out)
 }
 
-// mediaType returns "type/subtype" of a Content-Type or Accept value.
+// mediaType returns "type/subtype" of a Content-Type or Accept value, in lower
+// case.
 func mediaType(value string) string {
 	value, _, _ = strings.Cut(value, ";")
-	kind, sub, ok := strings.Cut(value, "/")
-	if !ok {
-		return strings.ToLower(strings.TrimSpace(value))
+	if strings.ContainsAny(value, " \t") {
+		value = strings.Join(strings.Fields(value), "")
 	}
-	return strings.ToLower(strings.TrimSpace(kind) + "/" + strings.TrimSpace(sub))
+	return strings.ToLower(value)
 }

@@ -2,11 +2,15 @@ package wire
 
 import "bytes"
 
-var crlf = []byte("\r\n")
+var (
+	crlf      = []byte("\r\n")
+	emptyLine = []byte("\r\n\r\n")
+	colon     = []byte(":")
+)
 
 // headerEnd returns where the header section ends, behind its empty line, or -1.
 func headerEnd(raw []byte) int {
-	i := bytes.Index(raw, []byte("\r\n\r\n"))
+	i := bytes.Index(raw, emptyLine)
 	if i < 0 {
 		return -1
 	}
@@ -38,7 +42,27 @@ func (l *lines) next() ([]byte, bool) {
 	return line, len(line) > 0
 }
 
-func trimEnd(line []byte) []byte { return bytes.TrimRight(line, "\r\n") }
+// trimEnd and trimBlank are bytes.Trim for two octets, several times as fast.
+func trimEnd(line []byte) []byte {
+	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+		line = line[:n-1]
+	}
+	return line
+}
+
+func trimBlank(s []byte) []byte {
+	for len(s) > 0 && isBlank(s[0]) {
+		s = s[1:]
+	}
+	return trimBlankEnd(s)
+}
+
+func trimBlankEnd(s []byte) []byte {
+	for n := len(s); n > 0 && isBlank(s[n-1]); n-- {
+		s = s[:n-1]
+	}
+	return s
+}
 
 // unfold joins a folded line with single spaces, in scratch.
 func unfold(line, scratch []byte) (flat, grown []byte) {
@@ -67,9 +91,9 @@ func unfold(line, scratch []byte) (flat, grown []byte) {
 // splitField splits a logical line into name and value, both trimmed; false
 // when there is no colon or the name is no token.
 func splitField(line []byte) (name, value []byte, ok bool) {
-	name, value, ok = bytes.Cut(line, []byte(":"))
-	name = bytes.TrimRight(name, " \t")
-	return name, bytes.Trim(value, " \t"), ok && allToken(name)
+	name, value, ok = bytes.Cut(line, colon)
+	name = trimBlankEnd(name)
+	return name, trimBlank(value), ok && allToken(name)
 }
 
 // cleanOctets looks for what must not stand in a header section: a CR or LF

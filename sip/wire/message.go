@@ -57,8 +57,8 @@ func (m *Message) TransactionKey() call.TransactionKey {
 // names of any case are one. Via, Contact, Route and Record-Route are split:
 // each value stands alone, as if it had come on a line of its own.
 func (m *Message) Header(name string) string {
-	for v := range m.values(name) {
-		return v
+	if i := m.find(name, 0); i >= 0 {
+		return m.value(i)
 	}
 	return ""
 }
@@ -66,8 +66,8 @@ func (m *Message) Header(name string) string {
 // Headers returns all values of a header field in order.
 func (m *Message) Headers(name string) []string {
 	var all []string
-	for v := range m.values(name) {
-		all = append(all, v)
+	for i := m.find(name, 0); i >= 0; i = m.find(name, i+1) {
+		all = append(all, m.value(i))
 	}
 	return all
 }
@@ -77,31 +77,36 @@ func (m *Message) Fields() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for i := range m.fields {
 			f := &m.fields[i]
-			if !yield(m.text[f.name:f.nameEnd], m.text[f.valueStart:f.lineEnd]) {
+			if !yield(m.text[f.name:f.nameEnd], m.value(i)) {
 				return
 			}
 		}
 	}
 }
 
-func (m *Message) values(name string) iter.Seq[string] {
+// find returns the index of the next field of a name, from the ith on, or -1.
+func (m *Message) find(name string, i int) int {
 	if known, ok := lookup(name); ok {
 		name = known.name
 	}
-	return func(yield func(string) bool) {
-		for n, v := range m.Fields() {
-			if len(n) == len(name) && strings.EqualFold(n, name) && !yield(v) {
-				return
-			}
+	for ; i < len(m.fields); i++ {
+		f := &m.fields[i]
+		if int(f.nameEnd-f.name) == len(name) && strings.EqualFold(m.text[f.name:f.nameEnd], name) {
+			return i
 		}
 	}
+	return -1
+}
+
+func (m *Message) value(i int) string {
+	return m.text[m.fields[i].valueStart:m.fields[i].lineEnd]
 }
 
 // first returns the first value of a field that the guard knows, or "".
 func (m *Message) first(id fieldID) string {
 	for i := range m.fields {
-		if f := &m.fields[i]; f.id == id {
-			return m.text[f.valueStart:f.lineEnd]
+		if m.fields[i].id == id {
+			return m.value(i)
 		}
 	}
 	return ""

@@ -41,7 +41,7 @@ func appendSentBy(dst []byte, c *cursor) ([]byte, bool) {
 	start := c.i
 	if c.peek() == '[' {
 		end := bytes.IndexByte(c.s[c.i:], ']')
-		if end < 0 {
+		if end < 0 || !plainHostPort(string(c.s[c.i:c.i+end+1])) {
 			return dst, false
 		}
 		c.i += end + 1
@@ -49,7 +49,7 @@ func appendSentBy(dst []byte, c *cursor) ([]byte, bool) {
 		c.while(isHost)
 	}
 	host := c.s[start:c.i]
-	if !plainHostPort(string(host)) {
+	if len(host) == 0 {
 		return dst, false
 	}
 	dst = append(dst, host...)

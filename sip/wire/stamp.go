@@ -15,8 +15,7 @@ func (m *Message) Stamp(source netip.AddrPort) netip.AddrPort {
 	source = netip.AddrPortFrom(source.Addr().Unmap().WithZone(""), source.Port())
 	for i := range m.fields {
 		if m.fields[i].id == via {
-			f := m.fields[i]
-			value, reply := stampVia(m.text[f.valueStart:f.lineEnd], source)
+			value, reply := stampVia(m.value(i), source)
 			m.replace(i, value)
 			return reply
 		}
