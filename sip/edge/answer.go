@@ -2,7 +2,9 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"patchbay/actors/call"
@@ -58,6 +60,12 @@ func (e *Edge) retryAfter(d time.Duration) call.Header {
 		seconds = retryAfterMin + e.random(retryAfterChoice)
 	}
 	return call.Header{Name: "Retry-After", Value: strconv.Itoa(seconds)}
+}
+
+// reason returns a Reason header that tells why a call was rejected (RFC 3326).
+func reason(status int, text string) call.Header {
+	text = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
+	return call.Header{Name: "Reason", Value: fmt.Sprintf(`SIP;cause=%d;text="%s"`, status, text)}
 }
 
 // options says whether calls are taken here, for carriers that probe

@@ -1,8 +1,7 @@
 package edge
 
 import (
-	"time"
-
+	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 )
@@ -20,9 +19,6 @@ type Router interface {
 // An Outcome is what became of an initial INVITE or a CANCEL. Taken means that
 // a call actor owns the transaction and answers it itself. Otherwise the edge
 // answers with Status; a Status outside 300 to 699 is a fault and becomes 500.
-type Outcome struct {
-	Taken      bool
-	Status     int
-	Reason     string        // value of the Reason header (RFC 3326), "" for none
-	RetryAfter time.Duration // rounded up to whole seconds; 503 always carries one
-}
+// Reason becomes the text of a Reason header, and 503 always has a Retry-After:
+// the one given, in whole seconds, or a random few.
+type Outcome = actors.Outcome

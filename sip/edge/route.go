@@ -129,13 +129,13 @@ func (e *Edge) conclude(r *request, o Outcome) {
 	if o.Taken {
 		return
 	}
-	var extra []call.Header
-	if o.Reason != "" {
-		extra = append(extra, call.Header{Name: "Reason", Value: o.Reason})
-	}
 	status := o.Status
 	if status < 300 || status > 699 {
 		status = 500
+	}
+	var extra []call.Header
+	if o.Reason != "" {
+		extra = append(extra, reason(status, o.Reason))
 	}
 	if status == 503 || o.RetryAfter > 0 {
 		extra = append(extra, e.retryAfter(o.RetryAfter))
