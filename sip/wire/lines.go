@@ -104,20 +104,27 @@ func cleanOctets(head []byte) string {
 		if b >= ' ' || b == '\t' {
 			continue
 		}
-		switch b {
-		case '\r':
-			if i+1 == len(head) || head[i+1] != '\n' {
-				return "bare_cr"
-			}
-		case '\n':
-			if i == 0 || head[i-1] != '\r' {
-				return "bare_lf"
-			}
-		default:
-			if i == 0 || head[i-1] != '\\' {
-				return "control_character"
-			}
+		before, after := around(head, i)
+		switch {
+		case b == '\r' && after != '\n':
+			return "bare_cr"
+		case b == '\n' && before != '\r':
+			return "bare_lf"
+		case b != '\r' && b != '\n' && before != '\\':
+			return "control_character"
 		}
 	}
 	return ""
+}
+
+// around returns the octets before and after the ith; a space stands for none.
+func around(s []byte, i int) (before, after byte) {
+	before, after = ' ', ' '
+	if i > 0 {
+		before = s[i-1]
+	}
+	if i+1 < len(s) {
+		after = s[i+1]
+	}
+	return before, after
 }

@@ -128,41 +128,40 @@ func absoluteURI(s []byte) bool {
 }
 
 // appendParams reads *( ";" name [ "=" value ] ) up to a comma or the end. The
-// parameter named once may stand once: it identifies.
+// parameter named once identifies: it may stand once, and has a value.
 func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 	seen := false
 	for {
 		c.blank()
-		if c.end() || c.peek() == ',' {
+		if c.valueEnd() {
 			return dst, true
 		}
 		if !c.take(';') {
 			return dst, false
 		}
-		if c.end() || c.peek() == ';' || c.peek() == ',' {
+		if c.valueEnd() || c.peek() == ';' {
 			continue
 		}
-		name := c.token()
-		if len(name) == 0 {
+		at := len(dst) + 1
+		dst = appendLower(append(dst, ';'), c.token())
+		value, ok := c.paramValue()
+		if !ok || len(dst) == at {
 			return dst, false
 		}
-		at := len(dst) + 1
-		dst = appendLower(append(dst, ';'), name)
 		if string(dst[at:]) == once {
-			if seen {
+			if seen || len(value) == 0 {
 				return dst, false
 			}
 			seen = true
-		}
-		value, ok := c.paramValue()
-		if !ok || len(value) == 0 && string(dst[at:]) == once {
-			return dst, false
 		}
 		if len(value) > 0 {
 			dst = append(append(dst, '='), value...)
 		}
 	}
 }
+
+// valueEnd reports whether the value ends here, or the next of a list begins.
+func (c *cursor) valueEnd() bool { return c.end() || c.peek() == ',' }
 
 // paramValue reads [ "=" value ]; false: a quote does not end.
 func (c *cursor) paramValue() ([]byte, bool) {

@@ -33,30 +33,8 @@ func (m *Message) Reply(r Reply) []byte {
 	w = append(w, ' ')
 	w.inert(phrase)
 	w = append(w, crlf...)
-	dialog := m.Method == "INVITE" && r.Status > 100 && r.Status < 300
 	for i := range m.fields {
-		f := &m.fields[i]
-		switch f.id {
-		case via, from, callID, cseq:
-		case to:
-			w = append(w, m.text[f.name:f.lineEnd]...)
-			if m.ToTag == "" && r.Tag != "" {
-				w = append(w, ";tag="...)
-				w.inert(r.Tag)
-			}
-			w = append(w, crlf...)
-			continue
-		case recordRoute:
-			if !dialog {
-				continue
-			}
-		default:
-			if r.Status != 100 || m.text[f.name:f.nameEnd] != "Timestamp" {
-				continue
-			}
-		}
-		w = append(w, m.text[f.name:f.lineEnd]...)
-		w = append(w, crlf...)
+		w.copied(m, i, r)
 	}
 	if r.Contact != "" {
 		w.address("Contact", r.Contact)
@@ -64,4 +42,26 @@ func (m *Message) Reply(r Reply) []byte {
 	w.headers(r.Headers)
 	w.body(r.ContentType, r.Body)
 	return w
+}
+
+// copied appends the ith field of the request, if the response has it too.
+func (w *writer) copied(m *Message, i int, r Reply) {
+	f := &m.fields[i]
+	switch f.id {
+	case via, from, to, callID, cseq:
+	case recordRoute:
+		if m.Method != "INVITE" || r.Status <= 100 || r.Status >= 300 {
+			return
+		}
+	default:
+		if r.Status != 100 || m.text[f.name:f.nameEnd] != "Timestamp" {
+			return
+		}
+	}
+	*w = append(*w, m.text[f.name:f.lineEnd]...)
+	if f.id == to && m.ToTag == "" && r.Tag != "" {
+		*w = append(*w, ";tag="...)
+		w.inert(r.Tag)
+	}
+	*w = append(*w, crlf...)
 }
