@@ -3,6 +3,7 @@ package endpoint
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"strings"
@@ -62,6 +63,9 @@ func (a Address) String() string {
 
 // GoString keeps %#v as safe as %v.
 func (a Address) GoString() string { return a.String() }
+
+// Format keeps every verb of fmt as safe as %v.
+func (a Address) Format(f fmt.State, verb rune) { formatRedacted(f, verb, a.String()) }
 
 // LogValue keeps a slug out of structured logs.
 func (a Address) LogValue() slog.Value { return slog.StringValue(a.String()) }

@@ -8,6 +8,7 @@ import (
 
 // A SecretRef is a secret at rest: sealed with the cluster's storage key,
 // base64. It reads back over every API as "secret_set": true, never as itself.
+// It prints redacted; convert it to a string to unseal it.
 type SecretRef string
 
 // An Account is one owner of endpoints: Ultravox's account, SignalWire's

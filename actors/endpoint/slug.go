@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 )
@@ -90,6 +91,9 @@ func (s Slug) String() string {
 
 // GoString keeps %#v as safe as %v.
 func (s Slug) GoString() string { return s.String() }
+
+// Format keeps every verb of fmt as safe as %v, also those that do not fit.
+func (s Slug) Format(f fmt.State, verb rune) { formatRedacted(f, verb, s.String()) }
 
 // LogValue keeps the secret out of structured logs.
 func (s Slug) LogValue() slog.Value { return slog.StringValue(s.String()) }

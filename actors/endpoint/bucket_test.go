@@ -1,0 +1,45 @@
+package endpoint_test
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"patchbay/actors/endpoint"
+)
+
+func TestBucketGivesABurstAndThenItsRate(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.IntRange(1, 1000).Draw(t, "rate")
+		now := time.Unix(1_700_000_000, 0)
+		var b endpoint.Bucket
+		take := func() (n int) {
+			for b.Allows(now, rate) {
+				b.Take(now, rate)
+				n++
+			}
+			return n
+		}
+		if got := take(); got != rate {
+			t.Fatalf("a full bucket of %d gave %d", rate, got)
+		}
+		wait := time.Duration(rapid.Int64Range(0, int64(3*time.Second)).Draw(t, "wait"))
+		now = now.Add(wait)
+		want := min(rate, int(wait/(time.Second/time.Duration(rate))))
+		if got := take(); got != want {
+			t.Fatalf("%v later it gave %d, want %d", wait, got, want)
+		}
+		if b.Full(now) || !b.Full(now.Add(time.Second)) {
+			t.Fatal("full too early or too late")
+		}
+	})
+}
+
+func TestBucketWithoutRateGivesNothing(t *testing.T) {
+	t.Parallel()
+	if (endpoint.Bucket{}).Allows(time.Now(), 0) {
+		t.Error("a rate of 0 allows a call")
+	}
+}
