@@ -1,0 +1,103 @@
+package peer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// ChannelLabel is the label of the data channel for events and commands.
+const ChannelLabel = "call-events"
+
+// Bounds of the data channel.
+const (
+	// MaxWaiting is how many events wait for the channel to open.
+	MaxWaiting = 32
+	// MaxUnsent is how much may wait for a slow agent, bytes; what comes on
+	// top is lost.
+	MaxUnsent = 256 << 10
+	// flushWait is the longest wait for the last event, at the end of a call.
+	flushWait = 200 * time.Millisecond
+	// channelReceive bounds what an agent can make us hold, bytes.
+	channelReceive = 128 << 10
+)
+
+// A channel is the data channel of one peer; it may never come to be.
+type channel struct {
+	commands *Commands
+	panics   func(where string)
+
+	mu      sync.Mutex
+	dc      *webrtc.DataChannel
+	open    bool
+	waiting [][]byte
+}
+
+// attach makes dc the channel. A second one is left alone.
+func (c *channel) attach(dc *webrtc.DataChannel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dc != nil {
+		return
+	}
+	c.dc = dc
+	dc.OnOpen(c.opened)
+	dc.OnMessage(c.message)
+}
+
+func (c *channel) opened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = true
+	for _, b := range c.waiting {
+		c.write(b)
+	}
+	c.waiting = nil
+}
+
+func (c *channel) message(m webrtc.DataChannelMessage) {
+	defer func() {
+		if recover() != nil {
+			c.panics("media.channel")
+		}
+	}()
+	if answer := c.commands.Answer(time.Now(), m.Data); answer != nil {
+		c.send(answer)
+	}
+}
+
+// send queues one message, or loses it: before the channel is open beyond
+// MaxWaiting, later beyond MaxUnsent.
+func (c *channel) send(b []byte) {
+	if len(b) > MaxMessage {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.open:
+		c.write(b)
+	case len(c.waiting) < MaxWaiting:
+		c.waiting = append(c.waiting, append([]byte(nil), b...))
+	}
+}
+
+func (c *channel) write(b []byte) {
+	if c.dc.BufferedAmount()+uint64(len(b)) <= MaxUnsent {
+		_ = c.dc.SendText(string(b)) // a closed channel loses it
+	}
+}
+
+// flush waits until the agent has what was sent, or flushWait.
+func (c *channel) flush() {
+	c.mu.Lock()
+	dc, open := c.dc, c.open
+	c.mu.Unlock()
+	if !open {
+		return
+	}
+	for end := time.Now().Add(flushWait); time.Now().Before(end) && dc.BufferedAmount() > 0; {
+		time.Sleep(2 * time.Millisecond)
+	}
+}

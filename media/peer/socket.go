@@ -1,0 +1,226 @@
+package peer
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// queued is how many STUN and DTLS packets of one peer may wait for the
+// library; more are dropped, as the network would.
+const queued = 64
+
+// A lane is where packets that are no RTP of the tap go: to the library's one
+// candidate of an address family.
+type lane struct {
+	s    *socket
+	name netip.AddrPort
+	ch   chan datagram
+	done chan struct{}
+	once sync.Once
+}
+
+type datagram struct {
+	b    []byte
+	from netip.AddrPort
+}
+
+// A socket is one peer's UDP port. It is the library's ice.UDPMux, and takes
+// RTP and RTCP out of the stream before the library sees them.
+type socket struct {
+	conn  *net.UDPConn
+	lanes []*lane
+	hello hello
+
+	mode   atomic.Int32             // where RTP goes
+	remote atomic.Pointer[peerAddr] // of the selected ICE pair
+	tap    atomic.Pointer[tap]
+	heard  atomic.Int64 // when RTP or RTCP last came, Unix ns; tap only
+	panics func(where string)
+	ended  chan struct{} // the read loop is over
+}
+
+type peerAddr struct{ addr netip.AddrPort }
+
+// Where RTP goes.
+const (
+	rtpDrop  = iota // the handshake is not over
+	rtpTap          // decrypted here
+	rtpTrack        // on to the library
+)
+
+func newSocket(conn *net.UDPConn, names []netip.Addr, panics func(string)) *socket {
+	s := &socket{conn: conn, panics: panics, ended: make(chan struct{})}
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	for _, n := range names {
+		s.lanes = append(s.lanes, &lane{
+			s: s, name: netip.AddrPortFrom(n, port),
+			ch: make(chan datagram, queued), done: make(chan struct{}),
+		})
+	}
+	return s
+}
+
+func (s *socket) port() uint16 { return s.lanes[0].name.Port() }
+
+// read passes packets on until the socket is closed.
+func (s *socket) read() {
+	defer close(s.ended)
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		s.receive(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+	}
+}
+
+// receive sorts one packet by its first octet (RFC 7983 section 7).
+func (s *socket) receive(b []byte, from netip.AddrPort) {
+	defer func() {
+		if recover() != nil {
+			s.panics("media.peer")
+		}
+	}()
+	if len(b) == 0 {
+		return
+	}
+	switch first := b[0]; {
+	case first >= 128 && first <= 191:
+		s.rtp(b, from)
+	case first >= 20 && first <= 63:
+		s.hello.see(b, true)
+		s.pass(b, from)
+	case first <= 3:
+		s.pass(b, from)
+	}
+}
+
+func (s *socket) rtp(b []byte, from netip.AddrPort) {
+	switch s.mode.Load() {
+	case rtpTrack:
+		s.pass(b, from)
+	case rtpTap:
+		if r := s.remote.Load(); r == nil || r.addr != from {
+			return
+		}
+		if s.tap.Load().receive(b) {
+			s.heard.Store(time.Now().UnixNano())
+		}
+	}
+}
+
+func (s *socket) pass(b []byte, from netip.AddrPort) {
+	for _, l := range s.lanes {
+		if l.name.Addr().Is4() == from.Addr().Is4() {
+			select {
+			case l.ch <- datagram{append([]byte(nil), b...), from}:
+			default:
+			}
+			return
+		}
+	}
+}
+
+func (s *socket) write(b []byte, to netip.AddrPort) (int, error) {
+	return s.conn.WriteToUDPAddrPort(b, to)
+}
+
+// shut closes the port and waits for the read loop.
+func (s *socket) shut() {
+	s.conn.Close()
+	for _, l := range s.lanes {
+		l.Close()
+	}
+	<-s.ended
+}
+
+// GetListenAddresses implements ice.UDPMux: one address per family. The kernel
+// picks the source of what we send, so more would only be more checks.
+func (s *socket) GetListenAddresses() []net.Addr {
+	out := make([]net.Addr, len(s.lanes))
+	for i, l := range s.lanes {
+		out[i] = l.LocalAddr()
+	}
+	return out
+}
+
+// GetConn implements ice.UDPMux.
+func (s *socket) GetConn(_ string, addr net.Addr) (net.PacketConn, error) {
+	for _, l := range s.lanes {
+		if ua, ok := addr.(*net.UDPAddr); ok && ua.AddrPort() == l.name {
+			return l, nil
+		}
+	}
+	return nil, net.ErrClosed
+}
+
+// RemoveConnByUfrag implements ice.UDPMux: one peer, one ufrag.
+func (s *socket) RemoveConnByUfrag(string) {
+	for _, l := range s.lanes {
+		l.Close()
+	}
+}
+
+// Close implements ice.UDPMux. The port stays open until shut.
+func (s *socket) Close() error { return nil }
+
+// ReadFromAddrPort implements ice.AddrPortReaderWriter.
+func (l *lane) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	select {
+	case d := <-l.ch:
+		return copy(b, d.b), d.from, nil
+	case <-l.done:
+		return 0, netip.AddrPort{}, io.EOF
+	}
+}
+
+// WriteToAddrPort implements ice.AddrPortReaderWriter. It looks at our side of
+// the handshake on its way out.
+func (l *lane) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	select {
+	case <-l.done:
+		return 0, io.ErrClosedPipe
+	default:
+	}
+	l.s.hello.see(b, false)
+	return l.s.write(b, to)
+}
+
+// ReadFrom implements net.PacketConn.
+func (l *lane) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := l.ReadFromAddrPort(b)
+	return n, net.UDPAddrFromAddrPort(from), err
+}
+
+// WriteTo implements net.PacketConn.
+func (l *lane) WriteTo(b []byte, to net.Addr) (int, error) {
+	ua, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, net.ErrWriteToConnected
+	}
+	ap := ua.AddrPort()
+	return l.WriteToAddrPort(b, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+}
+
+// Close implements net.PacketConn: it ends the lane, not the port.
+func (l *lane) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// LocalAddr implements net.PacketConn.
+func (l *lane) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(l.name) }
+
+// SetDeadline implements net.PacketConn. A lane has none: Close ends its reads.
+func (l *lane) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.PacketConn.
+func (l *lane) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.PacketConn.
+func (l *lane) SetWriteDeadline(time.Time) error { return nil }
