@@ -10,8 +10,11 @@ import (
 // responses go (RFC 3261 18.2.1 and 18.2.2, RFC 3581 4): with rport, to the
 // source; without, to the source's address and the port of sent-by. What the
 // sender wrote as received, maddr or the value of rport decides nothing, so no
-// response leaves for an address that sent no packet.
+// response leaves for an address that sent no packet. A zero source stamps nothing.
 func (m *Message) Stamp(source netip.AddrPort) netip.AddrPort {
+	if !source.IsValid() {
+		return source // nothing to note
+	}
 	source = netip.AddrPortFrom(source.Addr().Unmap().WithZone(""), source.Port())
 	for i := range m.fields {
 		if m.fields[i].id == via {

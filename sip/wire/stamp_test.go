@@ -48,6 +48,14 @@ func TestResponsesGoBackWhereTheRequestCameFrom(t *testing.T) {
 	}
 }
 
+func TestNoSourceLeavesNoStamp(t *testing.T) {
+	t.Parallel()
+	m := read(t, carrier)
+	if m.Stamp(netip.AddrPort{}).IsValid() || string(m.Raw) != carrier {
+		t.Errorf("got %s", m.Raw)
+	}
+}
+
 func TestAFaultIsStampedToo(t *testing.T) {
 	t.Parallel()
 	f := fault(t, request("Via: SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bK1", "CSeq: x"))
