@@ -57,12 +57,15 @@ type Call struct {
 // New returns a call that waits for [Invited].
 func New(p Params) *Call {
 	inv := p.Invitation
-	return &Call{params: p, state: StateNew, record: Record{
+	return &Call{params: p, state: StateNew, effects: make([]Effect, 0, mostEffects), record: Record{
 		ID: p.ID, Tenant: p.Tenant, Endpoint: p.Endpoint, Agent: p.Agent,
 		Node: p.Node, DecisionID: p.DecisionID, SIPCallID: inv.Key.CallID,
 		From: inv.From, To: inv.To, Transport: inv.Transport, Source: inv.Source,
 	}}
 }
+
+// mostEffects is how many effects the richest step has.
+const mostEffects = 5
 
 // State returns where the call stands.
 func (c *Call) State() State { return c.state }
@@ -175,7 +178,10 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.hangUp(now, ev, ByAgent, orElse(ev.Cause, CauseAgentHangup))
 	case MediaTimeout:
 		c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
-	case AgentFailed, Hangup:
+	case AgentFailed:
+		cause := orElse(ev.Cause, CauseAgentFailed)
+		c.hangUp(now, ev, blame(cause), cause)
+	case Hangup:
 		cause := orElse(ev.Cause, CauseOperator)
 		c.hangUp(now, ev, blame(cause), cause)
 	case TimerDue:

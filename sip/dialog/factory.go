@@ -94,11 +94,8 @@ func check(m *wire.Message) (target wire.URI, _ *call.Refusal) {
 		return target, refuse(481, call.Cause{}, "INVITE of a dialog that is not ours")
 	}
 	target, err := m.Contact()
-	switch {
-	case errors.Is(err, wire.ErrScheme):
-		return target, refuse(416, call.Cause{}, "Contact is no SIP URI")
-	case err != nil:
-		return target, refuse(400, call.Cause{}, "no usable Contact")
+	if err != nil {
+		return target, refuse(400, call.Cause{}, "no Contact that SIP can reach")
 	}
 	return target, nil
 }

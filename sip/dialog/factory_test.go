@@ -49,7 +49,7 @@ func TestAnInviteThatCannotBecomeACallIsRefused(t *testing.T) {
 		"no SDP in the body":      {body("hello\r\n"), 400, call.CauseBadOffer},
 		"text":                    {replace("application/sdp", "text/plain"), 415, call.Cause{}},
 		"no Contact":              {replace("Contact: <sip:trunk@192.0.2.10:5060>\r\n", ""), 400, call.Cause{}},
-		"a telephone as Contact":  {replace("<sip:trunk@192.0.2.10:5060>", "<tel:+15551000>"), 416, call.Cause{}},
+		"a telephone as Contact":  {replace("<sip:trunk@192.0.2.10:5060>", "<tel:+15551000>"), 400, call.Cause{}},
 		"a To-tag":                {replace("sip.example.com>", "sip.example.com>;tag=x"), 481, call.Cause{}},
 		"an extension":            {replace("Max-Forwards", "Require: 100rel\r\nMax-Forwards"), 420, call.Cause{}},
 		"no message":              {func(string) string { return "nonsense" }, 400, call.Cause{}},

@@ -60,15 +60,12 @@ func bracketed(value string) string {
 	return uri
 }
 
-// address turns the next hop into a Transmission. A live connection is used as
-// it is, because a peer behind NAT can be reached by no other way. Where the
-// next hop asks for another transport, any edge of that transport will do.
+// address turns the next hop into a Transmission. On a reliable transport the
+// edge prefers the flow's connection, which is the only way to a peer behind
+// NAT; the address is for when that is gone. Where the next hop asks for
+// another transport, any edge of that transport will do.
 func address(flow call.Flow, next wire.URI) call.Transmission {
-	transport := transportOf(next, flow.Transport)
-	if transport == flow.Transport && transport.Reliable() {
-		return call.Transmission{Flow: flow}
-	}
-	if transport != flow.Transport {
+	if transport := transportOf(next, flow.Transport); transport != flow.Transport {
 		flow.Transport, flow.Conn = transport, 0
 		flow.Remote, flow.Reply = netip.AddrPort{}, netip.AddrPort{}
 	}
@@ -76,7 +73,7 @@ func address(flow call.Flow, next wire.URI) call.Transmission {
 	if addr, ok := next.Addr(); ok {
 		port := next.Port
 		if port == 0 {
-			port = defaultPort(transport)
+			port = defaultPort(flow.Transport)
 		}
 		tx.To = netip.AddrPortFrom(addr, port)
 	} else {
