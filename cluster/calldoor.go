@@ -15,20 +15,24 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// Calls are the call actors of a media node, as the cluster sees them. No
-// method but Command blocks.
+// Calls are the call actors of a media node, as the cluster sees them;
+// *actors.Calls is one. Only Get and List may block, until ctx ends.
 type Calls interface {
-	// Take gives a job to the actor of its transaction, once and only once.
-	Take(job actors.Job, done func(actors.Taken, error))
-	// Deliver gives an in-dialog message to its call; the error wraps
+	// Offer gives a job to the actor of its transaction, once and only once.
+	Offer(job actors.Job) actors.Taken
+	// InDialog gives an in-dialog message to its call; the error wraps
 	// actors.ErrNotMine or actors.ErrBusy.
-	Deliver(id call.ID, p call.Packet) error
-	// Holds reports whether the call lives here.
+	InDialog(id call.ID, p call.Packet) error
+	// Holds reports whether messages for the call belong here.
 	Holds(id call.ID) bool
-	// Command carries out an operator's wish and returns the reply. Call is
-	// zero for questions to the whole node. It may block until ctx ends.
-	Command(ctx context.Context, cmd envelope.Command) envelope.Result
+	Get(ctx context.Context, id call.ID) (actors.CallStatus, error)
+	List(ctx context.Context) ([]actors.CallStatus, error)
+	Hangup(id call.ID, cause call.Cause) error
 }
+
+// An Operation carries out one kind of command, beside get, list and hangup. It
+// may block until ctx ends, and checks the command's tenant itself.
+type Operation func(ctx context.Context, cmd envelope.Command) envelope.Result
 
 // Limits of operators' commands.
 const (
@@ -40,6 +44,7 @@ const (
 type CallDoor struct {
 	slot   call.Slot
 	calls  Calls
+	more   map[string]Operation
 	obs    DoorObserver
 	subs   subscriptions
 	ctx    context.Context // of commands; ends with the door
@@ -48,9 +53,9 @@ type CallDoor struct {
 	wg     sync.WaitGroup
 }
 
-// OpenCallDoor listens at the node's slot.
-func OpenCallDoor(c *Conn, slot call.Slot, calls Calls, obs DoorObserver) (*CallDoor, error) {
-	d := &CallDoor{slot: slot, calls: calls, obs: obs, busy: make(chan struct{}, maxCommands)}
+// OpenCallDoor listens at the node's slot. more are operations by their name.
+func OpenCallDoor(c *Conn, slot call.Slot, calls Calls, more map[string]Operation, obs DoorObserver) (*CallDoor, error) {
+	d := &CallDoor{slot: slot, calls: calls, more: more, obs: obs, busy: make(chan struct{}, maxCommands)}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	for _, at := range []struct {
 		nc    *nats.Conn
@@ -88,12 +93,8 @@ func (d *CallDoor) intake(m *nats.Msg) {
 		d.obs.malformed(m.Subject, err)
 		return
 	}
-	d.calls.Take(job, func(t actors.Taken, err error) {
-		if err != nil {
-			t = actors.Taken{Status: 503}
-		}
-		respond(m, d.obs, func() ([]byte, error) { return envelope.EncodeTaken(t) })
-	})
+	taken := d.calls.Offer(job)
+	respond(m, d.obs, func() ([]byte, error) { return envelope.EncodeTaken(taken) })
 }
 
 func (d *CallDoor) inDialog(m *nats.Msg) {
@@ -103,7 +104,7 @@ func (d *CallDoor) inDialog(m *nats.Msg) {
 		return
 	}
 	result := envelope.Delivered
-	switch err := d.calls.Deliver(id, p); {
+	switch err := d.calls.InDialog(id, p); {
 	case errors.Is(err, actors.ErrNotMine):
 		result = envelope.NotMine
 	case err != nil:
@@ -141,7 +142,7 @@ func (d *CallDoor) command(m *nats.Msg) {
 		defer contain(d.obs.Panic)
 		ctx, cancel := context.WithTimeout(d.ctx, commandTimeout)
 		defer cancel()
-		d.result(m, d.calls.Command(ctx, cmd))
+		d.result(m, d.do(ctx, cmd))
 	})
 }
 

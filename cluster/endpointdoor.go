@@ -11,10 +11,11 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// A Decider says what becomes of an INVITE or a CANCEL. It answers by done,
-// once, from any goroutine, and does not block.
+// A Decider says what becomes of an INVITE or a CANCEL; *actors.Endpoints is
+// one. It answers by reply, once, from any goroutine, and does not block.
 type Decider interface {
-	Invite(inv endpoint.Invite, cancel bool, p call.Packet, done func(Outcome))
+	Invite(inv endpoint.Invite, p call.Packet, reply func(Outcome))
+	Cancel(inv endpoint.Invite, p call.Packet, reply func(Outcome))
 }
 
 // An EndpointDoor is where edges reach an actor node: as owner of partitions,
@@ -31,9 +32,14 @@ func OpenEndpointDoor(c *Conn, decide Decider, obs DoorObserver) (*EndpointDoor,
 			obs.malformed(m.Subject, err)
 			return
 		}
-		decide.Invite(inv, cancel, p, func(out Outcome) {
+		reply := func(out Outcome) {
 			respond(m, obs, func() ([]byte, error) { return envelope.EncodeOutcome(out) })
-		})
+		}
+		if cancel {
+			decide.Cancel(inv, p, reply)
+		} else {
+			decide.Invite(inv, p, reply)
+		}
 	}
 	d := &EndpointDoor{}
 	for _, subj := range []string{subject.InviteOwners, subject.InviteAny} {

@@ -32,6 +32,8 @@ type Intake struct {
 	nodes func() []placement.Node
 	wait  time.Duration
 	obs   IntakeObserver
+
+	passed *passedOn
 }
 
 // NewIntake returns an Intake that chooses among nodes(), usually
@@ -42,7 +44,7 @@ func NewIntake(c *Conn, nodes func() []placement.Node, wait time.Duration, limit
 	if err != nil {
 		return nil, fmt.Errorf("start intake: %w", err)
 	}
-	return &Intake{asker: a, nodes: nodes, wait: wait, obs: obs}, nil
+	return &Intake{asker: a, nodes: nodes, wait: wait, obs: obs, passed: newPassedOn(maxPassedOn)}, nil
 }
 
 // Close ends all jobs that wait; their done hears 503.
@@ -51,6 +53,9 @@ func (in *Intake) Close() { in.asker.close() }
 // Offer implements actors.Intake. When no node takes the job, Taken's Status is
 // 503 and the error nil: full is an answer. An error says the job could not be
 // written.
+//
+// A CANCEL that one node does not know is shown to the next: that node may have
+// been full when the INVITE came.
 func (in *Intake) Offer(ctx context.Context, job actors.Job, done func(actors.Taken, error)) {
 	data, err := envelope.EncodeIntake(job)
 	if err != nil {
@@ -58,36 +63,61 @@ func (in *Intake) Offer(ctx context.Context, job actors.Job, done func(actors.Ta
 		return
 	}
 	order := placement.Order(job.Key, in.nodes())
-	in.try(ctx, data, order[:min(len(order), maxIntakeTries)], done)
+	o := &offer{in: in, ctx: ctx, job: job, data: data, done: done, order: in.passed.first(job.Key, order)}
+	o.order = o.order[:min(len(o.order), maxIntakeTries)]
+	o.last = actors.Taken{V: envelope.Version, Status: 503}
+	o.try()
 }
 
-func (in *Intake) try(ctx context.Context, data []byte, order []placement.Node, done func(actors.Taken, error)) {
-	if len(order) == 0 || ctx.Err() != nil {
-		if in.obs.None != nil {
-			in.obs.None()
+// An offer is one job on its way along the order of nodes.
+type offer struct {
+	in    *Intake
+	ctx   context.Context
+	job   actors.Job
+	data  []byte
+	order []placement.Node
+	tried int
+	last  actors.Taken // what is said in the end if nobody takes it
+	done  func(actors.Taken, error)
+}
+
+func (o *offer) try() {
+	if o.tried == len(o.order) || o.ctx.Err() != nil {
+		if o.in.obs.None != nil && o.last.Status == 503 {
+			o.in.obs.None()
 		}
-		done(actors.Taken{V: envelope.Version, Status: 503}, nil)
+		o.done(o.last, nil)
 		return
 	}
-	node, asked := order[0], time.Now()
-	in.asker.ask(subject.Intake(node.Slot), data, in.wait, func(rep reply) {
+	node, asked := o.order[o.tried], time.Now()
+	o.in.asker.ask(subject.Intake(node.Slot), o.data, o.in.wait, func(rep reply) {
 		var t actors.Taken
 		if rep.err == nil {
 			t, rep.err = envelope.DecodeTaken(rep.data)
 		}
-		if in.obs.Asked != nil {
-			in.obs.Asked(node.Name, time.Since(asked), rep.err)
+		if o.in.obs.Asked != nil {
+			o.in.obs.Asked(node.Name, time.Since(asked), rep.err)
 		}
-		if rep.err == nil && t.Status != 503 {
-			done(t, nil)
-			return
-		}
-		if errors.Is(rep.err, errFull) || errors.Is(rep.err, errClosed) {
-			order = order[:1] // asking on would end the same way
-		}
-		if in.obs.Next != nil {
-			in.obs.Next(node.Name)
-		}
-		in.try(ctx, data, order[1:], done)
+		o.heard(node, t, rep.err)
 	})
+}
+
+func (o *offer) heard(node placement.Node, t actors.Taken, err error) {
+	switch {
+	case err == nil && t.Status != 503 && !(o.job.Cancel && t.Status == 481):
+		if t.Status == 0 && o.tried > 0 {
+			o.in.passed.put(o.job.Key, node.Name)
+		}
+		o.done(t, nil)
+		return
+	case err == nil && t.Status == 481:
+		o.last = t
+	case errors.Is(err, errFull), errors.Is(err, errClosed):
+		o.tried = len(o.order) - 1 // asking on would end the same way
+	}
+	if o.in.obs.Next != nil {
+		o.in.obs.Next(node.Name)
+	}
+	o.tried++
+	o.try()
 }

@@ -46,7 +46,7 @@ type Router struct {
 	asker *asker
 	cfg   RouterConfig
 	obs   RouterObserver
-	found *slotCache
+	found *ring[call.ID, call.Slot]
 
 	mu      sync.Mutex
 	invites map[call.TransactionKey]*inviteAsk // INVITEs without an outcome, at most MaxPending
@@ -58,7 +58,7 @@ func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start router: %w", err)
 	}
-	return &Router{asker: a, cfg: cfg, obs: obs, found: newSlotCache(maxFound),
+	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound),
 		invites: make(map[call.TransactionKey]*inviteAsk)}, nil
 }
 

@@ -10,10 +10,11 @@ import (
 // A Command is an operator's wish for one call, or, without a call, a question
 // to a whole media node.
 type Command struct {
-	V    int             `json:"v"`
-	Op   string          `json:"op"` // get, list, hangup, offer
-	Call call.ID         `json:"call_id,omitempty"`
-	Body json.RawMessage `json:"body,omitempty"`
+	V      int             `json:"v"`
+	Op     string          `json:"op"`     // get, list, hangup, and what media serves beside
+	Tenant string          `json:"tenant"` // another tenant's call is not there
+	Call   call.ID         `json:"call_id,omitempty"`
+	Body   json.RawMessage `json:"body,omitempty"`
 }
 
 // A Result answers a Command: Body, or a Code with its Message.
@@ -26,9 +27,10 @@ type Result struct {
 
 // Codes of Results that are not an operation's own.
 const (
-	CodeNotMine = "not_mine"
-	CodeBusy    = "busy"
-	CodeBad     = "bad_request"
+	CodeNotMine  = "not_mine"
+	CodeBusy     = "busy"
+	CodeBad      = "bad_request"
+	CodeInternal = "internal"
 )
 
 // EncodeCommand writes a command for a media node.

@@ -1,0 +1,177 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/placement"
+	"patchbay/cluster/subject"
+)
+
+// Limits of an operator's question.
+const (
+	findPatience = 500 * time.Millisecond // operators can wait longer than SIP
+	cmdPatience  = 3 * time.Second
+	maxAsked     = 16 // media nodes asked at once
+)
+
+// A CommandError is a refusal of a command by the node that carries the call.
+type CommandError struct {
+	Code    string // stable
+	Message string
+}
+
+// Error implements error.
+func (e *CommandError) Error() string { return e.Code + ": " + e.Message }
+
+// A Commander reaches live calls wherever they are: control's and the HTTP
+// gateway's way to media nodes.
+type Commander struct {
+	nc    *nats.Conn
+	nodes func() []placement.Node
+}
+
+// NewCommander returns a Commander that knows media nodes from nodes, usually
+// [Presence.Media].
+func NewCommander(c *Conn, nodes func() []placement.Node) *Commander {
+	return &Commander{nc: c.Control(), nodes: nodes}
+}
+
+// Get returns how a live call of the tenant stands, or endpoint.ErrNotFound.
+func (c *Commander) Get(ctx context.Context, tenant string, id call.ID) (actors.CallStatus, error) {
+	var status actors.CallStatus
+	body, err := c.Do(ctx, tenant, id, opGet, nil)
+	if err == nil {
+		err = json.Unmarshal(body, &status)
+	}
+	return status, err
+}
+
+// Hangup ends a live call of the tenant, or returns endpoint.ErrNotFound.
+func (c *Commander) Hangup(ctx context.Context, tenant string, id call.ID) error {
+	_, err := c.Do(ctx, tenant, id, opHangup, nil)
+	return err
+}
+
+// List returns up to limit live calls of the tenant, the longest first. With an
+// error it returns what the other nodes said.
+func (c *Commander) List(ctx context.Context, tenant string, limit int) ([]actors.CallStatus, error) {
+	var (
+		mu   sync.Mutex
+		all  []actors.CallStatus
+		errs []error
+		wg   sync.WaitGroup
+		gate = make(chan struct{}, maxAsked)
+	)
+	for _, node := range c.nodes() {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			calls, err := c.listAt(ctx, node.Slot, tenant, limit)
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, calls...)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("list calls of node %s: %w", node.Name, err))
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(all, byAge)
+	return all[:min(len(all), limit)], errors.Join(errs...)
+}
+
+func byAge(a, b actors.CallStatus) int {
+	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+}
+
+// listAt reads one node's calls page by page: a page must fit in a message.
+func (c *Commander) listAt(ctx context.Context, slot call.Slot, tenant string, limit int) ([]actors.CallStatus, error) {
+	var all []actors.CallStatus
+	ask := listRequest{Limit: limit}
+	for {
+		body, err := json.Marshal(ask)
+		if err != nil {
+			return all, err
+		}
+		body, err = c.at(ctx, slot, envelope.Command{Op: opList, Tenant: tenant, Body: body})
+		if err != nil {
+			return all, err
+		}
+		var page listReply
+		if err := json.Unmarshal(body, &page); err != nil {
+			return all, err
+		}
+		all = append(all, page.Calls...)
+		if !page.More || len(page.Calls) == 0 || len(all) >= limit {
+			return all, nil
+		}
+		last := page.Calls[len(page.Calls)-1]
+		ask = listRequest{Limit: limit - len(all), After: last.Since, AfterID: last.ID}
+	}
+}
+
+// Do sends one command to the node that carries the call and returns its reply.
+// It returns endpoint.ErrNotFound when no node says so or the call is another
+// tenant's, actors.ErrBusy, ErrUnavailable, or a *[CommandError].
+func (c *Commander) Do(ctx context.Context, tenant string, id call.ID, op string, body json.RawMessage) (json.RawMessage, error) {
+	slot, err := c.find(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("%s call %s: %w", op, id, err)
+	}
+	reply, err := c.at(ctx, slot, envelope.Command{Op: op, Tenant: tenant, Call: id, Body: body})
+	if err != nil {
+		return nil, fmt.Errorf("%s call %s: %w", op, id, err)
+	}
+	return reply, nil
+}
+
+func (c *Commander) find(ctx context.Context, id call.ID) (call.Slot, error) {
+	ctx, cancel := context.WithTimeout(ctx, findPatience)
+	defer cancel()
+	m, err := c.nc.RequestWithContext(ctx, subject.Find(id), nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return 0, endpoint.ErrNotFound // only the holder answers
+	case err != nil:
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return envelope.DecodeHolder(m.Data)
+}
+
+func (c *Commander) at(ctx context.Context, slot call.Slot, cmd envelope.Command) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmdPatience)
+	defer cancel()
+	data, err := envelope.EncodeCommand(cmd)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.nc.RequestWithContext(ctx, subject.Command(slot), data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	res, err := envelope.DecodeResult(m.Data)
+	switch {
+	case err != nil:
+		return nil, err
+	case res.Code == "":
+		return res.Body, nil
+	case res.Code == envelope.CodeNotMine:
+		return nil, endpoint.ErrNotFound
+	case res.Code == envelope.CodeBusy:
+		return nil, fmt.Errorf("%w: %s", actors.ErrBusy, res.Message)
+	}
+	return nil, &CommandError{Code: res.Code, Message: res.Message}
+}

@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors/call"
+	"patchbay/cluster/subject"
+)
+
+// ErrNoWorker says that no worker of the agent listens.
+var ErrNoWorker = errors.New("cluster: no worker listens")
+
+// Workers reach agents that live on NATS, for a media node: offers to a queue
+// group of workers, events of a call out, commands of its agent in.
+type Workers struct {
+	nc    *nats.Conn
+	obs   DoorObserver
+	subs  subscriptions
+	mu    sync.RWMutex
+	calls map[call.ID]func([]byte) []byte // as many as the node has calls
+}
+
+// OpenWorkers listens to agents' commands: one subscription for all calls of
+// the node, because one for each would be told to every server.
+func OpenWorkers(c *Conn, obs DoorObserver) (*Workers, error) {
+	w := &Workers{nc: c.Control(), obs: obs, calls: make(map[call.ID]func([]byte) []byte)}
+	if err := w.subs.add(w.nc, subject.DoAll, "", maxPendingPackets, w.command); err != nil {
+		return nil, fmt.Errorf("open workers: %w", err)
+	}
+	return w, nil
+}
+
+// Close stops listening to commands.
+func (w *Workers) Close() { w.subs.close() }
+
+// Offer asks the agent's workers to take a call and returns the answer of the
+// one that did. It returns ErrNoWorker when none listens, and ctx's error when
+// none answers in time.
+func (w *Workers) Offer(ctx context.Context, agent string, payload []byte) ([]byte, error) {
+	m, err := w.nc.RequestWithContext(ctx, subject.Offer(agent), payload)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("offer to agent %s: %w", agent, ErrNoWorker)
+	case err != nil:
+		return nil, fmt.Errorf("offer to agent %s: %w", agent, err)
+	}
+	return m.Data, nil
+}
+
+// Cancel tells one worker that a call it took is over before it joined. It is
+// not answered.
+func (w *Workers) Cancel(agent, worker string, payload []byte) error {
+	if err := w.nc.Publish(subject.Worker(agent, worker, "cancel"), payload); err != nil {
+		return fmt.Errorf("cancel at worker %s: %w", worker, err)
+	}
+	return nil
+}
+
+// PublishEvent tells whoever listens to the call. It does not block; an event
+// that cannot be sent is lost, as on any network.
+func (w *Workers) PublishEvent(id call.ID, payload []byte) {
+	if err := w.nc.Publish(subject.CallEvents(id), payload); err != nil {
+		w.obs.malformed(subject.CallEvents(id), err)
+	}
+}
+
+// SubscribeCommands gives the commands of a call's agent to take, one at a
+// time, and sends its answers back. take must not block: all calls of the node
+// share its goroutine. stop may be called twice.
+func (w *Workers) SubscribeCommands(id call.ID, take func(cmd []byte) []byte) (stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls[id] = take
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.calls, id)
+	}
+}
+
+func (w *Workers) command(m *nats.Msg) {
+	defer contain(w.obs.Panic)
+	const before, after = len(subject.Prefix + "call."), len(".do")
+	id, err := call.ParseID(m.Subject[before : len(m.Subject)-after])
+	if err != nil {
+		w.obs.malformed(subject.DoAll, err)
+		return
+	}
+	w.mu.RLock()
+	take := w.calls[id]
+	w.mu.RUnlock()
+	if take == nil {
+		return // another node's call
+	}
+	answer := take(m.Data)
+	if m.Reply != "" && answer != nil {
+		respond(m, w.obs, func() ([]byte, error) { return answer, nil })
+	}
+}
