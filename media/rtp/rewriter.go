@@ -138,6 +138,9 @@ func (r *Rewriter) ticks(d time.Duration) int32 {
 // shall not look like loss.
 func (r *Rewriter) Skip() { r.broken = true }
 
+// Restart says that the source begins anew, whatever its packets look like.
+func (r *Rewriter) Restart() { r.known = false }
+
 // Fill writes a packet of silence into dst, which must have room, and returns
 // it. payload lasts 20 ms. The timestamp follows the wall clock, so the first
 // packet after a pause has a marker and a gap before it.
@@ -176,6 +179,12 @@ func (r *Rewriter) Event(now time.Duration, dst []byte, payloadType uint8, f Eve
 	h := Header{PayloadType: payloadType, Marker: f.First, Sequence: r.seq, Timestamp: r.eventTS, SSRC: r.ssrc}
 	payload := f.payload(uint16(min(duration, 0xffff)))
 	return r.write(dst, h, payload[:])
+}
+
+// FillDue reports whether a packet of silence now would not run ahead of the
+// wall clock.
+func (r *Rewriter) FillDue(now time.Duration) bool {
+	return r.packets == 0 || now-r.at >= 10*time.Millisecond
 }
 
 func (r *Rewriter) write(dst []byte, h Header, payload []byte) []byte {

@@ -1,0 +1,184 @@
+package media
+
+import (
+	"net/netip"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/config"
+	"patchbay/media/rtp"
+)
+
+// packetSize is the largest packet that is carried; longer ones are cut and
+// dropped. maxFrame is the largest payload of our own.
+const (
+	packetSize = 2048
+	maxFrame   = 256
+)
+
+// A terms is what both sides of a carrier leg have agreed on.
+type terms struct {
+	offer  call.Offer
+	answer call.Answer
+	signal netip.Addr // source of the carrier's SIP
+	agent  call.Codec // payload type on the agent's leg
+	// agentDTMF is telephone-event on the agent's leg; nil: the agent gets
+	// silence in its place.
+	agentDTMF *call.Codec
+	agentSSRC uint32
+	fill      bool // silence is sent for an agent that pauses
+}
+
+// sends and hears say whether we send to the carrier and it sends to us.
+func (t terms) sends() bool {
+	return t.answer.Direction == call.SendRecv || t.answer.Direction == call.SendOnly
+}
+
+func (t terms) hears() bool {
+	return t.answer.Direction == call.SendRecv || t.answer.Direction == call.RecvOnly
+}
+
+// A carrierLeg is one call's RTP and RTCP with its carrier: what comes in is
+// judged, counted, rewritten and handed to the agent; what the agent sends is
+// rewritten and sent, or silence in its place. It has three callers: the
+// goroutine that reads RTP, the agent leg, and the node's clock.
+type carrierLeg struct {
+	terms    terms
+	limits   config.Media
+	cname    string
+	rtp      socket
+	rtcp     socket // rtp where they share a port
+	toAgent  func(packet []byte)
+	post     func(call.Event)
+	panicked func(where string, what any)
+	epoch    time.Time
+
+	in  inbound
+	out outbound
+	rep reports
+}
+
+// A legConfig holds what a carrierLeg is made of.
+type legConfig struct {
+	terms     terms
+	limits    config.Media
+	cname     string
+	rtp, rtcp socket
+	toAgent   func([]byte)
+	post      func(call.Event)
+	panicked  func(where string, what any)
+	random    func() uint32
+	epoch     time.Time // wall clock at time zero
+}
+
+func newCarrierLeg(now time.Duration, c legConfig) *carrierLeg {
+	l := &carrierLeg{
+		terms: c.terms, limits: c.limits, cname: c.cname, rtp: c.rtp, rtcp: c.rtcp,
+		toAgent: c.toAgent, post: c.post, panicked: c.panicked, epoch: c.epoch,
+	}
+	if l.rtcp == nil {
+		l.rtcp = l.rtp
+	}
+	l.in.init(c)
+	l.out.init(now, c)
+	l.rep.next = now + reportEvery/2 + time.Duration(c.random()%1000)*time.Millisecond
+	return l
+}
+
+// guard keeps a fault in one packet from ending more than that packet.
+func (l *carrierLeg) guard(where string) {
+	if r := recover(); r != nil {
+		l.panicked(where, r)
+	}
+}
+
+// receive takes one packet from the RTP port.
+func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []byte) {
+	defer l.guard("carrier rtp")
+	if l.rtcp == l.rtp && rtp.IsRTCP(packet) {
+		l.receiveRTCP(now, source, packet)
+		return
+	}
+	out, news := l.in.take(now, source, packet)
+	if news.latched {
+		l.out.retarget(source)
+		l.rtp.Fix(source)
+	}
+	if news.first {
+		l.post(call.Event{Kind: call.FirstRTP})
+	}
+	l.postDigits(news.presses[:news.n])
+	if out != nil {
+		l.toAgent(out)
+	}
+}
+
+// postDigits reports keys that were released: the time they were held is part
+// of the news.
+func (l *carrierLeg) postDigits(presses []rtp.Press) {
+	for _, p := range presses {
+		if p.Ended {
+			l.post(call.Event{Kind: call.Digit, Digit: string(p.Digit), Held: p.Held})
+		}
+	}
+}
+
+// fromAgent takes one packet of the agent.
+func (l *carrierLeg) fromAgent(now time.Duration, packet []byte) {
+	defer l.guard("agent rtp")
+	if l.out.forward(now, packet, l.rtp) {
+		l.post(call.Event{Kind: call.FirstAgentRTP})
+	}
+}
+
+// sendDigits queues digits for the carrier.
+func (l *carrierLeg) sendDigits(digits string) error {
+	if l.terms.answer.DTMF == nil || !l.terms.sends() {
+		return ErrNoDTMF
+	}
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	switch l.out.digits.Push(digits) {
+	case nil:
+		return nil
+	case rtp.ErrDigitsFull:
+		return ErrDigitsFull
+	default:
+		return ErrBadDigits
+	}
+}
+
+// answered says that the carrier has our answer.
+func (l *carrierLeg) answered(now time.Duration) {
+	l.in.mu.Lock()
+	defer l.in.mu.Unlock()
+	if !l.in.answered {
+		l.in.answered, l.in.heardAt = true, now
+	}
+}
+
+// tick does what time asks for; the node's clock calls it every 20 ms.
+func (l *carrierLeg) tick(now time.Duration) {
+	defer l.guard("clock")
+	l.out.tick(now, l.rtp)
+	press, released, cause, late := l.in.tick(now, l.limits)
+	if released {
+		l.postDigits([]rtp.Press{press})
+	}
+	if late {
+		l.post(call.Event{Kind: call.MediaTimeout, Cause: cause})
+	}
+	if l.rep.due(now) {
+		l.report(now, false)
+	}
+}
+
+// quality returns what was measured so far.
+func (l *carrierLeg) quality() call.Quality {
+	q := l.in.quality()
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	q.PacketsSent, _, _ = l.out.rw.Sent(0)
+	q.Filled = l.out.filled
+	return q
+}

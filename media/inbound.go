@@ -1,0 +1,195 @@
+package media
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/config"
+	"patchbay/media/rtp"
+)
+
+// An inbound is the way from the carrier to the agent.
+type inbound struct {
+	mu    sync.Mutex
+	latch *rtp.Latch
+	rx    *rtp.Receiver
+	rw    *rtp.Rewriter
+	codec call.Codec
+	known [128]bool // payload types that were negotiated
+
+	keys     *rtp.DigitReader // nil: no telephone-event was negotiated
+	keyType  uint8
+	passKeys bool                            // the agent takes telephone-event
+	scratch  [rtp.HeaderSize + maxFrame]byte // a frame of silence in place of one
+	silence  []byte
+
+	mux         bool           // RTCP shares the port of RTP
+	rtcpOffered netip.AddrPort // where the SDP wants RTCP
+	rtcpTarget  netip.AddrPort // where it goes
+	rtcpLearnt  bool
+	lastSR      uint32 // middle of the NTP time of the carrier's last report
+	lastSRAt    time.Duration
+	rtt         time.Duration
+	remoteLost  int32
+
+	hears    bool // the carrier is expected to send
+	answered bool
+	heardRTP bool
+	heardAt  time.Duration // last RTP or RTCP, or the answer
+	timedOut bool
+	rejected uint64 // RTCP of foreign sources
+}
+
+func (in *inbound) init(c legConfig) {
+	t := c.terms
+	in.codec = t.answer.Codec
+	in.latch = rtp.NewLatch(rtp.Mode(c.limits.LatchMode), t.offer.Addr, t.signal, c.limits.LatchWindow)
+	in.rx = rtp.NewReceiver(in.codec.ClockRate)
+	in.rw = rtp.NewRewriter(t.agentSSRC, uint16(c.random()), c.random(), in.codec.ClockRate)
+	in.rw.Map(in.codec.PayloadType, t.agent.PayloadType)
+	in.known[in.codec.PayloadType&0x7f] = true
+	if d := t.answer.DTMF; d != nil {
+		in.keys, in.keyType = rtp.NewDigitReader(d.ClockRate), d.PayloadType
+		in.known[d.PayloadType&0x7f] = true
+		if t.agentDTMF != nil {
+			in.passKeys = true
+			in.rw.Map(d.PayloadType, t.agentDTMF.PayloadType)
+		}
+	}
+	in.silence = rtp.Silence(in.codec.Name)
+	in.hears = t.hears()
+	in.mux = c.rtcp == nil
+	in.rtcpOffered = t.offer.RTCP
+	if in.mux {
+		in.rtcpOffered = t.offer.Addr
+	}
+	in.rtcpTarget = rtp.NewLatch(rtp.LatchOff, in.rtcpOffered, t.signal, 0).Target()
+}
+
+// news is what one packet brings beside itself.
+type news struct {
+	latched bool // its source speaks for the carrier from now on
+	first   bool // the first audio of the call
+	presses [4]rtp.Press
+	n       int
+}
+
+// take judges one packet and returns it as the agent is to get it, or nil. It
+// is the hot path: it allocates nothing.
+func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte) (out []byte, news news) {
+	h, start, end, err := rtp.Parse(packet)
+	if err != nil {
+		return nil, news
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	_, before := in.latch.Source()
+	if in.latch.Judge(now, source, h, in.known[h.PayloadType]) != rtp.Accepted {
+		return nil, news
+	}
+	news.latched = !before
+	if news.latched && in.mux {
+		in.rtcpTarget = source
+	}
+	in.heardAt = now
+	isKey := in.keys != nil && h.PayloadType == in.keyType
+	switch in.rx.Receive(now, h, !isKey) {
+	case rtp.Fresh:
+	case rtp.Restarted:
+		in.restart(&news)
+	default:
+		return nil, news
+	}
+	if in.known[h.PayloadType] && !in.heardRTP {
+		in.heardRTP, news.first = true, true
+	}
+	if isKey {
+		return in.key(now, h, packet, start, end, &news), news
+	}
+	out, _ = in.rw.Rewrite(now, packet)
+	return out, news
+}
+
+// restart begins a new stream; a key of the old one is released.
+func (in *inbound) restart(news *news) {
+	in.rw.Restart()
+	if in.keys == nil {
+		return
+	}
+	if p, ok := in.keys.Reset(); ok {
+		news.presses[news.n] = p
+		news.n++
+	}
+}
+
+// key reads a telephone-event and returns what the agent gets: the same, or
+// silence for as long as the key is held.
+func (in *inbound) key(now time.Duration, h rtp.Header, packet []byte, start, end int, news *news) []byte {
+	presses, n, fresh := in.keys.Read(now, h.Timestamp, packet[start:end])
+	for _, p := range presses[:n] {
+		if news.n < len(news.presses) {
+			news.presses[news.n] = p
+			news.n++
+		}
+	}
+	if in.passKeys {
+		out, _ := in.rw.Rewrite(now, packet)
+		return out
+	}
+	if !fresh || in.silence == nil {
+		in.rw.Skip()
+		return nil
+	}
+	began, ticks := in.keys.Duration()
+	frame := in.codec.ClockRate / 50
+	h.PayloadType, h.Marker = in.codec.PayloadType, false
+	h.Timestamp = began + max(ticks, frame) - frame
+	h.Put(in.scratch[:])
+	size := rtp.HeaderSize + copy(in.scratch[rtp.HeaderSize:], in.silence)
+	out, _ := in.rw.Rewrite(now, in.scratch[:size])
+	return out
+}
+
+// tick ends keys whose end was lost and finds carriers that have gone.
+func (in *inbound) tick(now time.Duration, limits config.Media) (p rtp.Press, released bool, cause call.Cause, late bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.keys != nil {
+		p, released = in.keys.Expire(now)
+	}
+	if !in.answered || in.timedOut || !in.hears {
+		return p, released, cause, false
+	}
+	quiet := now - in.heardAt
+	switch {
+	case !in.heardRTP && limits.FirstRTP > 0 && quiet >= limits.FirstRTP:
+		cause, late = call.CauseNoFirstRTP, true
+	case in.heardRTP && limits.RTPSilence > 0 && quiet >= limits.RTPSilence:
+		cause, late = call.CauseRTPTimeout, true
+	}
+	in.timedOut = late
+	return p, released, cause, late
+}
+
+// quality is the part that the carrier's packets tell.
+func (in *inbound) quality() call.Quality {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	t := in.rx.Totals()
+	q := call.Quality{
+		PacketsReceived: t.Received,
+		PacketsLost:     t.Lost,
+		RemoteLost:      uint64(max(in.remoteLost, 0)),
+		JitterMs:        milliseconds(t.Jitter),
+		RTTMs:           milliseconds(in.rtt),
+		Rejected:        in.latch.Rejected() + in.rejected,
+	}
+	if t.Expected > 0 {
+		q.LossPercent = 100 * float64(t.Lost) / float64(t.Expected)
+	}
+	return q
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

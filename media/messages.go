@@ -1,0 +1,52 @@
+package media
+
+import (
+	"encoding/json"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+)
+
+// maxWaiting is how many notifications are kept for an agent that has not
+// joined yet; later ones are dropped.
+const maxWaiting = 8
+
+// A message is one JSON object that tells an agent about its call.
+type message struct {
+	V          int           `json:"v"`
+	Type       string        `json:"type"`
+	CallID     call.ID       `json:"call_id"`
+	From       *call.Party   `json:"from,omitempty"`
+	To         *call.Party   `json:"to,omitempty"`
+	Headers    []call.Header `json:"headers,omitempty"`
+	Digit      string        `json:"digit,omitempty"`
+	DurationMs int64         `json:"duration_ms,omitempty"`
+	Cause      string        `json:"cause,omitempty"`
+	Q850       int           `json:"q850,omitempty"`
+}
+
+// notification renders an event for the agent; nil where the agent does not
+// want it.
+func notification(req actors.BridgeRequest, name string, ev call.Event) []byte {
+	m := message{V: 1, Type: name, CallID: req.ID}
+	switch name {
+	case call.EventRinging:
+		return nil // the agent made it ring
+	case call.EventStarted:
+		if !req.Agent.WebRTC.NoMetadata {
+			m.From, m.To, m.Headers = &req.Invitation.From, &req.Invitation.To, req.Invitation.Headers
+		}
+	case call.EventDigit:
+		if !hears(req.Agent.DTMF).DataChannel {
+			return nil
+		}
+		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
+	case call.EventEnded:
+		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
+	}
+	b, err := json.Marshal(m)
+	if err != nil { // strings and numbers only: it cannot be
+		return nil
+	}
+	return b
+}

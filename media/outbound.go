@@ -1,0 +1,113 @@
+package media
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"patchbay/media/rtp"
+)
+
+// fillAfter is how long an agent may be quiet before silence is sent for it: it
+// must exceed the packets of agents and their jitter, and stay under what
+// carriers notice.
+const fillAfter = 60 * time.Millisecond
+
+// An outbound is the way from the agent to the carrier. Three goroutines send
+// on it, each for a moment: the agent's, and the clock for silence and digits.
+type outbound struct {
+	mu      sync.Mutex
+	rw      *rtp.Rewriter
+	target  netip.AddrPort
+	sends   bool
+	closed  bool
+	audio   uint8
+	silence []byte // nil: none is sent
+
+	digits  rtp.DigitWriter
+	keyType uint8
+
+	heard   bool          // the agent has sent something
+	agentAt time.Duration // last packet of the agent, or the join
+	filled  uint64
+	scratch [rtp.HeaderSize + maxFrame]byte
+}
+
+func (o *outbound) init(now time.Duration, c legConfig) {
+	t := c.terms
+	o.rw = rtp.NewRewriter(c.random(), uint16(c.random()), c.random(), t.answer.Codec.ClockRate)
+	o.audio = t.answer.Codec.PayloadType
+	o.rw.Map(t.agent.PayloadType, o.audio)
+	if t.answer.DTMF != nil {
+		o.keyType = t.answer.DTMF.PayloadType
+		if t.agentDTMF != nil {
+			o.rw.Map(t.agentDTMF.PayloadType, o.keyType)
+		}
+	}
+	if t.fill {
+		o.silence = rtp.Silence(t.answer.Codec.Name)
+	}
+	o.sends = t.sends()
+	o.target = rtp.NewLatch(rtp.LatchOff, t.offer.Addr, t.signal, 0).Target()
+	o.agentAt = now
+}
+
+// retarget sends to another address from now on.
+func (o *outbound) retarget(to netip.AddrPort) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.target = to
+}
+
+// forward sends one packet of the agent on and reports whether it was the
+// first. It is the hot path: it allocates nothing.
+func (o *outbound) forward(now time.Duration, packet []byte, s socket) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.agentAt = now
+	if !o.sends || o.closed || o.digits.Busy() {
+		o.rw.Skip()
+		return false
+	}
+	out, ok := o.rw.Rewrite(now, packet)
+	if !ok {
+		return false
+	}
+	first = !o.heard
+	o.heard = true
+	o.send(out, s)
+	return first
+}
+
+// send is called with the lock held, so that packets leave in order. What
+// cannot be sent is lost, as on any network.
+func (o *outbound) send(packet []byte, s socket) {
+	if o.target.IsValid() {
+		_ = s.Send(packet, o.target)
+	}
+}
+
+// tick sends the digits that are due, and silence for an agent that pauses.
+func (o *outbound) tick(now time.Duration, s socket) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || !o.sends {
+		return
+	}
+	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {
+		o.send(o.rw.Event(now, o.scratch[:], o.keyType, f), s)
+	}
+	pause := max(fillAfter, 2*o.rw.Frame())
+	if o.silence == nil || o.digits.Busy() || now-o.agentAt < pause || !o.rw.FillDue(now) {
+		return
+	}
+	o.filled++
+	o.send(o.rw.Fill(now, o.scratch[:], o.audio, o.silence), s)
+}
+
+// close ends sending. A packet that is being sent has left when it returns.
+func (o *outbound) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+}

@@ -1,0 +1,133 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"patchbay/actors/call"
+)
+
+// A socket is one UDP port of a carrier leg.
+type socket interface {
+	// Read waits for a packet.
+	Read(b []byte) (n int, source netip.AddrPort, err error)
+	// Send sends b to an address.
+	Send(b []byte, to netip.AddrPort) error
+	// Fix tells the kernel to drop what comes from elsewhere from now on.
+	// All later packets must be sent to this address.
+	Fix(to netip.AddrPort)
+	// Close makes Read return net.ErrClosed.
+	Close() error
+}
+
+// A udpSocket is a socket of the kernel.
+type udpSocket struct {
+	conn  *net.UDPConn
+	fixed atomic.Bool
+}
+
+func listen(at netip.AddrPort) (*udpSocket, error) {
+	network := "udp4"
+	if at.Addr().Is6() {
+		network = "udp6"
+	}
+	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+	return &udpSocket{conn: conn}, nil
+}
+
+func (s *udpSocket) Read(b []byte) (int, netip.AddrPort, error) {
+	n, source, err := s.conn.ReadFromUDPAddrPort(b)
+	return n, netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), err
+}
+
+func (s *udpSocket) Send(b []byte, to netip.AddrPort) error {
+	if !s.fixed.Load() {
+		_, err := s.conn.WriteToUDPAddrPort(b, to)
+		return err
+	}
+	_, err := s.conn.Write(b)
+	if errors.Is(err, syscall.ECONNREFUSED) { // of an earlier packet: this one has not left
+		_, err = s.conn.Write(b)
+	}
+	return err
+}
+
+func (s *udpSocket) Fix(to netip.AddrPort) {
+	if connect(s.conn, to) == nil {
+		s.fixed.Store(true)
+	}
+}
+
+func (s *udpSocket) Close() error { return s.conn.Close() }
+
+// A portPair is the local end of a carrier leg. RTCP is nil with rtcp-mux.
+type portPair struct {
+	port      uint16
+	rtp, rtcp *udpSocket
+	address   netip.AddrPort // as advertised
+}
+
+// bindAttempts is how many ports are tried where other programs hold some.
+const bindAttempts = 16
+
+// reserve binds a pair of ports for an offer.
+func (n *Node) reserve(inv call.Invitation) (*portPair, error) {
+	at, err := n.localAddress(inv)
+	if err != nil {
+		return nil, err
+	}
+	for range bindAttempts {
+		port, err := n.pool.take(n.now())
+		if err != nil {
+			return nil, err
+		}
+		pair, err := bind(at, port, inv.Offer.RTCPMux)
+		if err == nil {
+			pair.address = netip.AddrPortFrom(n.advertised(at), port)
+			return pair, nil
+		}
+		n.pool.giveBack(n.now(), port)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("bind an RTP port: %w: %w", errNoPorts, err)
+		}
+	}
+	return nil, fmt.Errorf("bind an RTP port: %d ports are taken by others: %w", bindAttempts, errNoPorts)
+}
+
+func bind(at netip.Addr, port uint16, mux bool) (*portPair, error) {
+	p := &portPair{port: port}
+	var err error
+	if p.rtp, err = listen(netip.AddrPortFrom(at, port)); err != nil {
+		return nil, err
+	}
+	if mux {
+		return p, nil
+	}
+	if p.rtcp, err = listen(netip.AddrPortFrom(at, port+1)); err != nil {
+		_ = p.rtp.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *portPair) close() {
+	_ = p.rtp.Close()
+	if p.rtcp != nil {
+		_ = p.rtcp.Close()
+	}
+}
+
+// drain throws away what came before anybody could know the ports.
+func (p *portPair) drain() {
+	drain(p.rtp.conn)
+	if p.rtcp != nil {
+		drain(p.rtcp.conn)
+	}
+}
