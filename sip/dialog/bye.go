@@ -19,7 +19,7 @@ type bye struct {
 // Bye ends an answered dialog. The callee may not send BYE before the ACK has
 // come or 64*T1 have passed (RFC 3261 15): until then it waits.
 func (d *UAS) Bye(now time.Time, cause call.Cause) []call.Output {
-	d.out = d.out[:0]
+	d.begin()
 	if d.over || d.hangup != nil || !d.first.tx.Accepted() {
 		return nil
 	}

@@ -15,7 +15,7 @@ var passed = map[string]bool{
 
 // invitation returns what the INVITE says. A bearer slug in it is redacted
 // wherever it stands: in To, and in header fields that repeat the Request-URI,
-// as Diversion and History-Info do.
+// as Diversion and History-Info do. Nothing of it keeps the message in memory.
 func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 	to := m.To()
 	slugs := redactor{}
@@ -24,7 +24,7 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 		slugs.hide(uri, f.options.BaseDomain)
 	}
 	inv := call.Invitation{
-		Key:       m.TransactionKey(),
+		Key:       call.TransactionKey{CallID: strings.Clone(m.CallID), FromTag: strings.Clone(m.FromTag), CSeq: m.CSeq},
 		From:      slugs.party(m.From()),
 		To:        slugs.party(to),
 		Transport: flow.Transport,
@@ -38,7 +38,7 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 		if len(inv.Headers) == call.MaxHeaders {
 			break
 		}
-		inv.Headers = append(inv.Headers, call.Header{Name: name, Value: slugs.clean(value)})
+		inv.Headers = append(inv.Headers, call.Header{Name: strings.Clone(name), Value: slugs.clean(value)})
 	}
 	return inv
 }
@@ -77,12 +77,12 @@ func isNumber(user string) bool {
 }
 
 func (r *redactor) party(p call.Party) call.Party {
-	p.URI, p.User, p.Display = r.clean(p.URI), r.clean(p.User), r.clean(p.Display)
-	return p
+	return call.Party{URI: r.clean(p.URI), User: r.clean(p.User), Host: strings.Clone(p.Host), Display: r.clean(p.Display)}
 }
 
-// clean returns s without the slugs, whatever their case.
+// clean returns a copy of s without the slugs, whatever their case.
 func (r *redactor) clean(s string) string {
+	s = strings.Clone(s)
 	for _, secret := range r.secrets {
 		lower := strings.ToLower(s)
 		if len(lower) != len(s) { // folding moved octets: positions do not agree

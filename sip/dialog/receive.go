@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 // Receive takes a message of the dialog. One that the guard refuses, or that
 // belongs to another Call-ID, is dropped: no edge of ours hands it on.
 func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
-	d.out = d.out[:0]
+	d.begin()
 	m, fault := wire.Read(p.Raw, wire.RelayLimits())
 	if fault != nil || m.CallID != d.callID {
 		return nil
@@ -171,7 +172,7 @@ func (d *UAS) again(m *wire.Message, flow call.Flow) bool {
 // answer sends a final response and keeps it for copies of the request. A
 // re-INVITE takes the place of the one before, which the carrier has given up.
 func (d *UAS) answer(now time.Time, m *wire.Message, flow call.Flow, r wire.Reply) {
-	raw := m.Reply(r)
+	raw := bytes.Clone(m.Reply(r)) // kept for copies: no spare room
 	reliable := flow.Transport.Reliable()
 	if m.Method == "INVITE" {
 		c := &invite{tx: txn.StartInvite(d.options.Timers, reliable), branch: strings.Clone(m.Branch), seq: m.CSeq, flow: flow}

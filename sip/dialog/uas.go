@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -50,11 +51,11 @@ func (i *invite) matches(m *wire.Message) bool { return i.seq == m.CSeq && i.bra
 
 // Respond answers the INVITE. After a final response it does nothing.
 func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
-	d.out = d.out[:0]
+	d.begin()
 	if d.message == nil {
 		return nil
 	}
-	raw := d.message.Reply(d.reply(r))
+	raw := bytes.Clone(d.message.Reply(d.reply(r))) // kept for copies: no spare room
 	if !d.first.tx.Respond(now, r.Status, raw) {
 		return nil
 	}
@@ -126,7 +127,7 @@ func (d *UAS) contact(flow call.Flow) string {
 
 // Wake sends the copies that are due and notes what did not come in time.
 func (d *UAS) Wake(now time.Time) []call.Output {
-	d.out = d.out[:0]
+	d.begin()
 	raw, unacked := d.first.tx.Wake(now)
 	if raw != nil {
 		d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
@@ -170,6 +171,12 @@ func (d *UAS) end() {
 	d.hangup = nil
 	d.message, d.session = nil, nil
 	d.route = route{}
+}
+
+// begin lets go of the outputs of the method before.
+func (d *UAS) begin() {
+	clear(d.out)
+	d.out = d.out[:0]
 }
 
 func (d *UAS) send(tx call.Transmission) { d.out = append(d.out, call.Output{Send: &tx}) }
