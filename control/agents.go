@@ -22,7 +22,7 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 		return AgentView{}, err
 	}
 	if in.ID == "" {
-		in.ID = newUUID()
+		in.ID = NewUUID()
 	}
 	now := o.Now()
 	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: now}

@@ -49,8 +49,10 @@ type Gateway struct {
 	DialIn DialIn
 	// Tenant returns the tenant a key belongs to.
 	Tenant func(ctx context.Context, key string) (tenant string, ok bool)
-	HTTP   config.HTTP
-	Log    *slog.Logger
+	// Translate is that of [Operations].
+	Translate func(error) error
+	HTTP      config.HTTP
+	Log       *slog.Logger
 }
 
 // Routes mounts the gateway's paths.
@@ -76,6 +78,9 @@ func (g *Gateway) face(do func(http.ResponseWriter, *http.Request) error) http.H
 		err := do(w, r)
 		if err == nil {
 			return
+		}
+		if g.Translate != nil {
+			err = g.Translate(err)
 		}
 		told := errorOf(err)
 		if told.Code == CodeInternal {

@@ -41,7 +41,7 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, problemOf(err)
 	}
 	now := o.Now()
-	ep := endpoint.Endpoint{V: 1, ID: newUUID(), Tenant: tenant, Kind: endpoint.KindSlug, Slug: slug,
+	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Kind: endpoint.KindSlug, Slug: slug,
 		Origin: "native", CreatedAt: now}
 	if problems := spec.put(&ep, now); len(problems) > 0 {
 		return EndpointView{}, invalidAll(problems)

@@ -26,6 +26,9 @@ type Operations struct {
 	Sealer Sealer
 	Host   string           // host, or host:port, of sip_uri
 	Now    func() time.Time // the clock
+	// Translate says in this package's words what Store and Calls could not do;
+	// nil: they do so themselves.
+	Translate func(error) error
 }
 
 // An ID names one object in a request.
@@ -75,8 +78,8 @@ func (i ID) check() error {
 	return nil
 }
 
-// newUUID returns a random UUID (RFC 9562 5.4).
-func newUUID() string {
+// NewUUID returns a random UUID (RFC 9562 5.4), as every object's id is.
+func NewUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

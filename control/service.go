@@ -91,6 +91,9 @@ func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 }
 
 func (s *Service) fail(op operation, req micro.Request, err error) {
+	if s.ops.Translate != nil {
+		err = s.ops.Translate(err)
+	}
 	told := errorOf(err)
 	if told.Code == CodeInternal {
 		s.log.Error("control request failed", "op", op.noun+"."+op.verb, "err", err)

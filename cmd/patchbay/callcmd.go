@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/internal/caller"
+)
+
+func callCommand() *cobra.Command {
+	var o caller.Options
+	var via, local, wav string
+	cmd := &cobra.Command{
+		Use:   "call <sip uri>",
+		Short: "Place a test call: send a tone, listen, and report what happened",
+		Example: `  patchbay call sip:demo-...@127.0.0.1
+  patchbay call 'sip:demo-...@127.0.0.1;transport=tcp' --codec G722 --talk 10s --wav heard.wav`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			o.URI = args[0]
+			if o.Via, err = optional(via, netip.ParseAddrPort); err != nil {
+				return fmt.Errorf("%w: --via: %w", errUsage, err)
+			}
+			if o.Local, err = optional(local, netip.ParseAddr); err != nil {
+				return fmt.Errorf("%w: --local: %w", errUsage, err)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			rep, err := placeCall(ctx, cmd.OutOrStdout(), o, wav)
+			if err != nil {
+				return err
+			}
+			if !rep.OK() {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&o.Talk, "talk", 3*time.Second, "how long to talk once answered")
+	f.DurationVar(&o.Ring, "ring", 32*time.Second, "longest wait for an answer")
+	f.StringSliceVar(&o.Codecs, "codec", nil, "codecs to offer, in this order: PCMU, PCMA, G722")
+	f.StringSliceVar(&o.Headers, "header", nil, `further header of the INVITE, as "Name: value"`)
+	f.StringVar(&o.From, "from", "", "user part of From")
+	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk")
+	f.StringVar(&via, "via", "", "send to this ip:port instead of the URI's host")
+	f.StringVar(&local, "local", "", "address to call from")
+	f.StringVar(&wav, "wav", "", "save what was heard as a WAV file")
+	return cmd
+}
+
+func optional[T any](s string, parse func(string) (T, error)) (T, error) {
+	if s == "" {
+		var zero T
+		return zero, nil
+	}
+	return parse(s)
+}
+
+// placeCall calls, shows a status line while it lasts, and prints the report.
+func placeCall(ctx context.Context, out io.Writer, o caller.Options, wav string) (caller.Report, error) {
+	o.KeepHeard = wav != ""
+	status := newStatusLine(out)
+	o.Progress = status.show
+	rep, err := caller.Call(ctx, o)
+	status.clear()
+	if err != nil {
+		return rep, err
+	}
+	printReport(out, rep)
+	if wav == "" || len(rep.Heard) == 0 {
+		return rep, nil
+	}
+	if err := caller.WriteWAV(wav, rep.HeardRate, rep.Heard); err != nil {
+		return rep, err
+	}
+	fmt.Fprintf(out, "  heard             %s (%.1f s)\n", wav, float64(len(rep.Heard))/float64(rep.HeardRate))
+	return rep, nil
+}
+
+// A statusLine is one line that is written over while a call lasts.
+type statusLine struct {
+	out  io.Writer
+	live bool // a terminal: the line can be written over
+	last string
+}
+
+func newStatusLine(out io.Writer) *statusLine {
+	f, ok := out.(*os.File)
+	if !ok {
+		return &statusLine{out: out}
+	}
+	st, err := f.Stat()
+	return &statusLine{out: out, live: err == nil && st.Mode()&os.ModeCharDevice != 0}
+}
+
+func (s *statusLine) show(p caller.Progress) {
+	text := fmt.Sprintf("  %5.1f s  %-9s", p.At.Seconds(), p.Step)
+	if p.Step == "talking" {
+		text += fmt.Sprintf("  %d packets out, %d in", p.Sent, p.Received)
+		if p.Heard {
+			text += ", tone heard"
+		}
+	}
+	if s.live {
+		fmt.Fprintf(s.out, "\r\x1b[K%s", text)
+	} else if p.Step != s.last {
+		fmt.Fprintln(s.out, text)
+	}
+	s.last = p.Step
+}
+
+func (s *statusLine) clear() {
+	if s.live {
+		fmt.Fprint(s.out, "\r\x1b[K")
+	}
+}
+
+func printReport(out io.Writer, r caller.Report) {
+	if r.Status/100 != 2 {
+		fmt.Fprintf(out, "  refused           %d %s\n", r.Status, r.Phrase)
+		if r.Reason != "" {
+			fmt.Fprintf(out, "  reason            %s\n", r.Reason)
+		}
+		return
+	}
+	fmt.Fprintf(out, "  answered          %d %s, codec %s\n", r.Status, r.Phrase, r.Codec)
+	fmt.Fprintf(out, "  INVITE to 200     %s\n", ms(r.Answered))
+	fmt.Fprintf(out, "  first audio       %s after the INVITE\n", ms(r.FirstAudio))
+	fmt.Fprintf(out, "  audio round trip  %s (tone in, tone out; %d bursts)\n", ms(r.RoundTrip), r.Bursts)
+	fmt.Fprintf(out, "  packets           %d out, %d in, %d lost\n", r.Sent, r.Received, r.Lost)
+	switch {
+	case r.EndedByPeer:
+		fmt.Fprintf(out, "  ended             by the other side %s\n", r.Reason)
+	case r.Bursts == 0:
+		fmt.Fprintln(out, "  no tone came back")
+	}
+}
+
+func ms(d time.Duration) string {
+	if d == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"patchbay/control"
+)
+
+// A remote is how ctl reaches a cluster, and how it prints.
+type remote struct {
+	url, creds, tenant string
+	json               bool
+	timeout            time.Duration
+}
+
+func ctlCommand() *cobra.Command {
+	r := &remote{}
+	cmd := &cobra.Command{
+		Use:   "ctl",
+		Short: "Operate a cluster: endpoints, agents, accounts, live calls",
+		Long: `ctl asks the control service over NATS.
+
+  patchbay ctl agent create --name bot --http https://bot.example.com/offer
+  patchbay ctl endpoint create --name "Night desk" --prefix night --agent <id>
+  patchbay ctl call list`,
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&r.url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server to ask through (PBCTL_NATS)")
+	f.StringVar(&r.creds, "creds", "", "NATS credentials file")
+	f.StringVar(&r.tenant, "tenant", envOr("PBCTL_TENANT", "default"), "account to work on (PBCTL_TENANT)")
+	f.BoolVar(&r.json, "json", false, "print JSON")
+	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
+	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls())
+	return cmd
+}
+
+func envOr(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
+
+// do carries out one operation and hands the reply to print, or prints it as
+// it came with --json.
+func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io.Writer, json.RawMessage) error) error {
+	var opts []nats.Option
+	if r.creds != "" {
+		opts = append(opts, nats.UserCredentials(r.creds))
+	}
+	nc, err := nats.Connect(r.url, append(opts, nats.Name("patchbay ctl"), nats.Timeout(r.timeout))...)
+	if err != nil {
+		return fmt.Errorf("reach NATS at %s: %w", r.url, err)
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
+	defer cancel()
+	var out json.RawMessage
+	if err := (control.Client{Conn: nc, Tenant: r.tenant}).Do(ctx, noun, verb, in, &out); err != nil {
+		return explained(cmd.ErrOrStderr(), err)
+	}
+	if r.json {
+		return printJSON(cmd.OutOrStdout(), out)
+	}
+	return print(cmd.OutOrStdout(), out)
+}
+
+// explained prints each problem of a refusal on a line of its own.
+func explained(w io.Writer, err error) error {
+	var told *control.Error
+	if !errors.As(err, &told) || len(told.Problems) == 0 {
+		return err
+	}
+	fmt.Fprintf(w, "patchbay: %s: %s\n", told.Code, told.Message)
+	for _, p := range told.Problems {
+		fmt.Fprintf(w, "  %s\n", p.Error())
+	}
+	return errSilent
+}
+
+func printJSON(w io.Writer, raw json.RawMessage) error {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return err
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table prints the items of a page, one line each, and how to get the next.
+func table[T any](header string, line func(T) []any) func(io.Writer, json.RawMessage) error {
+	return func(w io.Writer, raw json.RawMessage) error {
+		var page control.Page[T]
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return fmt.Errorf("reply: %w", err)
+		}
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(tw, header)
+		for _, item := range page.Items {
+			for i, cell := range line(item) {
+				if i > 0 {
+					fmt.Fprint(tw, "\t")
+				}
+				fmt.Fprint(tw, cell)
+			}
+			fmt.Fprintln(tw)
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+		if page.Next != "" {
+			fmt.Fprintf(w, "more: --cursor %s\n", page.Next)
+		}
+		return nil
+	}
+}
+
+// fields prints one object, a field a line.
+func fields[T any](rows func(T) [][2]string) func(io.Writer, json.RawMessage) error {
+	return func(w io.Writer, raw json.RawMessage) error {
+		var v T
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return fmt.Errorf("reply: %w", err)
+		}
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		for _, row := range rows(v) {
+			if row[1] != "" {
+				fmt.Fprintf(tw, "%s\t%s\n", row[0], row[1])
+			}
+		}
+		return tw.Flush()
+	}
+}
+
+func done(word string) func(io.Writer, json.RawMessage) error {
+	return func(w io.Writer, _ json.RawMessage) error { fmt.Fprintln(w, word); return nil }
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/actors/endpoint"
+	"patchbay/control"
+)
+
+func (r *remote) agents() *cobra.Command {
+	cmd := &cobra.Command{Use: "agent", Short: "AI agents and how they are reached"}
+	cmd.AddCommand(r.agentCreate(), r.get("agent", showAgent), r.list("agent", listAgents), r.agentUpdate(), r.remove("agent"))
+	return cmd
+}
+
+var listAgents = table("ID\tNAME\tACTIVE\tREACHED BY", func(v control.AgentView) []any {
+	return []any{v.ID, v.Name, yesNo(v.IsActive), reachedBy(v.WebRTC)}
+})
+
+var showAgent = fields(func(v control.AgentView) [][2]string {
+	return [][2]string{{"id", v.ID}, {"name", v.Name}, {"active", yesNo(v.IsActive)}, {"reached by", reachedBy(v.WebRTC)},
+		{"secret", map[bool]string{true: "set"}[v.WebRTC.SecretSet]}, {"codecs", strings.Join(v.WebRTC.Codecs, ",")},
+		{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
+})
+
+func reachedBy(t control.TransportSpec) string {
+	if t.Connector == endpoint.ConnectHTTP {
+		return "http " + t.URL
+	}
+	return string(t.Connector)
+}
+
+// agentFlags are what can be set by flag; everything else goes by --spec.
+type agentFlags struct {
+	name, http, secretFile, spec string
+	nats, dialin, active         bool
+	codecs                       []string
+}
+
+func (a *agentFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.name, "name", "", "name for people")
+	f.StringVar(&a.http, "http", "", "URL that takes our SDP offer as JSON")
+	f.BoolVar(&a.nats, "nats-workers", false, "workers in a NATS queue group answer")
+	f.BoolVar(&a.dialin, "dial-in", false, "the agent posts its own offer to the call")
+	f.StringVar(&a.secretFile, "secret-file", "", "file with the bearer secret sent to the URL; -: standard input")
+	f.StringSliceVar(&a.codecs, "codec", nil, "codecs offered to the agent, in this order")
+	f.BoolVar(&a.active, "active", true, "whether it takes calls")
+	f.StringVar(&a.spec, "spec", "", "further fields as JSON, see docs/control-api.md")
+}
+
+// patch returns the fields whose flags were given, as a merge patch.
+func (a *agentFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
+	doc := map[string]any{}
+	if a.spec != "" {
+		if err := json.Unmarshal([]byte(a.spec), &doc); err != nil {
+			return nil, fmt.Errorf("%w: --spec is no JSON object", errUsage)
+		}
+	}
+	webrtc, _ := doc["webrtc"].(map[string]any)
+	if webrtc == nil {
+		webrtc = map[string]any{}
+	}
+	if err := a.transport(cmd, webrtc); err != nil {
+		return nil, err
+	}
+	if len(webrtc) > 0 {
+		doc["webrtc"] = webrtc
+	}
+	if cmd.Flags().Changed("name") {
+		doc["name"] = a.name
+	}
+	if cmd.Flags().Changed("active") {
+		doc["is_active"] = a.active
+	}
+	return json.Marshal(doc)
+}
+
+func (a *agentFlags) transport(cmd *cobra.Command, webrtc map[string]any) error {
+	switch {
+	case a.http != "":
+		webrtc["connector"], webrtc["url"] = endpoint.ConnectHTTP, a.http
+	case a.nats:
+		webrtc["connector"] = endpoint.ConnectNATS
+	case a.dialin:
+		webrtc["connector"] = endpoint.ConnectDialIn
+	}
+	if cmd.Flags().Changed("codec") {
+		webrtc["codecs"] = a.codecs
+	}
+	if a.secretFile == "" {
+		return nil
+	}
+	secret, err := readSecret(cmd.InOrStdin(), a.secretFile)
+	if err != nil {
+		return err
+	}
+	webrtc["auth_type"], webrtc["auth_secret"] = "bearer", secret
+	return nil
+}
+
+// readSecret takes a secret from a file: on a command line it would be seen by
+// every process of the machine.
+func readSecret(stdin io.Reader, path string) (string, error) {
+	var raw []byte
+	var err error
+	if path == "-" {
+		raw, err = io.ReadAll(io.LimitReader(stdin, 4096))
+	} else {
+		raw, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
+
+func (r *remote) agentCreate() *cobra.Command {
+	var a agentFlags
+	var id string
+	cmd := &cobra.Command{Use: "create", Short: "Make an agent known", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			patch, err := a.patch(cmd)
+			if err != nil {
+				return err
+			}
+			return r.do(cmd, "agent", "create", control.NewAgent{ID: id, Spec: patch}, showAgent)
+		}}
+	a.register(cmd)
+	cmd.Flags().StringVar(&id, "id", "", "a UUID of your choice")
+	return cmd
+}
+
+func (r *remote) agentUpdate() *cobra.Command {
+	var a agentFlags
+	cmd := &cobra.Command{Use: "update <id>", Short: "Change an agent, from the next call on", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			patch, err := a.patch(cmd)
+			if err != nil {
+				return err
+			}
+			return r.do(cmd, "agent", "update", control.Change{ID: args[0], Patch: patch}, showAgent)
+		}}
+	a.register(cmd)
+	return cmd
+}
+
+func (r *remote) calls() *cobra.Command {
+	cmd := &cobra.Command{Use: "call", Short: "Live calls"}
+	hangup := &cobra.Command{Use: "hangup <id>", Short: "End a live call", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.do(cmd, "call", "hangup", control.ID{ID: args[0]}, done("hung up"))
+		}}
+	list := table("ID\tSTATE\tFOR\tFROM\tSOURCE\tCODEC\tENDPOINT\tNODE", func(v control.CallView) []any {
+		return []any{v.ID, v.State, time.Since(v.Since).Round(time.Second), v.From.User, v.Source, v.Codec, v.Endpoint, v.Node}
+	})
+	cmd.AddCommand(r.list("call", list), r.get("call", showCall), hangup)
+	return cmd
+}
+
+var showCall = fields(func(v control.CallView) [][2]string {
+	return [][2]string{{"id", v.ID.String()}, {"state", v.State}, {"since", v.Since.Format(time.RFC3339)}, {"from", v.From.URI},
+		{"source", v.Source}, {"endpoint", string(v.Endpoint)}, {"agent", v.Agent}, {"worker", v.Worker}, {"node", v.Node},
+		{"codec", v.Codec}, {"lost", fmt.Sprintf("%.1f %%", v.Quality.LossPercent)}, {"jitter", fmt.Sprintf("%.1f ms", v.Quality.JitterMs)}}
+})
+
+func (r *remote) account() *cobra.Command {
+	cmd := &cobra.Command{Use: "account", Short: "The account itself"}
+	show := fields(func(v control.AccountView) [][2]string {
+		return [][2]string{{"tenant", v.Tenant}, {"name", v.Name}, {"refusal", string(v.Refusal)},
+			{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
+	})
+	var refusal string
+	update := &cobra.Command{Use: "update", Short: "Change the account", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			patch, err := json.Marshal(map[string]string{"refusal": refusal})
+			if err != nil {
+				return err
+			}
+			return r.do(cmd, "account", "update", control.AccountChange{Patch: patch}, show)
+		}}
+	update.Flags().StringVar(&refusal, "refusal", "uniform", "what refused carriers learn: uniform or explicit")
+	get := &cobra.Command{Use: "get", Short: "Show the account", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, "account", "get", struct{}{}, show) }}
+	cmd.AddCommand(get, update)
+	return cmd
+}
+
+func (r *remote) get(noun string, print func(io.Writer, json.RawMessage) error) *cobra.Command {
+	return &cobra.Command{Use: "get <id>", Short: "Show one", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.do(cmd, noun, "get", control.ID{ID: args[0]}, print)
+		}}
+}
+
+func (r *remote) list(noun string, print func(io.Writer, json.RawMessage) error) *cobra.Command {
+	var page control.PageRequest
+	cmd := &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, noun, "list", page, print) }}
+	cmd.Flags().IntVar(&page.Limit, "limit", 0, "how many at most")
+	cmd.Flags().StringVar(&page.Cursor, "cursor", "", "where the page before ended")
+	return cmd
+}
+
+func (r *remote) remove(noun string) *cobra.Command {
+	return &cobra.Command{Use: "delete <id>", Short: "Remove one", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.do(cmd, noun, "delete", control.ID{ID: args[0]}, done("deleted"))
+		}}
+}

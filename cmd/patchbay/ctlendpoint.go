@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/actors/endpoint"
+	"patchbay/control"
+)
+
+func (r *remote) endpoints() *cobra.Command {
+	cmd := &cobra.Command{Use: "endpoint", Short: "Addresses that carriers dial"}
+	cmd.AddCommand(r.endpointCreate(), r.get("endpoint", showEndpoint), r.list("endpoint", listEndpoints),
+		r.endpointUpdate(), r.remove("endpoint"))
+	return cmd
+}
+
+var listEndpoints = table("ID\tNAME\tACTIVE\tANSWERS\tSOURCES\tCALLS\tKEY", func(v control.EndpointView) []any {
+	return []any{v.ID, v.Name, yesNo(v.IsActive), handlerWord(v.Handler), sourcesWord(v.IP), capWord(v.MaxConcurrentCalls), v.Key}
+})
+
+var showEndpoint = fields(func(v control.EndpointView) [][2]string {
+	return [][2]string{{"id", v.ID}, {"name", v.Name}, {"sip uri", v.SIPURI}, {"key", string(v.Key)}, {"active", yesNo(v.IsActive)},
+		{"answers", handlerWord(v.Handler)}, {"sources", sourcesWord(v.IP)}, {"concurrent calls", capWord(v.MaxConcurrentCalls)},
+		{"calls per second", capWord(v.MaxCallsPerSecond)}, {"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
+})
+
+func handlerWord(h endpoint.Handler) string {
+	switch {
+	case h.Active == "":
+		return "nobody"
+	case h.Active == endpoint.HandlerAgent && h.AgentID != nil:
+		return "agent " + *h.AgentID
+	}
+	return h.Active
+}
+
+func sourcesWord(ip control.IPSpec) string {
+	if ip.Mode != endpoint.IPList {
+		return string(ip.Mode)
+	}
+	raw := make([]string, len(ip.Entries))
+	for i, e := range ip.Entries {
+		raw[i] = e.Raw
+	}
+	return strings.Join(raw, ",")
+}
+
+func capWord(n *int) string {
+	if n == nil {
+		return "no limit"
+	}
+	return strconv.Itoa(*n)
+}
+
+// endpointFlags are what can be set by flag; everything else goes by --spec.
+type endpointFlags struct {
+	name, agent, spec string
+	sources           []string
+	calls, cps        int
+	active            bool
+}
+
+func (e *endpointFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&e.name, "name", "", "name for people")
+	f.StringVar(&e.agent, "agent", "", "id of the agent that answers")
+	f.StringSliceVar(&e.sources, "source", nil, "address or CIDR range that may call; any: every source")
+	f.IntVar(&e.calls, "max-calls", 0, "calls at once; 0: no limit")
+	f.IntVar(&e.cps, "max-cps", 0, "calls a second; 0: no limit")
+	f.BoolVar(&e.active, "active", true, "whether calls are taken")
+	f.StringVar(&e.spec, "spec", "", "further fields as JSON, see docs/control-api.md")
+}
+
+// patch returns the fields whose flags were given, as a merge patch.
+func (e *endpointFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
+	doc := map[string]any{}
+	if e.spec != "" {
+		if err := json.Unmarshal([]byte(e.spec), &doc); err != nil {
+			return nil, fmt.Errorf("%w: --spec is no JSON object", errUsage)
+		}
+	}
+	for flag, set := range map[string]func(){
+		"name":      func() { doc["name"] = e.name },
+		"agent":     func() { doc["handler"] = endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: &e.agent} },
+		"source":    func() { doc["ip"] = sourcesOf(e.sources) },
+		"max-calls": func() { doc["max_concurrent_calls"] = orNull(e.calls) },
+		"max-cps":   func() { doc["max_calls_per_second"] = orNull(e.cps) },
+		"active":    func() { doc["is_active"] = e.active },
+	} {
+		if cmd.Flags().Changed(flag) {
+			set()
+		}
+	}
+	return json.Marshal(doc)
+}
+
+func orNull(n int) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+func sourcesOf(list []string) control.IPSpec {
+	if len(list) == 1 && (list[0] == string(endpoint.IPAny) || list[0] == string(endpoint.IPNone)) {
+		return control.IPSpec{Mode: endpoint.IPMode(list[0])}
+	}
+	spec := control.IPSpec{Mode: endpoint.IPList}
+	for _, raw := range list {
+		spec.Entries = append(spec.Entries, control.IPEntrySpec{Raw: raw})
+	}
+	return spec
+}
+
+func (r *remote) endpointCreate() *cobra.Command {
+	var e endpointFlags
+	var prefix string
+	cmd := &cobra.Command{Use: "create", Short: "Make an endpoint; its slug is made by the server", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			patch, err := e.patch(cmd)
+			if err != nil {
+				return err
+			}
+			return r.do(cmd, "endpoint", "create", control.NewEndpoint{SlugPrefix: prefix, Spec: patch}, showEndpoint)
+		}}
+	e.register(cmd)
+	cmd.Flags().StringVar(&prefix, "prefix", "", "readable start of the slug, 1 to 12 characters")
+	return cmd
+}
+
+func (r *remote) endpointUpdate() *cobra.Command {
+	var e endpointFlags
+	var revision uint64
+	cmd := &cobra.Command{Use: "update <id>", Short: "Change an endpoint; its slug stays", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			patch, err := e.patch(cmd)
+			if err != nil {
+				return err
+			}
+			return r.do(cmd, "endpoint", "update",
+				control.Change{ID: args[0], Revision: endpoint.Revision(revision), Patch: patch}, showEndpoint)
+		}}
+	e.register(cmd)
+	cmd.Flags().Uint64Var(&revision, "revision", 0, "only when it is still at this revision")
+	return cmd
+}

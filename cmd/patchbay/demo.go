@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/config"
+	"patchbay/control"
+	"patchbay/internal/caller"
+	"patchbay/internal/telemetry"
+)
+
+// The demo's endpoint and agent are found again by these names.
+const (
+	demoEndpoint = "demo"
+	demoAgent    = "demo echo agent"
+	demoAgentID  = "dec0de00-0000-4000-8000-000000000001"
+)
+
+func demoCommand() *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a node with an echo agent, and place a first call to it",
+		Long: `Run a node with every role, an endpoint bound to a built-in echo agent, and place one real call to it:
+SIP over UDP, RTP, WebRTC. The node stays up for your softphone until Ctrl-C.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return runDemo(cmd.Context(), cmd.OutOrStdout(), cfg, once)
+		},
+	}
+	settingFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&once, "once", false, "end after the call: exit 0 if audio came back")
+	return cmd
+}
+
+// runDemo shows its progress on out; the node's log goes to a file beside its
+// data.
+func runDemo(ctx context.Context, out io.Writer, cfg config.Config, once bool) error {
+	if err := os.MkdirAll(cfg.Node.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make node.data_dir: %w", err)
+	}
+	logName := filepath.Join(cfg.Node.DataDir, "node.log")
+	logFile, err := os.OpenFile(logName, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the log: %w", err)
+	}
+	defer func() { _ = logFile.Close() }()
+	log, err := telemetry.Logger(logFile, cfg.Log)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	fmt.Fprintf(out, "Starting a node: %s. Its log is %s.\n", strings.Join(cfg.Node.Roles, ", "), logName)
+	n, err := startNode(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	stopAgent := startDemoAgent(ctx, n, log)
+	callErr := firstCall(ctx, out, n)
+	if callErr == nil && !once {
+		fmt.Fprintf(out, "\nThe node stays up; call the URI above from a softphone. Ctrl-C ends it.\n")
+		callErr = n.wait(signals)
+	} else {
+		callErr = errors.Join(callErr, n.stop())
+	}
+	stopAgent()
+	return callErr
+}
+
+// firstCall provisions the demo and places its call.
+func firstCall(ctx context.Context, out io.Writer, n *node) error {
+	view, err := provisionDemo(ctx, n)
+	if err != nil {
+		return fmt.Errorf("provision the demo endpoint: %w", err)
+	}
+	uri := "sip:" + view.Slug + "@" + dialable(n)
+	fmt.Fprintf(out, "Endpoint %q is bound to the echo agent. Dial\n\n  %s\n\nFirst call, SIP over UDP on loopback:\n", view.Name, uri)
+	rep, err := placeCall(ctx, out, caller.Options{URI: uri, Talk: 3 * time.Second}, filepath.Join(n.cfg.Node.DataDir, "first-call.wav"))
+	if err != nil {
+		return fmt.Errorf("the first call: %w", err)
+	}
+	switch {
+	case rep.Status/100 != 2:
+		return fmt.Errorf("the first call was refused: %d %s", rep.Status, rep.Phrase)
+	case !rep.OK():
+		return errors.New("the first call was answered, and no audio came back")
+	}
+	return nil
+}
+
+// dialable is where this machine reaches the node's UDP listener.
+func dialable(n *node) string {
+	at := n.edge.Addrs().UDP
+	host := at.Addr().String()
+	if at.Addr().IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if at.Port() == 5060 {
+		return host
+	}
+	return net.JoinHostPort(host, fmt.Sprint(at.Port()))
+}
+
+// provisionDemo returns the demo endpoint, made at the first start.
+func provisionDemo(ctx context.Context, n *node) (control.EndpointView, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c := control.Client{Conn: n.ground.workers(), Tenant: defaultTenant}
+	err := c.Do(ctx, "agent", "create", control.NewAgent{ID: demoAgentID,
+		Spec: fmt.Appendf(nil, `{"name":%q,"webrtc":{"connector":"nats"}}`, demoAgent)}, nil)
+	var told *control.Error
+	if err != nil && (!errors.As(err, &told) || told.Code != control.CodeExists) {
+		return control.EndpointView{}, err
+	}
+	for cursor := ""; ; {
+		var page control.Page[control.EndpointView]
+		if err := c.Do(ctx, "endpoint", "list", control.PageRequest{Cursor: cursor, Limit: 200}, &page); err != nil {
+			return control.EndpointView{}, err
+		}
+		for _, v := range page.Items {
+			if v.Name == demoEndpoint && v.IsActive {
+				return v, nil
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	var made control.EndpointView
+	err = c.Do(ctx, "endpoint", "create", control.NewEndpoint{SlugPrefix: "demo", AgentID: demoAgentID,
+		Spec: fmt.Appendf(nil, `{"name":%q}`, demoEndpoint)}, &made)
+	return made, err
+}
+
+// startDemoAgent runs the echo agent over the node's NATS, as any worker would.
+func startDemoAgent(ctx context.Context, n *node, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := runEcho(ctx, n.ground.workers(), demoAgentID, n.cfg.Media, log); err != nil {
+			log.Error("echo agent failed", "err", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/fx"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster"
+	"patchbay/cluster/store"
+	"patchbay/internal/lifecycle"
+	"patchbay/internal/telemetry"
+	"patchbay/internal/web"
+	"patchbay/sip/edge"
+)
+
+// stopTimeout is the longest the parts of a node may take to stop, once its
+// calls have ended.
+const stopTimeout = 20 * time.Second
+
+// roleModules says which parts each role runs, in the order in which they
+// start. A node starts what its roles share first, then its roles: actors,
+// media, control, edge. It stops in the reverse order.
+var roleModules = []struct {
+	role   string
+	module fx.Option
+}{
+	{"actor", actorModule},
+	{"media", mediaModule},
+	{"control", controlModule},
+	{"edge", edgeModule},
+}
+
+// bindings says what stands behind each interface that one door needs of
+// another. There are no others.
+var bindings = fx.Provide(
+	func(r *cluster.Router) edge.Router { return r },
+	func(s *store.Store) actors.Store { return s },
+	func(in *cluster.Intake) actors.Intake { return in },
+	func(p *cluster.Presence) actors.Load { return p },
+	func(w *cluster.Wire) actors.Wire { return w },
+	func(l *cluster.Ledger) actors.Ledger { return l },
+	func(e *actors.Endpoints) cluster.Decider { return decider{e} },
+)
+
+// options returns the application of a node that stands on g.
+func options(g *ground, obs observers) fx.Option {
+	parts := []fx.Option{
+		quiet(g.log), fx.StartTimeout(g.cfg.NATS.StartWait), fx.StopTimeout(stopTimeout),
+		fx.Supply(g, obs, obs.metrics, g.log, g.conn, g.store, g.presence, g.ledger, g.tokens,
+			g.cfg.SIP, g.cfg.Actor, g.cfg.Media, g.cfg.Control, g.cfg.HTTP),
+		bindings, sharedModule,
+	}
+	for _, r := range roleModules {
+		if g.has(r.role) {
+			parts = append(parts, r.module)
+		}
+	}
+	return fx.Options(parts...)
+}
+
+// sharedModule is what every node runs, whatever its roles.
+var sharedModule = fx.Module("shared",
+	fx.Provide(newWeb),
+	fx.Invoke(
+		lifecycle.Attach[*store.Store],
+		lifecycle.Attach[*cluster.Ledger],
+		lifecycle.Attach[*web.Server],
+	),
+)
+
+func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
+	s := web.New(g.cfg.HTTP, m.Handler(), g.log)
+	s.Require("nats", g.conn.Healthy)
+	return s
+}
+
+// actorModule decides on INVITEs.
+var actorModule = fx.Module("actor",
+	fx.Provide(newIntake, newEndpoints),
+	fx.Invoke(attachEndpoints),
+)
+
+func newIntake(g *ground, obs observers) (*cluster.Intake, error) {
+	return cluster.NewIntake(g.conn, g.presence.Media, g.cfg.Actor.IntakeTimeout, g.cfg.SIP.MaxPending, obs.intake())
+}
+
+func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, obs observers) *actors.Endpoints {
+	a := g.cfg.Actor
+	e := actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
+		s, in, load, obs.endpoints())
+	return e
+}
+
+func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.Endpoints, d cluster.Decider, in *cluster.Intake, obs observers) {
+	obs.metrics.Gauge(telemetry.NameMailbox+"_endpoint", "Messages waiting in endpoint actors' mailboxes.",
+		func() float64 { return float64(e.Depth()) })
+	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
+		door, err := cluster.OpenEndpointDoor(g.conn, d, obs.door("endpoint"))
+		if err != nil {
+			return nil, err
+		}
+		return func() { door.Close(); e.Stop(); in.Close() }, nil
+	}))
+	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleActor, Node: g.cfg.Node.Name, Boot: g.boot}))
+}
+
+// decider lets the cluster ask the endpoint actors.
+type decider struct{ *actors.Endpoints }
+
+// Invite implements cluster.Decider.
+func (d decider) Invite(inv endpoint.Invite, cancel bool, p call.Packet, done func(cluster.Outcome)) {
+	if cancel {
+		d.Endpoints.Cancel(inv, p, done)
+		return
+	}
+	d.Endpoints.Invite(inv, p, done)
+}
+
+// edgeModule faces the carriers.
+var edgeModule = fx.Module("edge",
+	fx.Provide(newRouter, newEdge),
+	fx.Invoke(attachEdge),
+)
+
+func newRouter(g *ground, obs observers) (*cluster.Router, error) {
+	return cluster.NewRouter(g.conn, cluster.RouterConfig{MaxPending: g.cfg.SIP.MaxPending, OwnerTimeout: g.cfg.SIP.OwnerTimeout}, obs.router())
+}
+
+func newEdge(g *ground, r edge.Router, obs observers) *edge.Edge {
+	return edge.New(g.cfg.SIP, g.edgeID(), g.boot, g.tokens, r, edge.WithLogger(g.log), edge.WithObserver(obs.edge()),
+		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }))
+}
+
+func attachEdge(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *edge.Edge, r *cluster.Router, obs observers) {
+	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
+		door, err := cluster.OpenEdgeDoor(g.conn, g.edgeID(), []call.Transport{call.UDP, call.TCP}, e.Send, obs.door("edge"))
+		if err != nil {
+			return nil, err
+		}
+		return func() { door.Close(); r.Close() }, nil
+	}))
+	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleEdge, Node: g.edgeID(), Boot: g.boot}))
+	lifecycle.Attach(lc, app, g.log, e)
+}

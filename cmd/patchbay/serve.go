@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/config"
+	"patchbay/internal/telemetry"
+	"patchbay/sip/edge"
+)
+
+// byeTime is how long the BYEs of a node that ends at once may take.
+const byeTime = 2 * time.Second
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node",
+		Long: `Run a node. Settings come from a file (--config), over it the environment, over that the flags;
+"patchbay config default" prints them all.
+
+The first SIGTERM or Ctrl-C drains the node: new calls are refused, live ones go on until they end or
+node.drain_period is over. The second ends it at once, with a BYE to every call.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := telemetry.Logger(cmd.ErrOrStderr(), cfg.Log)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			n, err := startNode(cmd.Context(), cfg, log)
+			if err != nil {
+				return err
+			}
+			signals := make(chan os.Signal, 2)
+			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+			return n.wait(signals)
+		},
+	}
+	settingFlags(cmd.Flags())
+	return cmd
+}
+
+// A node is a running process of the cluster.
+type node struct {
+	ground *ground
+	app    *fx.App
+	log    *slog.Logger
+	cfg    config.Config
+	edge   *edge.Edge    // nil without the role
+	calls  *actors.Calls // nil without the role
+}
+
+// startNode opens the ground and starts the roles. When it returns, the node
+// takes calls.
+func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node, error) {
+	obs := observers{log: log, metrics: telemetry.New()}
+	g, err := openGround(ctx, cfg, log, obs)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{ground: g, log: log, cfg: g.cfg}
+	parts := []fx.Option{options(g, obs)}
+	if g.has("edge") {
+		parts = append(parts, fx.Populate(&n.edge))
+	}
+	if g.has("media") {
+		parts = append(parts, fx.Populate(&n.calls))
+	}
+	n.app = fx.New(parts...)
+	if err := n.app.Start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start: %w", err), n.stop())
+	}
+	for _, line := range cfg.Unserved() {
+		log.Info("not served yet", "setting", line)
+	}
+	log.Info("node is up", "node", g.cfg.Node.Name, "roles", g.cfg.Node.Roles, "version", version())
+	return n, nil
+}
+
+// wait serves until a signal comes or a part fails, drains, and stops.
+func (n *node) wait(signals <-chan os.Signal) error {
+	select {
+	case failed := <-n.app.Wait():
+		n.log.Error("a part of the node failed; it stops", "exit_code", failed.ExitCode)
+		return errors.Join(errSilent, n.stop())
+	case failed := <-n.ground.base.Wait():
+		n.log.Error("NATS failed; the node stops", "exit_code", failed.ExitCode)
+		return errors.Join(errSilent, n.stop())
+	case <-signals:
+	}
+	n.drain(signals)
+	return n.stop()
+}
+
+// drain turns new calls away and waits until the live ones have ended, the
+// drain period is over, or another signal comes (design D6).
+func (n *node) drain(signals <-chan os.Signal) {
+	if n.edge != nil {
+		n.edge.Drain()
+	}
+	if n.calls == nil {
+		return
+	}
+	n.calls.Drain()
+	n.log.Info("draining", "calls", n.calls.Count())
+	over := time.NewTimer(n.cfg.Node.DrainPeriod)
+	defer over.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n.calls.Count() > 0 {
+		select {
+		case <-tick.C:
+		case <-over.C:
+			n.hangUp("the drain period is over")
+			return
+		case <-signals:
+			n.hangUp("a second signal came")
+			return
+		}
+	}
+}
+
+// hangUp ends every call and gives their BYEs a moment to be answered.
+func (n *node) hangUp(why string) {
+	n.log.Info("hanging up", "reason", why, "calls", n.calls.Count())
+	n.calls.HangupAll(call.CauseDrain)
+	for end := time.Now().Add(byeTime); n.calls.Count() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// stop ends the roles, the edge first, then what they stood on, NATS last.
+func (n *node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := n.app.Stop(ctx)
+	if err := errors.Join(err, n.ground.close(ctx)); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	n.log.Info("node is down", "node", n.cfg.Node.Name)
+	return nil
+}
