@@ -170,6 +170,7 @@ func (a *actor) finish(rec call.Record) {
 	if a.calls.observer.Ended != nil {
 		a.calls.observer.Ended(rec)
 	}
+	a.invitation, a.job.Agent = call.Invitation{}, nil // a lingering call needs neither
 }
 
 // leave takes the call out of what counts, once.

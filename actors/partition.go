@@ -16,7 +16,6 @@ type invite struct {
 	came   time.Time
 	tx     call.TransactionKey
 	key    endpoint.Key
-	served bool // its turn came to an end
 }
 
 // answer replies unless that was done already.
@@ -52,24 +51,30 @@ func newPartition(e *Endpoints, index uint8) *partition {
 
 // receive takes one INVITE from the mailbox.
 func (p *partition) receive(now time.Time, in *invite) {
-	defer p.settle(in)
-	if r := p.endpoints[in.key]; r != nil && r.reading {
-		p.wait(r, in)
-		return
-	}
-	p.serve(now, in, nil)
-	in.served = true
+	p.guard(in, func() {
+		if r := p.endpoints[in.key]; r != nil && r.reading {
+			p.wait(r, in)
+			return
+		}
+		p.serve(now, in, nil)
+	})
 }
 
-// settle answers 500 where a panic has kept an INVITE from its end. The loop
+// guard answers 500 where a panic keeps an INVITE from its end. The loop
 // contains the panic.
-func (p *partition) settle(in *invite) {
-	if !in.served {
+func (p *partition) guard(in *invite, do func()) {
+	ended := false
+	defer func() {
+		if ended {
+			return
+		}
 		if r := p.memory.find(in.tx, in.came); r != nil && r.offering {
 			p.memory.forget(r)
 		}
 		p.refuse(in, "", endpoint.Fault(), endpoint.RefuseUniform)
-	}
+	}()
+	do()
+	ended = true
 }
 
 // serve answers from memory, or decides by pol; nil: by what the cache holds,
@@ -144,18 +149,16 @@ func (p *partition) loaded(now time.Time, key endpoint.Key, pol Policy, err erro
 	pending := r.pending
 	r.reading, r.pending = false, nil
 	for _, in := range pending {
-		p.loop.turn(func(now time.Time) { p.resume(now, in, &pol, err) }, now)
+		p.loop.turn(func(now time.Time) { p.guard(in, func() { p.resume(now, in, &pol, err) }) }, now)
 	}
 }
 
 func (p *partition) resume(now time.Time, in *invite, pol *Policy, err error) {
-	defer p.settle(in)
 	if err != nil {
 		p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonUnavailable), endpoint.RefuseUniform)
-	} else {
-		p.serve(now, in, pol)
+		return
 	}
-	in.served = true
+	p.serve(now, in, pol)
 }
 
 // resident returns the state of an endpoint, made if needed and kept until it

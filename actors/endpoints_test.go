@@ -1,0 +1,461 @@
+package actors_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+func TestInviteIsDecidedAndExplained(t *testing.T) {
+	explicit, uniform := endpoint.RefuseExplicit, endpoint.RefuseUniform
+	for name, c := range map[string]struct {
+		style  endpoint.RefusalStyle
+		change func(*endpoint.Endpoint)
+		agent  *endpoint.Agent
+		want   actors.Outcome
+		reason endpoint.Reason
+		rule   endpoint.Rule
+	}{
+		"accepted": {uniform, nil, &endpoint.Agent{ID: "bot", IsActive: true}, actors.Outcome{Taken: true}, "", endpoint.RuleHandler},
+		"inactive, told": {explicit, func(e *endpoint.Endpoint) { e.IsActive = false }, nil,
+			actors.Outcome{Status: 603, Reason: "endpoint_inactive"}, endpoint.ReasonInactive, endpoint.RuleActive},
+		"inactive, hidden": {uniform, func(e *endpoint.Endpoint) { e.IsActive = false }, nil,
+			actors.Outcome{Status: 404}, endpoint.ReasonInactive, endpoint.RuleActive},
+		"a stranger": {explicit, func(e *endpoint.Endpoint) { e.IP.Mode = endpoint.IPNone }, nil,
+			actors.Outcome{Status: 403, Reason: "source_not_allowed"}, endpoint.ReasonSourceNotAllowed, endpoint.RuleSource},
+		"no agent": {uniform, nil, nil, actors.Outcome{Status: 480}, endpoint.ReasonNoAgent, endpoint.RuleAgent},
+		"an agent that is off": {explicit, nil, &endpoint.Agent{ID: "bot"},
+			actors.Outcome{Status: 480, Reason: "agent_inactive"}, endpoint.ReasonAgentInactive, endpoint.RuleAgent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, desk := newShelf(), newDesk()
+				store.account.Refusal, store.agent = c.style, c.agent
+				d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+				to := store.put("desk", c.change)
+				if got := d.dial(to, "c1"); got != c.want {
+					t.Errorf("got %+v, want %+v", got, c.want)
+				}
+				synctest.Wait()
+				n := d.last()
+				if n.Verdict.Reason != c.reason || n.Verdict.Rule != c.rule || n.Key != to.Key() || n.Tenant != "acme" ||
+					n.ID != endpoint.DecisionID("c1") || n.Source.Port() != 5060 || n.Transport != "udp" || len(d.decisions) != 1 {
+					t.Errorf("the decision was told as %+v", n)
+				}
+				if c.want.Taken && (n.Call != 1 || n.Node != "m1") {
+					t.Errorf("the call was told as %v on %q", n.Call, n.Node)
+				}
+			})
+		})
+	}
+}
+
+func TestUnknownAddressIsNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		if got := d.dial("s/nobody", "c1"); got != (actors.Outcome{Status: 404}) || d.last().Verdict != endpoint.Unknown() {
+			t.Errorf("got %+v by %+v", got, d.last().Verdict)
+		}
+		store.put("nobody", nil) // nothing was remembered of it
+		if got := d.dial("s/nobody", "c1"); !got.Taken {
+			t.Errorf("after its creation: %+v", got)
+		}
+	})
+}
+
+func TestAcceptedJobSaysAllTheMediaNodeNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		store.account.Projects = []endpoint.Project{{ID: "p1"}}
+		to := store.put("desk", func(e *endpoint.Endpoint) { e.CallerIDTrusted = ptr(true) })
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		d.Invite(invite(to, "c1"), call.Packet{Raw: []byte("INVITE")}, func(actors.Outcome) {})
+		synctest.Wait()
+		job := desk.jobs[0]
+		if job.V != 1 || job.Cancel || job.Key != (call.TransactionKey{CallID: "c1", FromTag: "f", CSeq: 1}) || job.Branch != "z9hG4bK-c1" ||
+			job.Tenant != "acme" || job.Endpoint != to.Key() || job.Project != endpoint.ProjectKey("acme", "p1") ||
+			job.DecisionID != endpoint.DecisionID("c1") || string(job.Packet.Raw) != "INVITE" {
+			t.Errorf("got %+v", job)
+		}
+		if !job.Agent.TrustCallerID || store.agent.TrustCallerID {
+			t.Error("the endpoint's word on trust belongs to this job only")
+		}
+	})
+}
+
+func TestRejectionByCapIsRememberedAndOthersAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(1) })
+		d.dial(to, "c1")
+		if got := d.dial(to, "c2"); got.Status != 486 {
+			t.Fatalf("got %+v", got)
+		}
+		time.Sleep(11 * time.Second) // the first call has never been seen: its place is free
+		if got := d.dial(to, "c2"); got.Status != 486 {
+			t.Errorf("a retransmission got another answer: %+v", got)
+		}
+		if len(d.decisions) != 2 {
+			t.Errorf("%d decisions were told, want 2", len(d.decisions))
+		}
+		time.Sleep(22 * time.Second)
+		if got := d.dial(to, "c2"); !got.Taken {
+			t.Errorf("after 32 s: %+v", got)
+		}
+	})
+}
+
+func TestMemoryForgetsTheOldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{Remembered: 3}, store, desk, desk)
+		to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(1) })
+		for i := range 10 {
+			d.dial(to, fmt.Sprint("c", i))
+		}
+		if _, remembered := d.Resident(); remembered != 3 {
+			t.Errorf("%d decisions are kept, want 3", remembered)
+		}
+		before := len(d.decisions)
+		d.dial(to, "c9")
+		d.dial(to, "c2")
+		if n := len(d.decisions) - before; n != 1 {
+			t.Errorf("%d of the two were decided anew, want the forgotten one", n)
+		}
+	})
+}
+
+func TestSlowStoreHoldsUpItsEndpointOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		slow, fast := sameMailbox(store)
+		store.read = func(ctx context.Context, key endpoint.Key) error {
+			if key != slow.Key() {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		began := time.Now()
+		waited := make(chan time.Duration, 1)
+		d.Invite(invite(slow, "c1"), call.Packet{}, func(o actors.Outcome) {
+			if o.Status != 503 || o.RetryAfter != actors.RetryAfter {
+				t.Errorf("got %+v", o)
+			}
+			waited <- time.Since(began)
+		})
+		if got := d.dial(fast, "c2"); !got.Taken || time.Since(began) != 0 {
+			t.Errorf("got %+v after %v", got, time.Since(began))
+		}
+		if took := <-waited; took != 100*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		if why := d.last().Verdict.Reason; why != endpoint.ReasonUnavailable {
+			t.Errorf("reason %s", why)
+		}
+	})
+}
+
+// sameMailbox returns two addresses of one partition.
+func sameMailbox(store *shelf) (a, b endpoint.Address) {
+	a = store.put("a", nil)
+	for i := 0; ; i++ {
+		if b = store.put(fmt.Sprint("b", i), nil); b.Partition() == a.Partition() {
+			return a, b
+		}
+	}
+}
+
+func TestColdEndpointKeepsTheOrderOfItsInvites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		store.read = func(context.Context, endpoint.Key) error { time.Sleep(50 * time.Millisecond); return nil }
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		to := store.put("desk", nil)
+		busy := 0
+		for i := range 300 {
+			d.Invite(invite(to, fmt.Sprintf("c%03d", i)), call.Packet{}, func(o actors.Outcome) {
+				if o.Status == 503 {
+					busy++
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if busy != 300-256 {
+			t.Errorf("%d were refused, want those beyond 256 that may wait", busy)
+		}
+		if len(desk.jobs) != 256 || !slices.IsSortedFunc(desk.jobs, func(a, b actors.Job) int { return compare(a.Key.CallID, b.Key.CallID) }) {
+			t.Errorf("%d jobs, out of order", len(desk.jobs))
+		}
+		if store.reads != 1 {
+			t.Errorf("%d reads, want one for all", store.reads)
+		}
+	})
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func TestWarmEndpointIsDecidedWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{}, warm{store}, desk, desk)
+		to := store.put("desk", nil)
+		if got := d.dial(to, "c1"); !got.Taken || store.reads != 0 {
+			t.Errorf("got %+v with %d reads", got, store.reads)
+		}
+		if got := d.dial("s/nobody", "c2"); got.Status != 404 || store.reads != 0 {
+			t.Errorf("got %+v with %d reads", got, store.reads)
+		}
+	})
+}
+
+func TestIntakesAnswerIsTheOutcome(t *testing.T) {
+	for name, c := range map[string]struct {
+		taken      actors.Taken
+		err        error
+		want       actors.Outcome
+		reason     endpoint.Reason
+		remembered bool
+	}{
+		"full":      {actors.Taken{Status: 503}, nil, actors.Outcome{Status: 503, RetryAfter: actors.RetryAfter}, endpoint.ReasonNoMedia, true},
+		"silent":    {actors.Taken{}, errors.New("no answer"), actors.Outcome{Status: 503, RetryAfter: actors.RetryAfter}, endpoint.ReasonNoMedia, true},
+		"merged":    {actors.Taken{Status: 482}, nil, actors.Outcome{Status: 482}, endpoint.ReasonMerged, false},
+		"cancelled": {actors.Taken{Status: 487}, nil, actors.Outcome{Status: 487}, endpoint.ReasonCancelled, true},
+		"bad":       {actors.Taken{Status: 488}, nil, actors.Outcome{Status: 488}, endpoint.ReasonBadInvite, true},
+		"broken":    {actors.Taken{Status: 500}, nil, actors.Outcome{Status: 500}, endpoint.ReasonInternal, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, desk := newShelf(), newDesk()
+				desk.answer = func(actors.Job) (actors.Taken, error) { return c.taken, c.err }
+				d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+				to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(1) })
+				if got := d.dial(to, "c1"); got != c.want || d.last().Verdict.Reason != c.reason {
+					t.Errorf("got %+v, %s", got, d.last().Verdict.Reason)
+				}
+				if got := d.dial(to, "c1"); got != c.want {
+					t.Errorf("a retransmission got %+v", got)
+				}
+				if again := len(desk.jobs) == 2; again == c.remembered {
+					t.Errorf("%d offers: remembered is %v", len(desk.jobs), !again)
+				}
+				desk.answer = nil
+				if got := d.dial(to, "c2"); got.Taken == (c.err != nil) {
+					t.Errorf("the next call got %+v: a refusal frees its place, silence does not", got)
+				}
+			})
+		})
+	}
+}
+
+func TestCopiesThatComeEarlyShareTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		desk.delay = func() time.Duration { return 100 * time.Millisecond }
+		desk.answer = func(actors.Job) (actors.Taken, error) { return actors.Taken{Status: 503}, nil }
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		to := store.put("desk", nil)
+		var got []int
+		for range 20 {
+			d.Invite(invite(to, "c1"), call.Packet{}, func(o actors.Outcome) { got = append(got, o.Status) })
+		}
+		merged := invite(to, "c1")
+		merged.Branch = "z9hG4bK-other"
+		d.Invite(merged, call.Packet{}, func(o actors.Outcome) {
+			if o.Status != 482 {
+				t.Errorf("the copy with another branch got %+v", o)
+			}
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		slices.Sort(got)
+		// The first, 16 that wait, and 3 that are left to the first one's answer.
+		if want := slices.Concat(make([]int, 3), slices.Repeat([]int{503}, 17)); !slices.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		if len(desk.jobs) != 1 {
+			t.Errorf("%d offers, want 1", len(desk.jobs))
+		}
+	})
+}
+
+func TestRetransmissionOfACallGoesToItsMediaNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(1) })
+		d.dial(to, "c1")
+		store.put("desk", func(e *endpoint.Endpoint) { e.IsActive = false }) // the call has begun all the same
+		again := invite(to, "c1")
+		again.Branch = "z9hG4bK-other"
+		if got := d.send(again); !got.Taken || len(desk.jobs) != 2 || desk.jobs[1].Branch != again.Branch {
+			t.Errorf("got %+v, %d offers", got, len(desk.jobs))
+		}
+	})
+}
+
+func TestCancelGoesToTheMediaNodeWhateverElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		stuck := make(chan struct{})
+		defer close(stuck)
+		store.read = func(context.Context, endpoint.Key) error { <-stuck; return nil }
+		d := newDecider(t, actors.EndpointLimits{Mailbox: 1}, store, desk, desk)
+		d.Invite(invite("s/desk", "c1"), call.Packet{}, func(actors.Outcome) {})
+		for _, c := range []struct {
+			taken actors.Taken
+			err   error
+			want  actors.Outcome
+		}{
+			{actors.Taken{ID: 1}, nil, actors.Outcome{Taken: true}},
+			{actors.Taken{Status: 481}, nil, actors.Outcome{Status: 481}},
+			{actors.Taken{}, errors.New("no answer"), actors.Outcome{Status: 503}},
+		} {
+			desk.answer = func(job actors.Job) (actors.Taken, error) {
+				if !job.Cancel || job.Branch != "z9hG4bK-c1" || string(job.Packet.Raw) != "CANCEL" {
+					t.Errorf("got %+v", job)
+				}
+				return c.taken, c.err
+			}
+			var got actors.Outcome
+			d.Cancel(invite("s/desk", "c1"), call.Packet{Raw: []byte("CANCEL")}, func(o actors.Outcome) { got = o })
+			if got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		}
+	})
+}
+
+func TestFullMailboxIs503(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		hold := make(chan struct{})
+		intake := intakeFunc(func(_ context.Context, job actors.Job, done func(actors.Taken, error)) {
+			<-hold // an intake that blocks, against its contract
+			done(desk.take(job))
+		})
+		d := newDecider(t, actors.EndpointLimits{Mailbox: 1}, warm{store}, intake, desk)
+		to := store.put("desk", nil)
+		reply := func(o actors.Outcome) {
+			if !o.Taken {
+				t.Errorf("got %+v", o)
+			}
+		}
+		d.Invite(invite(to, "c1"), call.Packet{}, reply)
+		synctest.Wait()
+		d.Invite(invite(to, "c2"), call.Packet{}, reply)
+		if got := d.dial(to, "c3"); got != (actors.Outcome{Status: 503, RetryAfter: actors.RetryAfter}) || d.last().Verdict.Reason != endpoint.ReasonBusy {
+			t.Errorf("got %+v, %s", got, d.last().Verdict.Reason)
+		}
+		close(hold)
+	})
+}
+
+func TestPanicCostsOneInvite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		to := store.put("desk", nil)
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		desk.answer = func(actors.Job) (actors.Taken, error) { defer desk.mu.Lock(); desk.mu.Unlock(); panic("intake") }
+		if got := d.dial(to, "c1"); got.Status != 500 {
+			t.Errorf("a panic in the intake: %+v", got)
+		}
+		desk.answer = nil
+		if got := d.dial(to, "c1"); !got.Taken {
+			t.Errorf("the retransmission after it: %+v", got)
+		}
+		store.read = func(context.Context, endpoint.Key) error { panic("store") }
+		if got := d.dial(to, "c2"); got.Status != 503 {
+			t.Errorf("a panic in the store: %+v", got)
+		}
+		store.read = nil
+		if got := d.dial(to, "c3"); !got.Taken || d.panics != 2 {
+			t.Errorf("the next call: %+v, %d panics", got, d.panics)
+		}
+	})
+}
+
+func TestSilenceLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		store, desk := newShelf(), newDesk()
+		store.account.Projects = []endpoint.Project{{ID: "p1", Limits: endpoint.Limits{CPS: 1000, MaxConcurrentCalls: 1000}}}
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		for i := range 500 {
+			to := store.put(fmt.Sprint("desk", i%50), func(e *endpoint.Endpoint) { e.MaxConcurrentCalls, e.MaxCallsPerSecond = ptr(5), ptr(5) })
+			d.dial(to, fmt.Sprint("c", i))
+			d.dial("s/nobody", fmt.Sprint("c", i))
+		}
+		if endpoints, decisions := d.Resident(); endpoints < 50 || decisions != 500 {
+			t.Errorf("%d endpoints and %d decisions in use", endpoints, decisions)
+		}
+		time.Sleep(40*time.Second + actors.Linger)
+		synctest.Wait()
+		if endpoints, decisions := d.Resident(); endpoints != 0 || decisions != 0 {
+			t.Errorf("%d endpoints and %d decisions are left", endpoints, decisions)
+		}
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines are left", n)
+		}
+	})
+}
+
+func TestStoppedDeciderRefusesAsDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		to := store.put("desk", nil)
+		d.dial(to, "c1")
+		d.Stop()
+		if got := d.dial(to, "c2"); got.Status != 503 || d.last().Verdict.Reason != endpoint.ReasonDraining {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+func BenchmarkInviteToVerdict(b *testing.B) {
+	store, desk := newShelf(), newDesk()
+	var calls uint64
+	intake := intakeFunc(func(_ context.Context, _ actors.Job, done func(actors.Taken, error)) {
+		calls++
+		done(actors.Taken{ID: call.ID(calls), New: true, Node: "m1"}, nil)
+	})
+	d := actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: time.Second}, warm{store}, intake, counting{desk}, actors.EndpointObserver{})
+	defer d.Stop()
+	to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(100_000) })
+	out := make(chan actors.Outcome, 1)
+	reply := func(o actors.Outcome) { out <- o }
+	inv := invite(to, "c")
+	b.ReportAllocs()
+	for b.Loop() {
+		inv.CSeq++
+		d.Invite(inv, call.Packet{}, reply)
+		if o := <-out; !o.Taken {
+			b.Fatalf("got %+v", o)
+		}
+		if inv.CSeq%8 == 0 {
+			desk.report()
+		}
+	}
+}

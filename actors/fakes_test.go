@@ -1,0 +1,216 @@
+package actors_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// A shelf is a store of one account and as many endpoints as a test needs.
+type shelf struct {
+	mu        sync.Mutex
+	endpoints map[endpoint.Key]endpoint.Endpoint
+	account   endpoint.Account
+	agent     *endpoint.Agent
+	reads     int
+	read      func(ctx context.Context, key endpoint.Key) error // before each read of an endpoint
+}
+
+func newShelf() *shelf {
+	return &shelf{endpoints: map[endpoint.Key]endpoint.Endpoint{}, account: endpoint.Account{Tenant: "acme"},
+		agent: &endpoint.Agent{ID: "bot", IsActive: true}}
+}
+
+// put stores an open endpoint after change, and returns its address.
+func (s *shelf) put(name string, change func(*endpoint.Endpoint)) endpoint.Address {
+	ep := endpoint.Endpoint{Tenant: "acme", IsActive: true, IP: endpoint.IPPolicy{Mode: endpoint.IPAny},
+		Handler: endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: ptr("bot")}}
+	if change != nil {
+		change(&ep)
+	}
+	address := endpoint.SlugAddress(endpoint.Slug(name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endpoints[address.Key()] = ep
+	return address
+}
+
+func (s *shelf) Endpoint(ctx context.Context, key endpoint.Key, _ uint8) (endpoint.Endpoint, error) {
+	if s.read != nil {
+		if err := s.read(ctx, key); err != nil {
+			return endpoint.Endpoint{}, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	ep, ok := s.endpoints[key]
+	if !ok {
+		return endpoint.Endpoint{}, fmt.Errorf("get %s: %w", key, endpoint.ErrNotFound)
+	}
+	return ep, nil
+}
+
+func (s *shelf) Account(context.Context, string) (endpoint.Account, error) { return s.account, nil }
+
+func (s *shelf) Agent(_ context.Context, _, id string) (endpoint.Agent, error) {
+	if s.agent == nil {
+		return endpoint.Agent{}, fmt.Errorf("get %s: %w", id, endpoint.ErrNotFound)
+	}
+	return *s.agent, nil
+}
+
+// warm is a shelf that answers from memory.
+type warm struct{ *shelf }
+
+func (w warm) Cached(key endpoint.Key, _ uint8) (actors.Policy, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ep, ok := w.endpoints[key]
+	if !ok {
+		return actors.Policy{}, true
+	}
+	return actors.Policy{Endpoint: &ep, Account: &w.account, Agent: w.agent}, true
+}
+
+type intakeFunc func(ctx context.Context, job actors.Job, done func(actors.Taken, error))
+
+func (f intakeFunc) Offer(ctx context.Context, job actors.Job, done func(actors.Taken, error)) {
+	f(ctx, job, done)
+}
+
+// A desk is an intake that takes everything, and the load that it makes.
+type desk struct {
+	mu     sync.Mutex
+	calls  map[call.TransactionKey]call.ID
+	jobs   []actors.Job
+	shown  map[endpoint.Key]map[call.ID]struct{}
+	beats  uint64
+	answer func(job actors.Job) (actors.Taken, error) // nil: take it
+	delay  func() time.Duration
+}
+
+func newDesk() *desk {
+	return &desk{calls: map[call.TransactionKey]call.ID{}, shown: map[endpoint.Key]map[call.ID]struct{}{}}
+}
+
+func (d *desk) Offer(_ context.Context, job actors.Job, done func(actors.Taken, error)) {
+	if d.delay == nil {
+		done(d.take(job))
+		return
+	}
+	wait := d.delay()
+	go func() {
+		time.Sleep(wait)
+		done(d.take(job))
+	}()
+}
+
+func (d *desk) take(job actors.Job) (actors.Taken, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.jobs = append(d.jobs, job)
+	if d.answer != nil {
+		return d.answer(job)
+	}
+	if id, ok := d.calls[job.Key]; ok {
+		return actors.Taken{ID: id, Node: "m1"}, nil
+	}
+	id := call.ID(len(d.calls) + 1)
+	d.calls[job.Key] = id
+	return actors.Taken{ID: id, New: true, Node: "m1"}, nil
+}
+
+// report shows calls in the node's next report; nil shows none.
+func (d *desk) report(keys ...endpoint.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.beats++
+	clear(d.shown)
+	for _, key := range keys {
+		d.shown[key] = map[call.ID]struct{}{}
+		for _, id := range d.calls {
+			d.shown[key][id] = struct{}{}
+		}
+	}
+}
+
+func (d *desk) Active(key endpoint.Key) map[call.ID]struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shown[key]
+}
+
+func (d *desk) taken() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.calls)
+}
+
+// counting is the load of a desk that counts its reports.
+type counting struct{ *desk }
+
+func (c counting) Beats(string) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.beats
+}
+
+// A decider is endpoint actors under test, and what they said.
+type decider struct {
+	*actors.Endpoints
+	mu        sync.Mutex
+	decisions []actors.Decision
+	panics    int
+}
+
+func newDecider(t testing.TB, limits actors.EndpointLimits, store actors.Store, intake actors.Intake, load actors.Load) *decider {
+	d := &decider{}
+	if limits.Mailbox == 0 {
+		limits.Mailbox = 4096
+	}
+	if limits.Remembered == 0 {
+		limits.Remembered = 4096
+	}
+	limits.StoreTimeout = 100 * time.Millisecond
+	d.Endpoints = actors.NewEndpoints(limits, store, intake, load, actors.EndpointObserver{
+		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { d.mu.Lock(); d.panics++; d.mu.Unlock() }},
+		Decided:      func(n actors.Decision) { d.mu.Lock(); d.decisions = append(d.decisions, n); d.mu.Unlock() },
+	})
+	t.Cleanup(d.Stop)
+	return d
+}
+
+func (d *decider) last() actors.Decision {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.decisions[len(d.decisions)-1]
+}
+
+func invite(to endpoint.Address, callID string) endpoint.Invite {
+	return endpoint.Invite{Address: to, CallID: callID, FromTag: "f", CSeq: 1, Branch: "z9hG4bK-" + callID,
+		Source: netip.MustParseAddrPort("203.0.113.9:5060"), Transport: "udp"}
+}
+
+// dial sends one INVITE, in a bubble, and waits for its outcome and for all
+// that is told of it.
+func (d *decider) dial(to endpoint.Address, callID string) actors.Outcome {
+	defer synctest.Wait()
+	return d.send(invite(to, callID))
+}
+
+func (d *decider) send(inv endpoint.Invite) actors.Outcome {
+	out := make(chan actors.Outcome, 1)
+	d.Invite(inv, call.Packet{}, func(o actors.Outcome) { out <- o })
+	return <-out
+}
