@@ -25,7 +25,6 @@ var ours = map[string][]string{
 	"cluster":         {"cluster", "actors", "config", "internal"},
 	"internal":        {"internal", "actors", "config", "sip", "media", "control", "cluster"}, // see TestHelpersDoNotJoinDoors
 	"cmd":             {"cmd", "internal", "actors", "config", "sip", "media", "control", "cluster"},
-	"e2e":             {"e2e", "internal", "actors", "config", "sip", "media", "control", "cluster"},
 	"examples":        {},
 	"bench":           {"bench", "internal"},
 }

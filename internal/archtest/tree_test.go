@@ -22,7 +22,7 @@ const module = "patchbay/"
 type source struct {
 	path string // from the root, with slashes: sip/edge/udp.go
 	dir  string
-	test bool
+	test bool // a test file, or under e2e, where all is tests
 	fset *token.FileSet
 	ast  *ast.File
 }
@@ -46,7 +46,7 @@ func (s source) imports() []string {
 func parse(name, text string) (source, error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
-	return source{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), fset: fset, ast: f}, err
+	return source{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go") || under(path.Dir(name), "e2e"), fset: fset, ast: f}, err
 }
 
 // skipped are folders that hold nothing of ours.
