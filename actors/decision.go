@@ -46,11 +46,6 @@ type EndpointObserver struct {
 	Repeated func(endpoint.Key)
 }
 
-// unavailable is the outcome of a node that cannot decide.
-func unavailable(why endpoint.Reason) Outcome {
-	return Outcome{Status: endpoint.Unavailable(why).Status, RetryAfter: RetryAfter}
-}
-
 // rejected is the outcome of a verdict, as the account wants it shown.
 func rejected(v endpoint.Verdict, style endpoint.RefusalStyle) Outcome {
 	shown := v.Shown(style)
