@@ -305,7 +305,7 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 		if ph.Count() != 0 || ph.Lingering() != 0 || ph.Remembered() != 0 || len(ph.Live()) != 0 || len(ph.records) != 40 {
 			t.Errorf("%d live, %d linger, %d keys, %v counted, %d records", ph.Count(), ph.Lingering(), ph.Remembered(), ph.Live(), len(ph.records))
 		}
-		if n := runtime.NumGoroutine() - before; n != 0 {
+		if n := grown(before); n != 0 {
 			t.Errorf("%d goroutines are left", n)
 		}
 	})

@@ -313,4 +313,3 @@ func TestRetransmissionOfACallGoesToItsMediaNode(t *testing.T) {
 		}
 	})
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -213,4 +214,17 @@ func (d *decider) send(inv endpoint.Invite) actors.Outcome {
 	out := make(chan actors.Outcome, 1)
 	d.Invite(inv, call.Packet{}, func(o actors.Outcome) { out <- o })
 	return <-out
+}
+
+// grown returns how many more goroutines there are than before, in a bubble.
+// One that is just ending is given the time to.
+func grown(before int) int {
+	for range 1000 {
+		synctest.Wait()
+		if runtime.NumGoroutine() == before {
+			return 0
+		}
+		runtime.Gosched()
+	}
+	return runtime.NumGoroutine() - before
 }

@@ -114,7 +114,7 @@ func TestSilenceLeavesNothingBehind(t *testing.T) {
 		if endpoints, decisions := d.Resident(); endpoints != 0 || decisions != 0 {
 			t.Errorf("%d endpoints and %d decisions are left", endpoints, decisions)
 		}
-		if n := runtime.NumGoroutine() - before; n != 0 {
+		if n := grown(before); n != 0 {
 			t.Errorf("%d goroutines are left", n)
 		}
 	})
