@@ -91,13 +91,13 @@ func (c *channel) write(b []byte) {
 
 // flush waits until the agent has what was sent, or flushWait.
 func (c *channel) flush() {
-	c.mu.Lock()
-	dc, open := c.dc, c.open
-	c.mu.Unlock()
-	if !open {
-		return
-	}
-	for end := time.Now().Add(flushWait); time.Now().Before(end) && dc.BufferedAmount() > 0; {
+	for end := time.Now().Add(flushWait); c.unsent() && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+func (c *channel) unsent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting) > 0 || c.open && c.dc.BufferedAmount() > 0
 }

@@ -16,11 +16,12 @@ const queued = 64
 // A lane is where packets that are no RTP of the tap go: to the library's one
 // candidate of an address family.
 type lane struct {
-	s    *socket
-	name netip.AddrPort
-	ch   chan datagram
-	done chan struct{}
-	once sync.Once
+	s     *socket
+	ufrag string
+	name  netip.AddrPort
+	ch    chan datagram
+	done  chan struct{}
+	once  sync.Once
 }
 
 type datagram struct {
@@ -32,7 +33,8 @@ type datagram struct {
 // RTP and RTCP out of the stream before the library sees them.
 type socket struct {
 	conn  *net.UDPConn
-	lanes []*lane
+	names []netip.AddrPort // at most one per family
+	lanes [2]atomic.Pointer[lane]
 	hello hello
 
 	mode   atomic.Int32             // where RTP goes
@@ -56,15 +58,20 @@ func newSocket(conn *net.UDPConn, names []netip.Addr, panics func(string)) *sock
 	s := &socket{conn: conn, panics: panics, ended: make(chan struct{})}
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	for _, n := range names {
-		s.lanes = append(s.lanes, &lane{
-			s: s, name: netip.AddrPortFrom(n, port),
-			ch: make(chan datagram, queued), done: make(chan struct{}),
-		})
+		s.names = append(s.names, netip.AddrPortFrom(n, port))
 	}
 	return s
 }
 
-func (s *socket) port() uint16 { return s.lanes[0].name.Port() }
+func (s *socket) port() uint16 { return s.names[0].Port() }
+
+// lane returns the slot of an address family.
+func (s *socket) lane(a netip.Addr) *atomic.Pointer[lane] {
+	if a.Is4() {
+		return &s.lanes[0]
+	}
+	return &s.lanes[1]
+}
 
 // read passes packets on until the socket is closed.
 func (s *socket) read() {
@@ -115,14 +122,13 @@ func (s *socket) rtp(b []byte, from netip.AddrPort) {
 }
 
 func (s *socket) pass(b []byte, from netip.AddrPort) {
-	for _, l := range s.lanes {
-		if l.name.Addr().Is4() == from.Addr().Is4() {
-			select {
-			case l.ch <- datagram{append([]byte(nil), b...), from}:
-			default:
-			}
-			return
-		}
+	l := s.lane(from.Addr()).Load()
+	if l == nil {
+		return
+	}
+	select {
+	case l.ch <- datagram{append([]byte(nil), b...), from}:
+	default:
 	}
 }
 
@@ -133,8 +139,10 @@ func (s *socket) write(b []byte, to netip.AddrPort) (int, error) {
 // shut closes the port and waits for the read loop.
 func (s *socket) shut() {
 	s.conn.Close()
-	for _, l := range s.lanes {
-		l.Close()
+	for i := range s.lanes {
+		if l := s.lanes[i].Load(); l != nil {
+			l.Close()
+		}
 	}
 	<-s.ended
 }
@@ -142,27 +150,34 @@ func (s *socket) shut() {
 // GetListenAddresses implements ice.UDPMux: one address per family. The kernel
 // picks the source of what we send, so more would only be more checks.
 func (s *socket) GetListenAddresses() []net.Addr {
-	out := make([]net.Addr, len(s.lanes))
-	for i, l := range s.lanes {
-		out[i] = l.LocalAddr()
+	out := make([]net.Addr, len(s.names))
+	for i, n := range s.names {
+		out[i] = net.UDPAddrFromAddrPort(n)
 	}
 	return out
 }
 
-// GetConn implements ice.UDPMux.
-func (s *socket) GetConn(_ string, addr net.Addr) (net.PacketConn, error) {
-	for _, l := range s.lanes {
-		if ua, ok := addr.(*net.UDPAddr); ok && ua.AddrPort() == l.name {
-			return l, nil
-		}
+// GetConn implements ice.UDPMux. The library asks again after it has removed
+// the lanes of a ufrag that it no longer uses.
+func (s *socket) GetConn(ufrag string, addr net.Addr) (net.PacketConn, error) {
+	ua, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return nil, net.ErrClosed
 	}
-	return nil, net.ErrClosed
+	name := netip.AddrPortFrom(ua.AddrPort().Addr().Unmap(), ua.AddrPort().Port())
+	l := &lane{s: s, ufrag: ufrag, name: name, ch: make(chan datagram, queued), done: make(chan struct{})}
+	if old := s.lane(name.Addr()).Swap(l); old != nil {
+		old.Close()
+	}
+	return l, nil
 }
 
-// RemoveConnByUfrag implements ice.UDPMux: one peer, one ufrag.
-func (s *socket) RemoveConnByUfrag(string) {
-	for _, l := range s.lanes {
-		l.Close()
+// RemoveConnByUfrag implements ice.UDPMux.
+func (s *socket) RemoveConnByUfrag(ufrag string) {
+	for i := range s.lanes {
+		if l := s.lanes[i].Load(); l != nil && l.ufrag == ufrag {
+			l.Close()
+		}
 	}
 }
 
