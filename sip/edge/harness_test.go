@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -285,4 +286,47 @@ func header(res, name string) string {
 func toTag(res string) string {
 	_, tag, _ := strings.Cut(header(res, "To"), ";tag=")
 	return tag
+}
+
+// recorder is an option that logs everything, and what was logged.
+func recorder() (edge.Option, func() string) {
+	w := &logText{}
+	return edge.WithLogger(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))), w.String
+}
+
+type logText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// panicking is a router with a fault that has a secret in its hands.
+func panicking(secret string) fakeRouter {
+	return fakeRouter{
+		invite:   func(endpoint.Invite, bool, call.Packet, func(edge.Outcome)) { panic("fault about " + secret) },
+		inDialog: func(call.Slot, call.ID, call.Packet, func(error)) { panic(fmt.Errorf("fault about %s", secret)) },
+	}
+}
+
+// take receives what must come.
+func take[T any](t testing.TB, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
 }

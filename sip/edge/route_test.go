@@ -47,7 +47,10 @@ func TestAnInviteIsAskedAboutByItsAddress(t *testing.T) {
 		rig := start(t, settings(), r)
 		p := rig.udp()
 		res := p.ask(msg{method: "INVITE", uri: uri}.String())
-		inv, pkt := <-asked, <-packets
+		if status(res) != "404" {
+			t.Fatalf("%s: got %q", uri, res)
+		}
+		inv, pkt := take(t, asked), take(t, packets)
 		if inv.Address.Reveal() != want {
 			t.Errorf("%s is address %s, want %s", uri, inv.Address.Reveal(), want)
 		}
@@ -263,7 +266,7 @@ func TestADrainingEdgeTakesNoCallsAndServesDialogs(t *testing.T) {
 		t.Errorf("got %q", res)
 	}
 	p.send(msg{method: "INVITE", toTag: rig.keys.Mint(token.Call, 3, 33, "call-1")}.String())
-	<-served
+	take(t, served)
 }
 
 func TestOtherMethodsAreNotAllowed(t *testing.T) {
@@ -291,20 +294,20 @@ func TestTooManyPendingInvitesAre503(t *testing.T) {
 	p := rig.udp()
 	for i := range 2 {
 		p.send(msg{method: "INVITE", callID: fmt.Sprint(i)}.String())
-		waiting = append(waiting, <-asked)
+		waiting = append(waiting, take(t, asked))
 	}
 	if res := p.ask(msg{method: "INVITE", callID: "more"}.String()); status(res) != "503" || header(res, "Retry-After") == "" {
 		t.Errorf("got %q", res)
 	}
 	p.send(msg{method: "CANCEL", callID: "0"}.String())
-	(<-asked)(edge.Outcome{Taken: true})
+	take(t, asked)(edge.Outcome{Taken: true})
 	waiting[0](edge.Outcome{Status: 486})
 	if got := status(p.read(patience)); got != "486" {
 		t.Errorf("got %s", got)
 	}
 	waiting[0](edge.Outcome{Status: 486}) // a second outcome changes nothing
 	p.send(msg{method: "INVITE", callID: "again"}.String())
-	(<-asked)(edge.Outcome{Status: 404})
+	take(t, asked)(edge.Outcome{Status: 404})
 	if got := status(p.read(patience)); got != "404" {
 		t.Errorf("after room was made: %s", got)
 	}

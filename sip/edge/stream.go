@@ -16,10 +16,10 @@ import (
 
 // Limits of one stream connection.
 const (
-	maxWriteQueue   = 256 << 10 // bytes that may wait for a slow peer
-	writeOverhead   = 64        // bytes that each waiting message counts beside its own
-	lingerTime      = time.Second
-	lingerBytes     = 256 << 10
+	maxWriteQueue   = 256 << 10              // bytes that may wait for a slow peer
+	writeOverhead   = 64                     // bytes that each waiting message counts beside its own
+	lingerTime      = 500 * time.Millisecond // a connection that lost its framing
+	lingerBytes     = 256 << 10              // it may still send meanwhile
 	acceptPauseLow  = 5 * time.Millisecond
 	acceptPauseHigh = time.Second
 )
@@ -171,13 +171,13 @@ func (c *conn) cut(f *framer) (whole bool, err error) {
 	}
 }
 
-// refuse answers what cannot be framed, as far as it can be read, and waits a
-// little for the peer to take the answer: closing over unread bytes would
-// reset the connection and lose it.
+// refuse answers what cannot be framed, as far as it can be read. What came
+// before may still be at work, so the connection stays for its answers a
+// moment, unless the peer goes first. Closing over unread bytes would reset
+// it and lose them too.
 func (c *conn) refuse(f *framer, why error) {
 	c.edge.obs.dropped(DropFraming)
 	c.edge.refuseFrame(inbound{raw: f.head(), flow: c.flow(), link: c}, why)
-	c.stop()
 	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.Copy(io.Discard, io.LimitReader(c.nc, lingerBytes))
 }

@@ -199,7 +199,7 @@ func TestAPeerThatDoesNotReadLosesItsConnection(t *testing.T) {
 	rig := start(t, cfg, r)
 	p := rig.tcp()
 	p.send(msg{method: "INVITE"}.String())
-	flow := <-flows
+	flow := take(t, flows)
 	res := []byte("SIP/2.0 200 OK\r\nX: " + strings.Repeat("x", 60000) + "\r\n\r\n")
 	for end := time.Now().Add(patience); rig.seen.of("dropped "+string(edge.DropFlowGone)) == 0; {
 		if time.Now().After(end) {
@@ -225,7 +225,7 @@ func TestWhatWasSentLeavesBeforeAnEdgeStops(t *testing.T) {
 	rig := start(t, settings(), r)
 	p := rig.tcp()
 	p.send(msg{method: "INVITE"}.String())
-	flow := <-flows
+	flow := take(t, flows)
 	for range 4 {
 		rig.Send(call.Transmission{Flow: flow, Raw: []byte(msg{method: "BYE", body: strings.Repeat("b", 20000)}.String())})
 	}

@@ -64,7 +64,7 @@ func TestTheAnswerLeavesFromTheAddressThatWasCalled(t *testing.T) {
 				if got := status(p.ask(msg{method: "INVITE", via: "192.0.2.9;rport"}.String())); got != "404" {
 					t.Errorf("%s called: %s", called, got)
 				}
-				f := <-flows
+				f := take(t, flows)
 				if f.Local != called {
 					t.Errorf("the flow says %s, %s was called", f.Local, called)
 				}
@@ -106,7 +106,7 @@ func TestTheLatestCopyOfAnInviteMovesTheFlow(t *testing.T) {
 	answer := []byte("SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n")
 	for _, p := range []*peer{first, second} {
 		p.send(msg{method: "INVITE"}.String())
-		rig.Send(call.Transmission{Flow: <-flows, Raw: answer})
+		rig.Send(call.Transmission{Flow: take(t, flows), Raw: answer})
 		if got := status(p.read(patience)); got != "100" {
 			t.Errorf("got %q", got)
 		}

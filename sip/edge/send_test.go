@@ -1,0 +1,183 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/sip/edge"
+)
+
+// udpSink is a socket of a peer that nobody has heard of yet.
+func udpSink(t *testing.T) (*peer, netip.AddrPort) {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &peer{t: t, conn: c}, c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// tcpSink is a peer's listener.
+func tcpSink(t *testing.T) (func() *peer, netip.AddrPort) {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return func() *peer {
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return &peer{t: t, conn: c, br: bufio.NewReader(c)}
+	}, ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+func bye() []byte { return []byte(msg{method: "BYE"}.String()) }
+
+var ok200 = []byte("SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+func TestARequestGoesToItsAddressOrName(t *testing.T) {
+	t.Parallel()
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		switch host {
+		case "pbx.example":
+			return []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("127.0.0.1")}, nil
+		case "panics.example":
+			panic("a fault")
+		}
+		return nil, errors.New("no such host")
+	}
+	rig := start(t, settings(), rejecting(404), edge.WithLookup(lookup))
+	there, addr := udpSink(t)
+	source, sourceAddr := udpSink(t)
+	port := strings.TrimPrefix(addr.String(), "127.0.0.1")
+	flow := call.Flow{Edge: edgeID, Boot: boot, Transport: call.UDP, Local: rig.Addrs().UDP, Remote: sourceAddr}
+	for name, tc := range map[string]struct {
+		tx   call.Transmission
+		want *peer
+	}{
+		"an address":           {call.Transmission{Flow: flow, To: addr}, there},
+		"a name":               {call.Transmission{Flow: flow, Host: "pbx.example" + port}, there},
+		"a literal":            {call.Transmission{Flow: flow, Host: addr.String()}, there},
+		"a name without hosts": {call.Transmission{Flow: flow, Host: "nowhere.example" + port}, source},
+		"neither":              {call.Transmission{Flow: flow}, source},
+	} {
+		tc.tx.Raw = bye()
+		rig.Send(tc.tx)
+		if got := tc.want.read(patience); !strings.HasPrefix(got, "BYE ") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	rig.Send(call.Transmission{Flow: flow, Host: "panics.example", Raw: bye()})
+	rig.seen.await(t, "panic lookup", 1)
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.UDP}, Host: "nowhere.example", Raw: bye()})
+	rig.seen.await(t, "dropped "+string(edge.DropResolve), 1)
+}
+
+func TestAResponseNeverGoesWhereARequestMay(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(404))
+	there, addr := udpSink(t)
+	source, sourceAddr := udpSink(t)
+	flow := call.Flow{Edge: edgeID, Boot: boot, Transport: call.UDP, Local: rig.Addrs().UDP, Remote: sourceAddr, Reply: sourceAddr}
+	rig.Send(call.Transmission{Flow: flow, To: addr, Host: "pbx.example", Raw: ok200})
+	if got := status(source.read(patience)); got != "200" {
+		t.Errorf("the source heard %q", got)
+	}
+	if got := there.read(silence); got != "" {
+		t.Errorf("another address heard %q", got)
+	}
+}
+
+func TestAnAnswerGoesBackOnItsConnectionOnly(t *testing.T) {
+	t.Parallel()
+	flows := make(chan call.Flow, 1)
+	r := rejecting(404)
+	r.invite = func(_ endpoint.Invite, _ bool, p call.Packet, done func(edge.Outcome)) {
+		flows <- p.Flow
+		done(edge.Outcome{Taken: true})
+	}
+	rig := start(t, settings(), r)
+	p := rig.tcp()
+	p.send(msg{method: "INVITE"}.String())
+	flow := take(t, flows)
+	if flow.Transport != call.TCP || flow.Conn == 0 || flow.Local != rig.Addrs().TCP {
+		t.Errorf("wrong flow %+v", flow)
+	}
+	for name, change := range map[string]func(*call.Flow){
+		"another edge's":  func(f *call.Flow) { f.Edge = "edge-2" },
+		"an earlier boot": func(f *call.Flow) { f.Boot-- },
+		"closed":          func(f *call.Flow) { f.Conn += 100 },
+	} {
+		gone := flow
+		change(&gone)
+		before := rig.seen.of("dropped " + string(edge.DropFlowGone))
+		rig.Send(call.Transmission{Flow: gone, Raw: ok200})
+		if rig.seen.of("dropped "+string(edge.DropFlowGone)) != before+1 {
+			t.Errorf("a flow that is %s was used", name)
+		}
+	}
+	rig.Send(call.Transmission{Flow: flow, Raw: ok200})
+	if got := status(p.read(patience)); got != "200" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
+	t.Parallel()
+	answered := make(chan call.Packet, 1)
+	r := rejecting(404)
+	r.inDialog = func(_ call.Slot, _ call.ID, p call.Packet, done func(error)) { answered <- p; done(nil) }
+	rig := start(t, settings(), r)
+	accept, addr := tcpSink(t)
+	gone := call.Flow{Edge: edgeID, Boot: boot, Transport: call.TCP, Remote: netip.MustParseAddrPort("127.0.0.1:9"), Conn: 999}
+	for range 3 { // the later ones wait for the same connection
+		rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()})
+	}
+	p := accept()
+	for range 3 {
+		if got := p.read(patience); !strings.HasPrefix(got, "BYE ") {
+			t.Fatalf("got %q", got)
+		}
+	}
+	rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()})
+	if got := p.read(patience); !strings.HasPrefix(got, "BYE ") {
+		t.Fatalf("got %q", got)
+	}
+	p.send(msg{method: "SIP/2.0 200 OK", branch: rig.keys.Branch(5, 55, "call-1", 2)}.String())
+	select {
+	case pkt := <-answered:
+		if pkt.Flow.Remote != addr {
+			t.Errorf("the answer's flow is %+v", pkt.Flow)
+		}
+	case <-time.After(patience):
+		t.Error("the answer on our own connection was not read")
+	}
+}
+
+func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(404))
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().(*net.TCPAddr).AddrPort()
+	_ = ln.Close()
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()})
+	rig.seen.await(t, "dropped "+string(edge.DropDial), 1)
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TLS}, To: addr, Raw: bye()})
+	rig.seen.await(t, "dropped "+string(edge.DropNoRoute), 1)
+}

@@ -1,0 +1,131 @@
+package edge_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestTortureMessagesAreSurvived sends each message of RFC 4475 and RFC 5118
+// to a live edge. Whatever it answers, it neither panics nor hangs.
+func TestTortureMessagesAreSurvived(t *testing.T) {
+	t.Parallel()
+	var files []string
+	for _, dir := range []string{"rfc4475", "rfc5118", "extra"} {
+		found, _ := filepath.Glob(filepath.Join("..", "testdata", "torture", dir, "*.dat"))
+		files = append(files, found...)
+	}
+	if len(files) < 61 {
+		t.Fatalf("%d messages found, want 61 at least", len(files))
+	}
+	cfg := settings()
+	cfg.MaxConns, cfg.MaxConnsPerIP = 1000, 1000
+	rig := start(t, cfg, rejecting(404))
+
+	var mu sync.Mutex
+	var rows []string
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			u, s := rig.udp(), rig.tcp()
+			u.send(withRport(raw))
+			s.send(string(raw))
+			row := fmt.Sprintf("%-48s udp %-8s tcp %s", strings.TrimPrefix(file, "../testdata/torture/"), outcome(u, silence), outcome(s, 2*silence))
+			mu.Lock()
+			defer mu.Unlock()
+			rows = append(rows, row)
+		})
+	}
+	all.Wait()
+	slices.Sort(rows)
+	t.Log("outcomes (404 is the router's verdict):\n" + strings.Join(rows, "\n"))
+
+	for _, p := range []*peer{rig.udp(), rig.tcp()} {
+		if got := status(p.ask(msg{method: "OPTIONS"}.String())); got != "200" {
+			t.Errorf("afterwards OPTIONS get %q", got)
+		}
+	}
+	for _, where := range []string{"udp", "stream", "dispatch", "answer", "outcome", "in-dialog"} {
+		if n := rig.seen.of("panic " + where); n != 0 {
+			t.Errorf("%d panics in %s", n, where)
+		}
+	}
+}
+
+// outcome is the status of the next answer; pongs are none.
+func outcome(p *peer, wait time.Duration) string {
+	for {
+		switch res := p.read(wait); {
+		case res == "\r\n":
+		case status(res) == "":
+			return "none"
+		default:
+			return status(res)
+		}
+	}
+}
+
+var topVia = regexp.MustCompile(`(?im)^(via|v)\s*:\s*SIP\s*/\s*\d\.0\s*/\s*\w+\s+[^\s;,]+`)
+
+// withRport asks for the answer at the sender's port, which the messages' own
+// sent-by does not name.
+func withRport(raw []byte) string {
+	at := topVia.FindIndex(raw)
+	if at == nil {
+		return string(raw)
+	}
+	return string(raw[:at[1]]) + ";rport" + string(raw[at[1]:])
+}
+
+// TestASlugNeverShowsInALog sends one slug down every path that logs.
+func TestASlugNeverShowsInALog(t *testing.T) {
+	t.Parallel()
+	canary := "desk-canarycanarycanary234567"
+	log, text := recorder()
+	rig := start(t, settings(), panicking(canary), log)
+	uri := "sip:" + canary + "@sip.example"
+	for _, m := range []string{
+		msg{method: "INVITE", uri: uri}.String(),
+		msg{method: "CANCEL", uri: uri}.String(),
+		msg{method: "BYE", uri: uri, toTag: rig.keys.Mint('C', 1, 1, "call-1")}.String(),
+		msg{method: "REGISTER", uri: uri}.String(),
+		strings.Replace(msg{method: "INVITE", uri: uri}.String(), "CSeq: 1", "CSeq: x", 1),
+		strings.Replace(msg{method: "INVITE", uri: uri}.String(), "Call-ID: ", "Call-ID: "+canary, 1),
+		strings.Replace(msg{method: "INVITE", uri: uri}.String(), "SIP/2.0\r\n", "SIP/7.0\r\n", 1),
+		strings.Replace(msg{method: "INVITE", uri: uri}.String(), "Content-Length: 0", "Content-Length: "+canary, 1),
+		strings.Replace(msg{method: "INVITE", uri: uri}.String(), "\r\nTo", "\nTo", 1),
+		"INVITE " + uri + "\r\n\r\n",
+		canary,
+	} {
+		for _, p := range []*peer{rig.udp(), rig.tcp()} {
+			p.send(m)
+			p.read(silence / 3)
+		}
+	}
+	rig.stop()
+	got := text()
+	if strings.Contains(strings.ToLower(got), "canary") {
+		t.Errorf("the slug is in the log:\n%s", got)
+	}
+	if !strings.Contains(got, "panic") || !strings.Contains(got, "refused") {
+		t.Errorf("the paths that log were not taken:\n%s", got)
+	}
+	for key := range rig.seen.n {
+		if strings.Contains(key, "canary") {
+			t.Errorf("the slug is in the label %q", key)
+		}
+	}
+}
