@@ -117,9 +117,7 @@ func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []
 // of the news.
 func (l *carrierLeg) postDigits(presses []rtp.Press) {
 	for _, p := range presses {
-		if p.Ended {
-			l.post(call.Event{Kind: call.Digit, Digit: string(p.Digit), Held: p.Held})
-		}
+		l.post(call.Event{Kind: call.Digit, Digit: string(p.Digit), Held: p.Held})
 	}
 }
 

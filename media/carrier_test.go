@@ -304,6 +304,17 @@ func TestAKeyWhoseEndIsLostEndsWithTime(t *testing.T) {
 	r.want("first-rtp, digit 3 40ms")
 }
 
+func TestAFloodOfKeysIsCutToWhatHandsCanPress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	for i := range 2000 { // each packet claims to be a whole key
+		r.leg.receive(time.Duration(i)*ms, carrierRTP, packet(101, 7, uint16(i), 1, 0x8a, 0, 80))
+	}
+	if n := len(r.events) - 1; n < 40 || n > 60 {
+		t.Errorf("%d keys in two seconds, want 20 at once and 20 a second", n)
+	}
+}
+
 func TestDigitsTakeThePlaceOfTheAgentsAudio(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

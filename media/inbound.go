@@ -21,6 +21,7 @@ type inbound struct {
 
 	keys     *rtp.DigitReader // nil: no telephone-event was negotiated
 	keyType  uint8
+	nextKey  time.Duration                   // when the allowance of keys is used up
 	passKeys bool                            // the agent takes telephone-event
 	scratch  [rtp.HeaderSize + maxFrame]byte // a frame of silence in place of one
 	silence  []byte
@@ -129,7 +130,7 @@ func (in *inbound) restart(news *news) {
 func (in *inbound) key(now time.Duration, h rtp.Header, packet []byte, start, end int, news *news) []byte {
 	presses, n, fresh := in.keys.Read(now, h.Timestamp, packet[start:end])
 	for _, p := range presses[:n] {
-		if news.n < len(news.presses) {
+		if p.Ended && news.n < len(news.presses) && in.allowKey(now) {
 			news.presses[news.n] = p
 			news.n++
 		}
@@ -150,6 +151,23 @@ func (in *inbound) key(now time.Duration, h rtp.Header, packet []byte, start, en
 	size := rtp.HeaderSize + copy(in.scratch[rtp.HeaderSize:], in.silence)
 	out, _ := in.rw.Rewrite(now, in.scratch[:size])
 	return out
+}
+
+// Keys that are reported: no hand and no dialler presses more in a second, but
+// packets can claim any number.
+const (
+	maxKeysPerSecond = 20
+	keyInterval      = time.Second / maxKeysPerSecond
+)
+
+// allowKey takes one key from the allowance, which refills steadily.
+func (in *inbound) allowKey(now time.Duration) bool {
+	next := max(in.nextKey, now) + keyInterval
+	if next > now+time.Second {
+		return false
+	}
+	in.nextKey = next
+	return true
 }
 
 // tick ends keys whose end was lost and finds carriers that have gone.

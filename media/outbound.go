@@ -65,7 +65,7 @@ func (o *outbound) forward(now time.Duration, packet []byte, s socket) (first bo
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.agentAt = now
-	if !o.sends || o.closed || o.digits.Busy() {
+	if !o.open() || o.digits.Busy() {
 		o.rw.Skip()
 		return false
 	}
@@ -82,16 +82,17 @@ func (o *outbound) forward(now time.Duration, packet []byte, s socket) (first bo
 // send is called with the lock held, so that packets leave in order. What
 // cannot be sent is lost, as on any network.
 func (o *outbound) send(packet []byte, s socket) {
-	if o.target.IsValid() {
-		_ = s.Send(packet, o.target)
-	}
+	_ = s.Send(packet, o.target)
 }
+
+// open says whether the carrier is to be sent anything.
+func (o *outbound) open() bool { return o.sends && !o.closed && o.target.IsValid() }
 
 // tick sends the digits that are due, and silence for an agent that pauses.
 func (o *outbound) tick(now time.Duration, s socket) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed || !o.sends {
+	if !o.open() {
 		return
 	}
 	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {

@@ -46,7 +46,8 @@ type Connector interface {
 	// Join blocks until the agent's leg is connected, or fails with an error
 	// that wraps one of this package's; the end of ctx counts as ErrNoAgent.
 	// chosen is called once an agent took the offer, or may now dial in; it
-	// does not block. After an error nothing of the leg is left behind.
+	// does not block. The leg outlives ctx, which ends with Join. After an error
+	// nothing of the leg is left behind.
 	Join(ctx context.Context, req JoinRequest, chosen func(worker string)) (AgentLeg, error)
 }
 

@@ -17,8 +17,8 @@ type socket interface {
 	Read(b []byte) (n int, source netip.AddrPort, err error)
 	// Send sends b to an address.
 	Send(b []byte, to netip.AddrPort) error
-	// Fix tells the kernel to drop what comes from elsewhere from now on.
-	// All later packets must be sent to this address.
+	// Fix tells the kernel to drop what comes from elsewhere from now on, before
+	// it can be counted. All later packets must be sent to this address.
 	Fix(to netip.AddrPort)
 	// Close makes Read return net.ErrClosed.
 	Close() error

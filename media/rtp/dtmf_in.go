@@ -51,32 +51,52 @@ func (r *DigitReader) Read(now time.Duration, ts uint32, payload []byte) (presse
 	}
 	code, end := payload[0], payload[1]&0x80 != 0
 	duration := uint32(binary.BigEndian.Uint16(payload[2:]))
-	add := func(p Press) { presses[n] = p; n++ }
-
-	switch {
-	case r.any && ts == r.ts:
-		if !r.active || code != r.code {
-			return presses, 0, false
-		}
+	switch r.relate(code, ts) {
+	case oldNews:
+		return presses, 0, false
+	case sameEvent:
 		fresh = duration > r.duration
 		r.duration = max(r.duration, duration)
-	case r.active && code == r.code && r.duration > 0 && ts == r.ts+r.duration:
+	case nextSegment:
 		r.base, r.ts, r.duration, fresh = r.base+r.duration, ts, duration, true
-	case r.stale(ts):
-		return presses, 0, false
-	default:
+	case newEvent:
 		if r.active {
-			add(r.end())
+			presses[n] = r.end()
+			n++
 		}
 		r.any, r.active, r.code = true, true, code
 		r.ts, r.base, r.duration, fresh = ts, 0, duration, true
-		add(Press{Digit: digits[code]})
+		presses[n] = Press{Digit: digits[code]}
+		n++
 	}
 	r.last = now
 	if end {
-		add(r.end())
+		presses[n] = r.end()
+		n++
 	}
 	return presses, n, fresh
+}
+
+// A relation is what a packet has to do with the last event.
+type relation uint8
+
+const (
+	newEvent    relation = iota
+	sameEvent            // more of the event that goes on
+	nextSegment          // the event went on beyond its longest duration
+	oldNews              // of an event that has ended
+)
+
+func (r *DigitReader) relate(code uint8, ts uint32) relation {
+	switch {
+	case r.any && ts == r.ts && r.active && code == r.code:
+		return sameEvent
+	case r.any && ts == r.ts, r.stale(ts):
+		return oldNews
+	case r.active && code == r.code && r.duration > 0 && ts == r.ts+r.duration:
+		return nextSegment
+	}
+	return newEvent
 }
 
 // stale reports whether ts belongs to an event before the last one.

@@ -72,7 +72,8 @@ func (r *Rewriter) Rewrite(now time.Duration, b []byte) ([]byte, bool) {
 	return b[start-HeaderSize : end], true
 }
 
-// place gives h its sequence number and timestamp.
+// place gives h its sequence number and timestamp, or finds that it came too
+// late to have any.
 func (r *Rewriter) place(now time.Duration, h *Header) bool {
 	delta := int16(h.Sequence - r.top)
 	same := r.known && h.SSRC == r.source && delta <= maxDropout && delta >= -maxMisorder
@@ -80,39 +81,46 @@ func (r *Rewriter) place(now time.Duration, h *Header) bool {
 		if delta == 0 || r.broken || int16(h.Sequence-r.floor) < 0 {
 			return false
 		}
-		h.Sequence += r.seqOffset
-		h.Timestamp += r.tsOffset
-		return true
+	} else {
+		r.advance(now, h, same)
 	}
+	h.Sequence += r.seqOffset
+	h.Timestamp += r.tsOffset
+	return true
+}
+
+// advance makes h the last packet of the stream. same says that it goes on
+// where the source was.
+func (r *Rewriter) advance(now time.Duration, h *Header, same bool) {
+	next := same && h.Sequence == r.top+1
 	if !same || r.broken {
 		r.anchor(now, h, same)
 	}
-	ahead := int32(h.Timestamp + r.tsOffset - r.ts)
+	ahead := r.ahead(h)
 	if ahead > r.ticks(now-r.at)+2*int32(r.rate) || ahead < -int32(r.rate) {
 		r.tsOffset = r.resume(now) - h.Timestamp // the source's clock jumped
 		h.Marker = true
-		ahead = int32(h.Timestamp + r.tsOffset - r.ts)
+		ahead = r.ahead(h)
 	}
-	if delta == 1 && ahead > 0 && ahead <= int32(r.rate/5) {
+	if next && ahead > 0 && ahead <= int32(r.rate/5) {
 		r.frame = uint32(ahead)
 	}
-	r.top = h.Sequence
-	h.Sequence += r.seqOffset
-	h.Timestamp += r.tsOffset
-	r.seq = h.Sequence
+	r.top, r.seq = h.Sequence, h.Sequence+r.seqOffset
 	if ahead >= 0 {
-		r.ts = h.Timestamp
+		r.ts = h.Timestamp + r.tsOffset
 	}
 	r.at = now
-	return true
 }
+
+// ahead is how far h is from the last packet sent, in ticks.
+func (r *Rewriter) ahead(h *Header) int32 { return int32(h.Timestamp + r.tsOffset - r.ts) }
 
 // anchor makes h the next packet of the stream. The timestamp keeps its offset
 // where a source that only paused still counts the time.
 func (r *Rewriter) anchor(now time.Duration, h *Header, same bool) {
 	r.seqOffset = r.seq + 1 - h.Sequence
 	r.floor = h.Sequence
-	ahead := int32(h.Timestamp + r.tsOffset - r.ts)
+	ahead := r.ahead(h)
 	if !same || ahead < int32(r.frame) || ahead > r.ticks(now-r.at)+int32(r.rate/5) {
 		r.tsOffset = r.resume(now) - h.Timestamp
 	}
