@@ -63,6 +63,8 @@ func (s *Store) message(o op) *nats.Msg {
 }
 
 func (s *Store) acknowledged(ctx context.Context, m *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
 	rep, err := s.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
 		return 0, fmt.Errorf("%w: the outcome is not known: %w", ErrUnavailable, err)

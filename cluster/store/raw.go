@@ -70,6 +70,8 @@ func (s *Store) getLeader(ctx context.Context, key string) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
 	m, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.stream, req)
 	if err != nil {
 		return stored{}, unavailable(err)
@@ -125,6 +127,8 @@ func (s *Store) getMany(ctx context.Context, q directQuery) ([]stored, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
 	inbox := s.nc.NewRespInbox()
 	sub, err := s.nc.SubscribeSync(inbox)
 	if err != nil {

@@ -30,10 +30,11 @@ const (
 	recheck      = 250 * time.Millisecond  // a stale feed re-reads one entry at most this often
 	serveStale   = 10 * time.Minute        // how long an entry is served while nobody can be read
 	probeEvery   = 500 * time.Millisecond
-	syncWait     = time.Second // longest wait for deciders to know a write
-	maxAttempts  = 8           // of one write that loses races
-	maxFloors    = 1 << 16     // keys whose newest known revision is remembered
-	missingShare = 8           // misses take at most 1/8 of the cache's entries
+	syncWait     = time.Second     // longest wait for deciders to know a write
+	maxRequest   = 2 * time.Second // of the leader or of a batch, whatever the caller's context allows
+	maxAttempts  = 8               // of one write that loses races
+	maxFloors    = 1 << 16         // keys whose newest known revision is remembered
+	missingShare = 8               // misses take at most 1/8 of the cache's entries
 )
 
 // ErrUnavailable says the bucket cannot be read or written now.

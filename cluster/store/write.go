@@ -54,9 +54,12 @@ func (s *Store) create(ctx context.Context, it item, limit int) (endpoint.Revisi
 }
 
 // replace writes it over the version at expect, or returns
-// endpoint.ErrNotFound or endpoint.ErrConflict.
+// endpoint.ErrNotFound or endpoint.ErrConflict. Nothing is at revision 0.
 func (s *Store) replace(ctx context.Context, it item, expect endpoint.Revision) (endpoint.Revision, error) {
 	return s.attempt(ctx, it, func() (uint64, error) {
+		if expect == 0 {
+			return 0, s.explain(ctx, it.key, expect)
+		}
 		rev, err := s.commit(ctx, op{it.key, uint64(expect), it.data})
 		if !errors.Is(err, errRace) {
 			return rev, err

@@ -1,0 +1,296 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+)
+
+func invite(callID string) endpoint.Invite {
+	return endpoint.Invite{
+		Address: endpoint.SlugAddress("demo-abcdefghjkmnpqrstuvwxyz2"), CallID: callID, FromTag: "f1", CSeq: 1,
+		Branch: "z9hG4bKx", Source: netip.MustParseAddrPort("192.0.2.1:5060"), Transport: "udp",
+	}
+}
+
+func packet(raw string) call.Packet {
+	return call.Packet{Raw: []byte(raw), Flow: call.Flow{
+		Edge: "edge-1", Boot: 7, Transport: call.UDP,
+		Local: netip.MustParseAddrPort("198.51.100.1:5060"), Remote: netip.MustParseAddrPort("192.0.2.1:5060"),
+		Reply: netip.MustParseAddrPort("192.0.2.1:5060"),
+	}}
+}
+
+// decider is an endpoint actor made of a function.
+type decider func(cancel bool, inv endpoint.Invite, p call.Packet, reply func(cluster.Outcome))
+
+func (d decider) Invite(inv endpoint.Invite, p call.Packet, reply func(cluster.Outcome)) {
+	d(false, inv, p, reply)
+}
+func (d decider) Cancel(inv endpoint.Invite, p call.Packet, reply func(cluster.Outcome)) {
+	d(true, inv, p, reply)
+}
+
+func openEndpoints(t testing.TB, c *cluster.Conn, d decider) *cluster.EndpointDoor {
+	t.Helper()
+	door, err := cluster.OpenEndpointDoor(c, d, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	return door
+}
+
+// flush makes sure that subscriptions have reached the server.
+func flush(t testing.TB, c *cluster.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := c.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Control().FlushWithContext(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newRouter(t testing.TB, c *cluster.Conn, obs cluster.RouterObserver) *cluster.Router {
+	t.Helper()
+	r, err := cluster.NewRouter(c, cluster.RouterConfig{MaxPending: 1024, OwnerTimeout: 50 * time.Millisecond}, obs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func ask(t testing.TB, r *cluster.Router, callID string) cluster.Outcome {
+	t.Helper()
+	out := make(chan cluster.Outcome, 1)
+	r.Invite(invite(callID), false, packet("INVITE"), func(o cluster.Outcome) { out <- o })
+	return await(t, out)
+}
+
+func TestAnInviteReachesADeciderWholeAndItsOutcomeComesBack(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	var seen endpoint.Invite
+	var raw string
+	openEndpoints(t, c, func(_ bool, inv endpoint.Invite, p call.Packet, reply func(cluster.Outcome)) {
+		seen, raw = inv, string(p.Raw)
+		reply(cluster.Outcome{Status: 486, Reason: "Q.850;cause=17", RetryAfter: 1500 * time.Millisecond})
+	})
+	out := ask(t, newRouter(t, c, cluster.RouterObserver{}), "c1")
+	if seen != invite("c1") || raw != "INVITE" {
+		t.Errorf("the decider saw %+v and %q", seen, raw)
+	}
+	if want := (cluster.Outcome{Status: 486, Reason: "Q.850;cause=17", RetryAfter: 2 * time.Second}); out != want {
+		t.Errorf("got %+v, want %+v", out, want)
+	}
+}
+
+func TestWithoutAnOwnerAnyDeciderIsAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	sub, err := c.Hot().Subscribe(subject.InviteAny, func(m *natsMsg) {
+		b, _ := envelope.EncodeOutcome(cluster.Outcome{Taken: true})
+		_ = m.Respond(b)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	flush(t, c)
+	var fallbacks []string
+	out := ask(t, newRouter(t, c, cluster.RouterObserver{Fallback: func(from string) { fallbacks = append(fallbacks, from) }}), "c1")
+	if !out.Taken || len(fallbacks) != 1 || fallbacks[0] != "owner" {
+		t.Errorf("got %+v after fallbacks from %v", out, fallbacks)
+	}
+}
+
+func TestASilentOwnerIsPassedOverAfterItsTime(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	var asked atomic.Int32
+	openEndpoints(t, c, func(_ bool, _ endpoint.Invite, _ call.Packet, reply func(cluster.Outcome)) {
+		if asked.Add(1) > 1 {
+			reply(cluster.Outcome{Taken: true})
+		}
+	})
+	if out := ask(t, newRouter(t, c, cluster.RouterObserver{}), "c1"); !out.Taken || asked.Load() != 2 {
+		t.Errorf("got %+v after %d asks", out, asked.Load())
+	}
+}
+
+func TestWithNobodyThereTheOutcomeIs503WithRetryAfter(t *testing.T) {
+	t.Parallel()
+	var why []string
+	out := ask(t, newRouter(t, newConn(t), cluster.RouterObserver{Refused: func(w string) { why = append(why, w) }}), "c1")
+	if want := (cluster.Outcome{Status: 503, RetryAfter: cluster.RetryAfter}); out != want {
+		t.Errorf("got %+v, want %+v", out, want)
+	}
+	if len(why) != 1 || why[0] != "no_decider" {
+		t.Errorf("refused because of %v", why)
+	}
+}
+
+func TestAFullTableIsAnsweredWith503AtOnce(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	openEndpoints(t, c, func(bool, endpoint.Invite, call.Packet, func(cluster.Outcome)) {}) // silent
+	r, err := cluster.NewRouter(c, cluster.RouterConfig{MaxPending: 8, OwnerTimeout: time.Second}, cluster.RouterObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(chan cluster.Outcome, 64)
+	for i := range 64 {
+		r.Invite(invite(string(rune('a'+i))), false, packet("INVITE"), func(o cluster.Outcome) { out <- o })
+	}
+	if o := await(t, out); o.Status != 503 || r.Pending() > 8 {
+		t.Errorf("got %+v with %d pending", o, r.Pending())
+	}
+	r.Close()
+	for range 63 {
+		if o := await(t, out); o.Status != 503 {
+			t.Errorf("closing ended an ask with %+v", o)
+		}
+	}
+}
+
+func TestACancelWaitsForTheOutcomeOfItsInvite(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	var mu sync.Mutex
+	var order []string
+	release := make(chan func(cluster.Outcome), 1)
+	openEndpoints(t, c, func(cancel bool, inv endpoint.Invite, _ call.Packet, reply func(cluster.Outcome)) {
+		mu.Lock()
+		defer mu.Unlock()
+		if cancel {
+			order = append(order, "CANCEL "+inv.CallID)
+			reply(cluster.Outcome{Taken: true})
+			return
+		}
+		order = append(order, "INVITE "+inv.CallID)
+		release <- reply
+	})
+	r, err := cluster.NewRouter(c, cluster.RouterConfig{MaxPending: 64, OwnerTimeout: 4 * time.Second}, cluster.RouterObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	outcomes := make(chan string, 3)
+	r.Invite(invite("c1"), false, packet("INVITE"), func(cluster.Outcome) { outcomes <- "INVITE c1" })
+	reply := await(t, release)
+	r.Invite(invite("c1"), true, packet("CANCEL"), func(cluster.Outcome) { outcomes <- "CANCEL c1" })
+	r.Invite(invite("c2"), true, packet("CANCEL"), func(cluster.Outcome) { outcomes <- "CANCEL c2" })
+	if got := await(t, outcomes); got != "CANCEL c2" {
+		t.Errorf("first came %s: a CANCEL without an INVITE must not wait", got)
+	}
+	reply(cluster.Outcome{Taken: true})
+	for _, want := range []string{"INVITE c1", "CANCEL c1"} {
+		if got := await(t, outcomes); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAPanicInADoneFunctionCostsOneAnswer(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	openEndpoints(t, c, func(_ bool, _ endpoint.Invite, _ call.Packet, reply func(cluster.Outcome)) {
+		reply(cluster.Outcome{Taken: true})
+	})
+	panics := make(chan any, 1)
+	r := newRouter(t, c, cluster.RouterObserver{Panic: func(v any) { panics <- v }})
+	r.Invite(invite("c1"), false, packet("INVITE"), func(cluster.Outcome) { panic("ouch") })
+	if v := await(t, panics); v != "ouch" {
+		t.Errorf("got %v", v)
+	}
+	if out := ask(t, r, "c2"); !out.Taken {
+		t.Errorf("the next ask got %+v", out)
+	}
+}
+
+func inDialog(t testing.TB, r *cluster.Router, slot call.Slot, id call.ID) error {
+	t.Helper()
+	out := make(chan error, 1)
+	r.InDialog(slot, id, packet("BYE"), func(err error) { out <- err })
+	return await(t, out)
+}
+
+func TestAnInDialogMessageGoesToTheNodeOfItsToken(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	node := openCalls(t, c, 3)
+	node.carry(42)
+	r := newRouter(t, c, cluster.RouterObserver{})
+	if err := inDialog(t, r, 3, 42); err != nil {
+		t.Fatal(err)
+	}
+	if got := node.delivered(); len(got) != 1 || got[0] != "BYE" {
+		t.Errorf("the call got %q", got)
+	}
+	node.fail(actors.ErrBusy)
+	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrBusy) {
+		t.Errorf("a full mailbox is reported as %v", err)
+	}
+}
+
+func TestACallThatMovedIsFoundOnceAndThenRemembered(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	openCalls(t, c, 3)
+	there := openCalls(t, c, 4)
+	there.carry(42)
+	var steps []string
+	r := newRouter(t, c, cluster.RouterObserver{Asked: func(step string, _ time.Duration, _ error) { steps = append(steps, step) }})
+	for range 2 {
+		if err := inDialog(t, r, 3, 42); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"call", "find", "call", "call"}; !equal(steps, want) {
+		t.Errorf("asked %v, want %v", steps, want)
+	}
+	if err := inDialog(t, r, 9, 42); err != nil {
+		t.Errorf("a slot that nobody has: %v", err)
+	}
+}
+
+func TestACallThatNobodyHoldsIsNotMine(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	r := newRouter(t, c, cluster.RouterObserver{})
+	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrNotMine) {
+		t.Errorf("nobody there: %v", err)
+	}
+	openCalls(t, c, 3)
+	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrNotMine) {
+		t.Errorf("nobody knows it: %v", err)
+	}
+}
+
+func equal[T comparable](a, b []T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
