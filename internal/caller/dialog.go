@@ -10,6 +10,9 @@ import (
 	"patchbay/sip/wire"
 )
 
+// limits of the messages this caller reads.
+var limits = wire.DatagramLimits()
+
 // A dialog is the caller's side of one SIP call (RFC 3261 13.2, 15.1.1).
 type dialog struct {
 	target Target
@@ -95,7 +98,7 @@ func (d *dialog) invite(ctx context.Context, offer string, began time.Time, rep 
 
 // answerOf takes a response to the INVITE; final says that it was the last.
 func (d *dialog) answerOf(raw []byte, began time.Time, rep *Report) (body []byte, final bool) {
-	m, fault := wire.Read(raw, wire.Limits{})
+	m, fault := wire.Read(raw, limits)
 	if fault != nil || m.Status == 0 || m.CallID != d.callID || m.CSeqMethod != "INVITE" {
 		return nil, false
 	}
@@ -140,7 +143,7 @@ func (d *dialog) ack() {
 
 // inDialog takes a message while talking and reports whether the call is over.
 func (d *dialog) inDialog(raw []byte, rep *Report) (over bool) {
-	m, fault := wire.Read(raw, wire.Limits{})
+	m, fault := wire.Read(raw, limits)
 	if fault != nil || m.CallID != d.callID {
 		return false
 	}
@@ -179,7 +182,7 @@ func (d *dialog) hangup(ctx context.Context, rep *Report) {
 			if !ok {
 				return
 			}
-			m, fault := wire.Read(raw, wire.Limits{})
+			m, fault := wire.Read(raw, limits)
 			if fault == nil && m.Status >= 200 && m.CSeqMethod == "BYE" && m.CallID == d.callID {
 				rep.ByeStatus = m.Status
 				return
