@@ -80,6 +80,9 @@ func (c *Calls) Hangup(id call.ID, cause call.Cause) error {
 	return c.tell(id, func(a *actor, now time.Time) { a.happen(now, call.Event{Kind: call.Hangup, Cause: cause}) })
 }
 
+// Holds reports whether the call is here: live, or lingering.
+func (c *Calls) Holds(id call.ID) bool { return c.index.get(id) != nil }
+
 func (c *Calls) tell(id call.ID, do func(*actor, time.Time)) error {
 	a := c.index.get(id)
 	if a == nil {
@@ -103,11 +106,11 @@ func (c *Calls) HangupAll(cause call.Cause) {
 func (c *Calls) Count() int { return int(c.live.Load()) }
 
 // Lingering returns how many calls are over and kept for the sake of
-// retransmissions, and Remembered how many transaction keys of such calls and
-// of early CANCELs.
+// retransmissions.
 func (c *Calls) Lingering() int { return c.linger.len() }
 
-// Remembered returns how many transaction keys are kept without a call.
+// Remembered returns how many transaction keys are kept without a call: of
+// calls that have gone, and of CANCELs that came first.
 func (c *Calls) Remembered() int { return c.keys.remembered() }
 
 // Depth returns how many messages wait in all mailboxes.

@@ -52,10 +52,13 @@ func TestEndedCallLingersUntilItsDialogIsDone(t *testing.T) {
 		ph.says(t, id, "BYE")
 		time.Sleep(64*t1 - time.Millisecond)
 		ph.says(t, id, "BYE") // a retransmission
+		if !ph.Holds(id) {
+			t.Error("the dialog is not held")
+		}
 		time.Sleep(64*t1 + time.Millisecond)
 		synctest.Wait()
-		if err := ph.InDialog(id, call.Packet{Raw: []byte("BYE")}); !errors.Is(err, actors.ErrNotMine) {
-			t.Errorf("got %v, want ErrNotMine", err)
+		if err := ph.InDialog(id, call.Packet{Raw: []byte("BYE")}); !errors.Is(err, actors.ErrNotMine) || ph.Holds(id) {
+			t.Errorf("got %v, want ErrNotMine; held: %v", err, ph.Holds(id))
 		}
 		if ph.Lingering() != 0 {
 			t.Errorf("%d linger", ph.Lingering())

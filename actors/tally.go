@@ -11,6 +11,10 @@ import (
 // report that shows it.
 const reservationTTL = 10 * time.Second
 
+// reportLag is how far a node's reports may lag behind its answers, on their
+// way through other queues.
+const reportLag = 250 * time.Millisecond
+
 // A tally counts the calls of one key exactly: those that media nodes report,
 // and those admitted since, which no report shows yet. Its size is bounded by
 // the cap it serves.
@@ -22,17 +26,18 @@ type tally struct {
 // A reservation is a call that a media node took and that its reports do not
 // show yet.
 type reservation struct {
-	until time.Time
+	taken time.Time
 	node  string
 	beat  uint64 // reports of the node that had come when it took the call
 }
 
 // gone reports that the reservation no longer counts. The first report after
-// the call was taken may have been made up before; the second was not, and
-// every report that shows the call ends its reservation, so a call that the
-// second does not show has ended.
+// the call was taken may have been made up before; the second, unless reports
+// lag, was not. Every report that shows the call ends its reservation, so a
+// call that the second does not show has ended.
 func (r reservation) gone(now time.Time, beats BeatCounter) bool {
-	return !now.Before(r.until) || beats != nil && beats.Beats(r.node) >= r.beat+2
+	held := now.Sub(r.taken)
+	return held >= reservationTTL || held >= reportLag && beats != nil && beats.Beats(r.node) >= r.beat+2
 }
 
 // count returns how many distinct calls of key there are at now, and forgets
@@ -79,7 +84,7 @@ func (t *tally) confirm(now time.Time, tx call.TransactionKey, taken Taken, beat
 	if t.known == nil {
 		t.known = make(map[call.ID]reservation)
 	}
-	r := reservation{until: now.Add(reservationTTL), node: taken.Node}
+	r := reservation{taken: now, node: taken.Node}
 	if beats != nil {
 		r.beat = beats.Beats(taken.Node)
 	}
@@ -89,7 +94,7 @@ func (t *tally) confirm(now time.Time, tx call.TransactionKey, taken Taken, beat
 // empty reports that nothing is reserved at now.
 func (t *tally) empty(now time.Time) bool {
 	for _, r := range t.known {
-		if now.Before(r.until) {
+		if !r.gone(now, nil) {
 			return false
 		}
 	}
