@@ -1,0 +1,371 @@
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/cluster"
+	"patchbay/cluster/subject"
+)
+
+func TestAConnectionIsHealthyWhileJetStreamAnswers(t *testing.T) {
+	t.Parallel()
+	srv := startBroker(t)
+	c := connect(t, srv)
+	if err := c.Healthy(); err != nil {
+		t.Fatal(err)
+	}
+	srv.Close()
+	eventually(t, "the connection is unhealthy", func() bool { return c.Healthy() != nil })
+	if err := c.Healthy(); !errors.Is(err, cluster.ErrUnhealthy) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestANodeWithoutNATSSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	if _, err := cluster.Connect(cluster.Options{Name: "n"}, log); err == nil || !strings.Contains(err.Error(), "broker") {
+		t.Errorf("no broker and no url: %v", err)
+	}
+	c, err := cluster.Connect(cluster.Options{Name: "n", URL: "nats://127.0.0.1:1", Wait: time.Millisecond}, log)
+	if err != nil {
+		t.Fatalf("a server that is away must be waited for: %v", err)
+	}
+	if err := c.Healthy(); err == nil {
+		t.Error("healthy without a server")
+	}
+	if err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nats.start_wait") {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func openEdge(t testing.TB, c *cluster.Conn, name string) <-chan call.Transmission {
+	t.Helper()
+	sent := make(chan call.Transmission, 16)
+	door, err := cluster.OpenEdgeDoor(c, name, []call.Transport{call.UDP, call.TCP}, func(tx call.Transmission) { sent <- tx }, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	return sent
+}
+
+func TestAMessageLeavesByTheEdgeOfItsFlow(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	one, two := openEdge(t, c, "edge-1"), openEdge(t, c, "edge.2")
+	var gone atomic.Value
+	gone.Store("")
+	w := cluster.NewWire(c, func(edge string) bool { return edge == gone.Load() }, cluster.WireObserver{})
+	tx := call.Transmission{Flow: packet("").Flow, To: netip.MustParseAddrPort("192.0.2.9:5060"), Raw: []byte("SIP/2.0 200 OK\r\n\r\n")}
+	w.Transmit(tx)
+	if got := await(t, one); got.Flow != tx.Flow || got.To != tx.To || string(got.Raw) != string(tx.Raw) {
+		t.Errorf("got %+v, want %+v", got, tx)
+	}
+	tx.Flow.Edge = "edge.2"
+	w.Transmit(tx)
+	if got := await(t, two); got.Flow.Edge != "edge.2" {
+		t.Errorf("got %+v", got)
+	}
+	gone.Store("edge-3")
+	tx.Flow.Edge = "edge-3"
+	w.Transmit(tx)
+	select { // any edge of the transport
+	case got := <-one:
+		if got.Flow.Edge != "edge-3" {
+			t.Errorf("got %+v", got)
+		}
+	case <-two:
+	case <-time.After(patience):
+		t.Error("a datagram of a dead edge did not leave by another")
+	}
+	tx.Flow.Transport = call.TCP
+	w.Transmit(tx) // its connection is gone with the edge
+	flush(t, c)
+	if len(one)+len(two) != 0 {
+		t.Error("a message for a connection left by another edge")
+	}
+}
+
+func TestMessagesOfOneFlowKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	sent := openEdge(t, c, "edge-1")
+	w := cluster.NewWire(c, func(string) bool { return false }, cluster.WireObserver{})
+	for i := range 10 {
+		w.Transmit(call.Transmission{Flow: packet("").Flow, Raw: fmt.Append(nil, i)})
+	}
+	for i := range 10 {
+		if got := await(t, sent); string(got.Raw) != fmt.Sprint(i) {
+			t.Errorf("message %d is %s", i, got.Raw)
+		}
+	}
+}
+
+func TestADoorReportsWhatItCannotReadAndGoesOn(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	bad := make(chan string, 4)
+	got := make(chan call.Transmission, 4)
+	first := true
+	door, err := cluster.OpenEdgeDoor(c, "e", nil, func(tx call.Transmission) {
+		if first {
+			first = false
+			panic("ouch")
+		}
+		got <- tx
+	}, cluster.DoorObserver{
+		Malformed: func(subject string, _ error) { bad <- subject },
+		Panic:     func(v any) { bad <- fmt.Sprint(v) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	if err := c.Hot().Publish(subject.Send("e"), []byte("rubbish")); err != nil {
+		t.Fatal(err)
+	}
+	w := cluster.NewWire(c, func(string) bool { return false }, cluster.WireObserver{})
+	for range 2 {
+		w.Transmit(call.Transmission{Flow: call.Flow{Edge: "e"}, Raw: []byte("x")})
+	}
+	await(t, got)
+	if s := await(t, bad); s != subject.Send("e") {
+		t.Errorf("got %s", s)
+	}
+	if s := await(t, bad); s != "ouch" {
+		t.Errorf("got %s", s)
+	}
+}
+
+func TestSlotsStayWithTheirNode(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	now := time.Unix(1_700_000_000, 0)
+	open := func(node string) *cluster.Slots {
+		s, err := cluster.OpenSlots(t.Context(), c, 1, node, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	claim := func(node string) call.Slot {
+		t.Helper()
+		n, err := open(node).Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, want := range []struct {
+		after time.Duration
+		node  string
+		slot  call.Slot
+	}{
+		{0, "m1", 1}, {0, "m2", 2}, {0, "m1", 1}, // a restart
+		{20 * time.Hour, "m2", 2}, {3 * time.Hour, "m3", 3}, // m1 is 23 h silent
+		{2 * time.Hour, "m4", 1}, {0, "m1", 4}, // m1 has lost its own
+	} {
+		now = now.Add(want.after)
+		if got := claim(want.node); got != want.slot {
+			t.Errorf("%s got slot %d, want %d", want.node, got, want.slot)
+		}
+	}
+}
+
+func TestNodesThatStartTogetherGetDifferentSlots(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	const nodes = 8
+	got := make(chan call.Slot, nodes)
+	for i := range nodes {
+		s, err := cluster.OpenSlots(t.Context(), c, 1, fmt.Sprintf("m%d", i), time.Now, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			n, err := s.Claim(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			got <- n
+		}()
+	}
+	seen := map[call.Slot]bool{}
+	for range nodes {
+		n := await(t, got)
+		if seen[n] || n < 1 || n > nodes {
+			t.Errorf("slot %d was given twice, or is none of 1 to %d", n, nodes)
+		}
+		seen[n] = true
+	}
+}
+
+func TestALeaseThatIsRenewedIsKept(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	now := time.Unix(1_700_000_000, 0)
+	clock := func() time.Time { return now }
+	log := slog.New(slog.DiscardHandler)
+	m1, err := cluster.OpenSlots(t.Context(), c, 1, "m1", clock, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m2, err := cluster.OpenSlots(t.Context(), c, 1, "m2", clock, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m1.Claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		now = now.Add(time.Hour)
+		if err := m1.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := m2.Claim(t.Context()); n != 2 || err != nil {
+		t.Errorf("m2 got slot %d, %v; want 2", n, err)
+	}
+	now = now.Add(25 * time.Hour)
+	m3, err := cluster.OpenSlots(t.Context(), c, 1, "m3", clock, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m3.Claim(t.Context()); n != 1 || err != nil {
+		t.Fatalf("m3 got slot %d, %v; want 1", n, err)
+	}
+	if err := m1.Renew(t.Context()); err == nil {
+		t.Error("m1 renewed a slot that is m3's")
+	}
+}
+
+func newLedger(t testing.TB, c *cluster.Conn, obs cluster.LedgerObserver) *cluster.Ledger {
+	t.Helper()
+	l, err := cluster.OpenLedger(context.Background(), c, cluster.LedgerConfig{MaxBytes: 64 << 20}, slog.New(slog.DiscardHandler), obs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func event(n int) actors.CallEvent {
+	return actors.CallEvent{ID: fmt.Sprintf("x.%d", n), Call: 5, Seq: uint64(n), Type: "call.started", Tenant: "acme", At: time.Unix(1, 0)}
+}
+
+func TestEventsReachListenersAndTheStreamOnce(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	heard, err := c.Control().SubscribeSync(subject.CallEvents(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flush(t, c)
+	var published atomic.Int32
+	l := newLedger(t, c, cluster.LedgerObserver{Published: func(time.Duration) { published.Add(1) }})
+	t.Run("ledger", func(t *testing.T) {
+		run(t, l)
+		l.Event("acme", event(1))
+		l.Event("acme", event(1)) // a repetition
+		l.Record(call.Record{ID: 5, Tenant: "acme", Status: 200})
+	})
+	if published.Load() != 3 {
+		t.Errorf("%d acknowledged, want 3", published.Load())
+	}
+	m, err := heard.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ev actors.CallEvent
+	if err := json.Unmarshal(m.Data, &ev); err != nil || ev.ID != "x.1" || ev.V != 1 {
+		t.Errorf("got %s, %v", m.Data, err)
+	}
+	stream, err := c.JetStream().Stream(t.Context(), subject.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var subjects []string
+	for s, n := range info.State.Subjects {
+		subjects = append(subjects, fmt.Sprint(s[strings.Index(s, "acme"):], " ", n))
+	}
+	if len(subjects) != 2 || info.State.Msgs != 2 {
+		t.Errorf("the stream holds %v", subjects)
+	}
+}
+
+func TestALedgerThatIsFullDropsAndCounts(t *testing.T) {
+	t.Parallel()
+	var dropped atomic.Int32
+	l := newLedger(t, newConn(t), cluster.LedgerObserver{Dropped: func(why string) {
+		if why == "queue_full" {
+			dropped.Add(1)
+		}
+	}})
+	for i := range 8192 + 10 {
+		l.Event("acme", event(i)) // nobody publishes
+	}
+	if dropped.Load() != 10 || l.Waiting() != 8192 {
+		t.Errorf("%d dropped, %d waiting", dropped.Load(), l.Waiting())
+	}
+}
+
+func TestWorkersGetOffersAndAgentsGiveCommands(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	w, err := cluster.OpenWorkers(c, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	flush(t, c)
+	if _, err := w.Offer(t.Context(), "a1", []byte("offer")); !errors.Is(err, cluster.ErrNoWorker) {
+		t.Errorf("nobody there: %v", err)
+	}
+	cancelled := make(chan string, 1)
+	for subj, take := range map[string]nats.MsgHandler{
+		subject.Offer("a1"):                  func(m *nats.Msg) { _ = m.Respond(append([]byte("answer to "), m.Data...)) },
+		subject.Worker("a1", "w7", "cancel"): func(m *nats.Msg) { cancelled <- string(m.Data) },
+	} {
+		sub, err := c.Hot().QueueSubscribe(subj, subject.Workers, take)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sub.Unsubscribe() })
+	}
+	flush(t, c)
+	if got, err := w.Offer(t.Context(), "a1", []byte("offer")); err != nil || string(got) != "answer to offer" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if err := w.Cancel("a1", "w7", []byte("bye")); err != nil || await(t, cancelled) != "bye" {
+		t.Error(err)
+	}
+	stop := w.SubscribeCommands(5, func(cmd []byte) []byte { return append([]byte("did "), cmd...) })
+	if m, err := c.Hot().Request(subject.CallDo(5), []byte("hangup"), patience); err != nil || string(m.Data) != "did hangup" {
+		t.Errorf("got %v, %v", m, err)
+	}
+	stop()
+	stop()
+	if _, err := c.Hot().Request(subject.CallDo(5), []byte("hangup"), 50*time.Millisecond); !errors.Is(err, nats.ErrTimeout) {
+		t.Errorf("a call that has ended: %v", err)
+	}
+}
