@@ -11,8 +11,8 @@ import (
 // The seam for TLS and WebSocket: whoever reads whole messages hands them to
 // Edge.deliver with its link and writes what send is given.
 type link interface {
-	// send takes one whole message without blocking. It reports false when the
-	// connection is closed or its peer reads too slowly.
+	// send takes one whole message without blocking. It returns errClosed, or
+	// errQueueFull when the peer reads too slowly.
 	send(raw []byte) error
 	// stop ends the connection after what was sent has left, or in time.
 	stop()
@@ -36,9 +36,9 @@ type conns struct {
 	sources map[netip.Prefix]int
 }
 
-func newConns(max, perSource int) *conns {
+func newConns(total, perSource int) *conns {
 	return &conns{
-		max: max, perSource: perSource,
+		max: total, perSource: perSource,
 		byID: map[uint64]link{}, byPeer: map[peer]uint64{}, sources: map[netip.Prefix]int{},
 	}
 }
@@ -56,7 +56,7 @@ func source(a netip.Addr) netip.Prefix {
 
 // add registers a connection under a new id. ours is one that we opened: it
 // does not count against its source. An empty Drop means it was admitted.
-func (t *conns) add(p peer, ours bool, make func(id uint64) link) (link, Drop) {
+func (t *conns) add(p peer, ours bool, open func(id uint64) link) (link, Drop) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	src := source(p.remote.Addr())
@@ -69,7 +69,7 @@ func (t *conns) add(p peer, ours bool, make func(id uint64) link) (link, Drop) {
 		return nil, DropSourceCap
 	}
 	t.last++
-	l := make(t.last)
+	l := open(t.last)
 	t.byID[t.last] = l
 	t.byPeer[p] = t.last
 	if !ours {

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"net"
 	"net/netip"
+	"sync"
 	"testing"
 )
 
@@ -58,4 +60,35 @@ func TestMessagesOfOneCallShareAWorker(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", raw, got, want)
 		}
 	}
+}
+
+func TestSourcesAreSpreadOverTheSockets(t *testing.T) {
+	t.Parallel()
+	u, err := listenUDP(t.Context(), "127.0.0.1:0", 3, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sources = 60
+	got := make(chan int, sources)
+	var readers sync.WaitGroup
+	for i, c := range u.conns {
+		readers.Go(func() { u.read(c, func(datagram) { got <- i }) })
+	}
+	for range sources {
+		c, err := net.Dial("udp4", u.addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("x"))
+		_ = c.Close()
+	}
+	per := map[int]int{}
+	for range sources {
+		per[<-got]++
+	}
+	if len(per) != 3 {
+		t.Errorf("packets by socket: %v", per)
+	}
+	u.close()
+	readers.Wait()
 }

@@ -39,36 +39,43 @@ type udpSockets struct {
 	seed     maphash.Seed
 }
 
-// listenUDP opens n sockets on one address. A port that somebody else holds is
-// an error even if he would share it.
+// listenUDP opens n sockets on one address. The first is bound alone and shares
+// its port only then: bound with SO_REUSEPORT at once, it would join sockets of
+// another process of the same user, and each would get half of the packets.
 func listenUDP(ctx context.Context, addr string, n, buffer int) (*udpSockets, error) {
 	ap, network, err := resolveListen("udp", addr)
 	if err != nil {
 		return nil, err
 	}
 	u := &udpSockets{wildcard: ap.Addr().IsUnspecified(), seed: maphash.MakeSeed()}
-	n = max(n, 1)
-	if n > 1 && ap.Port() != 0 {
-		probe, err := (&net.ListenConfig{}).ListenPacket(ctx, network, ap.String())
-		if err != nil {
-			return nil, err
-		}
-		_ = probe.Close()
-	}
-	for range n {
-		lc := net.ListenConfig{Control: u.control(n > 1, buffer)}
+	for i := range max(n, 1) {
+		lc := net.ListenConfig{Control: u.control(i > 0, buffer)}
 		pc, err := lc.ListenPacket(ctx, network, ap.String())
+		if err == nil {
+			u.conns = append(u.conns, pc.(*net.UDPConn))
+		}
+		if err == nil && i == 0 && n > 1 {
+			err = u.share()
+		}
 		if err != nil {
 			u.close()
 			return nil, err
 		}
-		conn := pc.(*net.UDPConn)
-		u.conns = append(u.conns, conn)
-		u.addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		u.addr = unmap(u.conns[0].LocalAddr().(*net.UDPAddr).AddrPort())
 		ap = netip.AddrPortFrom(ap.Addr(), u.addr.Port())
 	}
-	u.addr = unmap(u.addr)
 	return u, nil
+}
+
+// share lets further sockets bind to the first one's port.
+func (u *udpSockets) share() error {
+	rc, err := u.conns[0].SyscallConn()
+	if err != nil {
+		return err
+	}
+	var opt error
+	err = rc.Control(func(fd uintptr) { opt = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+	return errors.Join(err, opt)
 }
 
 // control sets what must be set before bind. A receive buffer over the
@@ -94,7 +101,7 @@ func (u *udpSockets) control(share bool, buffer int) func(string, string, syscal
 
 // read hands each datagram of one socket to deliver until the socket closes.
 // Errors of single packets (ICMP, lack of buffers) do not end it.
-func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) error {
+func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) {
 	batch := u.reader(conn)
 	msgs := make([]ipv4.Message, udpBatch)
 	for i := range msgs {
@@ -104,7 +111,7 @@ func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) error {
 	for {
 		n, err := batch.ReadBatch(msgs, 0)
 		if errors.Is(err, net.ErrClosed) {
-			return nil
+			return
 		}
 		if err != nil {
 			time.Sleep(udpReadPause) // or a broken socket would take a whole core
