@@ -87,7 +87,7 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 	}()
 	dialog, inv, err := c.ports.Dialogs.New(now, a.id, job.Packet)
 	if err != nil {
-		return c.refused(refusalStatus(err))
+		return c.refusal(err)
 	}
 	a.prepare(dialog, inv)
 	keys := []endpoint.Key{job.Endpoint, job.Project}
@@ -115,11 +115,13 @@ func (c *Calls) newActor(job Job) *actor {
 
 func (c *Calls) refused(status int) Taken { return Taken{V: 1, Status: status, Node: c.node} }
 
-// refusalStatus is what an INVITE that cannot become a call is answered with.
-func refusalStatus(err error) int {
-	var refusal *call.Refusal
-	if errors.As(err, &refusal) && refusal.Response.Status >= 400 {
-		return refusal.Response.Status
+// refusal is the answer to an INVITE that cannot become a call.
+func (c *Calls) refusal(err error) Taken {
+	var r *call.Refusal
+	if errors.As(err, &r) && r.Response.Status >= 400 {
+		t := c.refused(r.Response.Status)
+		t.Text = r.Response.Text
+		return t
 	}
-	return 500
+	return c.refused(500)
 }

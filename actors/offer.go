@@ -140,5 +140,9 @@ func outcomeOf(taken Taken, err error, style endpoint.RefusalStyle) Outcome {
 	if v.Action == endpoint.Accept {
 		return Outcome{Taken: true}
 	}
-	return rejected(v, style)
+	o := rejected(v, style)
+	if taken.Text != "" {
+		o.Reason = taken.Text // the carrier was accepted: it may know what is wrong with its offer
+	}
+	return o
 }

@@ -57,6 +57,7 @@ type Taken struct {
 	ID     call.ID `json:"call_id,omitempty"`
 	New    bool    `json:"new,omitempty"`    // a call began with this job
 	Status int     `json:"status,omitempty"` // not taken: answer the request with this, statelessly
+	Text   string  `json:"text,omitempty"`   // why the INVITE cannot become a call, for the carrier
 	Node   string  `json:"node,omitempty"`
 }
 

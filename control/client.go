@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -15,6 +16,20 @@ import (
 type Client struct {
 	Conn   *nats.Conn
 	Tenant string
+}
+
+// Dial connects a Client of tenant to a cluster's NATS. creds is a credentials
+// file, or "". The connection is the caller's to close.
+func Dial(url, creds, tenant string, timeout time.Duration) (Client, error) {
+	opts := []nats.Option{nats.Name("patchbay client"), nats.Timeout(timeout)}
+	if creds != "" {
+		opts = append(opts, nats.UserCredentials(creds))
+	}
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return Client{}, fmt.Errorf("reach NATS: %w", err)
+	}
+	return Client{Conn: nc, Tenant: tenant}, nil
 }
 
 // Do carries out one operation: noun and verb as in docs/control-api.md. in is

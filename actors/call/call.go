@@ -178,18 +178,23 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.hangUp(now, ev, ByAgent, orElse(ev.Cause, CauseAgentHangup))
 	case MediaTimeout:
 		c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
-	case AgentFailed:
-		cause := orElse(ev.Cause, CauseAgentFailed)
-		c.hangUp(now, ev, blame(cause), cause)
-	case Hangup:
-		cause := orElse(ev.Cause, CauseOperator)
+	case AgentFailed, Hangup:
+		def := CauseOperator
+		if ev.Kind == AgentFailed {
+			def = CauseAgentFailed
+		}
+		cause := orElse(ev.Cause, def)
 		c.hangUp(now, ev, blame(cause), cause)
 	case TimerDue:
-		if ev.Timer == TimerDuration {
-			c.hangUp(now, ev, ByNode, CauseMaxDuration)
-		}
+		c.timerDue(now, ev)
 	case Digit:
 		c.emit(EventDigit, ev)
+	}
+}
+
+func (c *Call) timerDue(now time.Time, ev Event) {
+	if ev.Timer == TimerDuration {
+		c.hangUp(now, ev, ByNode, CauseMaxDuration)
 	}
 }
 

@@ -46,7 +46,7 @@ type AgentTransport struct {
 	AuthType    string            `json:"auth_type,omitempty"` // of http: "", bearer
 	AuthSecret  SecretRef         `json:"auth_secret,omitempty"`
 	Headers     map[string]string `json:"headers,omitempty"`
-	Codecs      []string          `json:"codecs,omitempty"`     // offered, in this order of names; empty: the carrier's
+	Codecs      []string          `json:"codecs,omitempty"`     // narrows what is offered, in the carrier's order; empty: all of the carrier's
 	TimeoutMs   int               `json:"timeout_ms,omitempty"` // one attempt; 0: 3000
 	Attempts    int               `json:"attempts,omitempty"`   // 0: 2
 	Session     json.RawMessage   `json:"session,omitempty"`

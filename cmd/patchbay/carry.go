@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 
 	"go.uber.org/fx"
 
@@ -15,7 +13,6 @@ import (
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/telemetry"
 	"patchbay/media"
-	"patchbay/media/connect"
 	"patchbay/media/peer"
 	"patchbay/sip/dialog"
 	"patchbay/sip/txn"
@@ -23,7 +20,7 @@ import (
 
 // mediaModule carries calls.
 var mediaModule = fx.Module("media",
-	fx.Provide(newStack, newWorkers, newDialIn, newMediaNode, newDialogs, newWire, newCalls),
+	fx.Provide(newStack, newMediaNode, newDialogs, newWire, newCalls),
 	fx.Invoke(attachMedia),
 )
 
@@ -49,4 +46,28 @@ func randomID() call.ID {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	return call.ID(binary.BigEndian.Uint64(b[:]))
+}
+
+func newStack(g *ground, obs observers) (*peer.Stack, error) {
+	return peer.NewStack(g.cfg.Media, peer.Hooks{Panic: func(where string) { obs.panicked("peer", where) }})
+}
+
+func newMediaNode(g *ground, s *peer.Stack, obs observers) (*media.Node, error) {
+	return media.NewNode(g.cfg.Media, map[endpoint.Connector]media.Connector{endpoint.ConnectNATS: scratchConnector{s, g.conn.Control()}}, g.log, media.Observer{})
+}
+
+func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, c *actors.Calls, m *media.Node, s *peer.Stack, obs observers) {
+	obs.metrics.Gauge(telemetry.NameCallsLive, "Live calls of this node.", func() float64 { return float64(c.Count()) })
+	obs.metrics.Gauge(telemetry.NamePorts, "RTP port pairs in use.", func() float64 { return float64(m.Stats().PortsUsed) })
+	obs.metrics.Gauge(telemetry.NameMailbox+"_call", "Messages waiting in call actors' mailboxes.", func() float64 { return float64(c.Depth()) })
+	lifecycle.Attach(lc, app, g.log, newRunning(g.slots.Run))
+	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
+		door, err := cluster.OpenCallDoor(g.conn, g.slot, c, nil, obs.door("call"))
+		if err != nil {
+			return nil, err
+		}
+		return func() { door.Close(); c.Stop(); _ = m.Close(); s.Wait() }, nil
+	}))
+	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot,
+		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Live: c.Live, Changed: c.Changed()}))
 }

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"patchbay/control"
@@ -54,19 +53,15 @@ func envOr(name, def string) string {
 // do carries out one operation and hands the reply to print, or prints it as
 // it came with --json.
 func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io.Writer, json.RawMessage) error) error {
-	var opts []nats.Option
-	if r.creds != "" {
-		opts = append(opts, nats.UserCredentials(r.creds))
-	}
-	nc, err := nats.Connect(r.url, append(opts, nats.Name("patchbay ctl"), nats.Timeout(r.timeout))...)
+	client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
 	if err != nil {
-		return fmt.Errorf("reach NATS at %s: %w", r.url, err)
+		return fmt.Errorf("%w (--nats %s)", err, r.url)
 	}
-	defer nc.Close()
+	defer client.Conn.Close()
 	ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
 	defer cancel()
 	var out json.RawMessage
-	if err := (control.Client{Conn: nc, Tenant: r.tenant}).Do(ctx, noun, verb, in, &out); err != nil {
+	if err := client.Do(ctx, noun, verb, in, &out); err != nil {
 		return explained(cmd.ErrOrStderr(), err)
 	}
 	if r.json {

@@ -123,7 +123,7 @@ func dialable(n *node) string {
 func provisionDemo(ctx context.Context, n *node) (control.EndpointView, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c := control.Client{Conn: n.ground.workers(), Tenant: defaultTenant}
+	c := control.Client{Conn: n.ground.conn.Control(), Tenant: defaultTenant}
 	err := c.Do(ctx, "agent", "create", control.NewAgent{ID: demoAgentID,
 		Spec: fmt.Appendf(nil, `{"name":%q,"webrtc":{"connector":"nats"}}`, demoAgent)}, nil)
 	var told *control.Error
@@ -156,7 +156,7 @@ func startDemoAgent(ctx context.Context, n *node, log *slog.Logger) (stop func()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := runEcho(ctx, n.ground.workers(), demoAgentID, n.cfg.Media, log); err != nil {
+		if err := runEcho(ctx, n.ground.conn.Control(), demoAgentID, n.cfg.Media, log); err != nil {
 			log.Error("echo agent failed", "err", err)
 		}
 	}()

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
@@ -176,10 +175,6 @@ func (g *ground) edgeID() string {
 	sum := sha256.Sum256([]byte(g.cfg.Node.Name))
 	return fmt.Sprintf("%x", sum[:6])
 }
-
-// workers is the connection that the echo agent and other workers of this
-// process use.
-func (g *ground) workers() *nats.Conn { return g.conn.Control() }
 
 // quiet sends fx's own events to the log, at debug.
 func quiet(log *slog.Logger) fx.Option {

@@ -7,7 +7,6 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
-	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/store"
 	"patchbay/internal/lifecycle"
@@ -42,7 +41,7 @@ var bindings = fx.Provide(
 	func(p *cluster.Presence) actors.Load { return p },
 	func(w *cluster.Wire) actors.Wire { return w },
 	func(l *cluster.Ledger) actors.Ledger { return l },
-	func(e *actors.Endpoints) cluster.Decider { return decider{e} },
+	func(e *actors.Endpoints) cluster.Decider { return e },
 )
 
 // options returns the application of a node that stands on g.
@@ -105,18 +104,6 @@ func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.En
 		return func() { door.Close(); e.Stop(); in.Close() }, nil
 	}))
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleActor, Node: g.cfg.Node.Name, Boot: g.boot}))
-}
-
-// decider lets the cluster ask the endpoint actors.
-type decider struct{ *actors.Endpoints }
-
-// Invite implements cluster.Decider.
-func (d decider) Invite(inv endpoint.Invite, cancel bool, p call.Packet, done func(cluster.Outcome)) {
-	if cancel {
-		d.Endpoints.Cancel(inv, p, done)
-		return
-	}
-	d.Endpoints.Invite(inv, p, done)
 }
 
 // edgeModule faces the carriers.

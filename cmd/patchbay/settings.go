@@ -46,7 +46,7 @@ func loadConfig(cmd *cobra.Command) (config.Config, error) {
 	}
 	cfg, err := config.Load(src)
 	if err != nil {
-		return cfg, fmt.Errorf("%w: the configuration is wrong:\n%w", errUsage, err)
+		return cfg, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return cfg, nil
 }

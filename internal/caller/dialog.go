@@ -179,15 +179,7 @@ func (d *dialog) hangup(ctx context.Context, rep *Report) {
 				wait = min(2*wait, 8*d.o.T1)
 			}
 		case raw, ok := <-d.line.in:
-			if !ok {
-				return
-			}
-			m, fault := wire.Read(raw, limits)
-			if fault == nil && m.Status >= 200 && m.CSeqMethod == "BYE" && m.CallID == d.callID {
-				rep.ByeStatus = m.Status
-				return
-			}
-			if d.inDialog(raw, rep) {
+			if !ok || d.byeAnswered(raw, rep) {
 				return
 			}
 		case <-limit.C:
@@ -196,6 +188,16 @@ func (d *dialog) hangup(ctx context.Context, rep *Report) {
 			return
 		}
 	}
+}
+
+// byeAnswered reports that our BYE is done with, or that theirs crossed it.
+func (d *dialog) byeAnswered(raw []byte, rep *Report) bool {
+	m, fault := wire.Read(raw, limits)
+	if fault == nil && m.Status >= 200 && m.CSeqMethod == "BYE" && m.CallID == d.callID {
+		rep.ByeStatus = m.Status
+		return true
+	}
+	return d.inDialog(raw, rep)
 }
 
 func phraseOf(raw []byte) string {
