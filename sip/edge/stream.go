@@ -111,26 +111,18 @@ func (c *conn) serve(ctx context.Context) {
 	c.read(ctx)
 }
 
-// read cuts the stream into messages. A peer has FirstMessage for each whole
-// message, from its first byte on, however it drips; the very first counts
-// from the connection's start.
+// read cuts the stream into messages until it ends or the peer is too slow.
 func (c *conn) read(ctx context.Context) {
-	cfg := &c.edge.cfg
 	var f framer
-	due := time.Now().Add(cfg.FirstMessage)
-	if c.dialed {
-		due = time.Now().Add(cfg.IdleTimeout)
-	}
-	fresh := !c.dialed
+	w := newWatch(time.Now(), &c.edge.cfg, c.dialed)
 	for {
-		_ = c.nc.SetReadDeadline(due)
+		_ = c.nc.SetReadDeadline(w.due)
 		if ctx.Err() != nil || c.over() {
 			return
 		}
-		began := f.partial()
 		n, err := c.nc.Read(f.space())
 		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && (fresh || began) {
+			if w.waiting && errors.Is(err, os.ErrDeadlineExceeded) && !c.over() {
 				c.edge.obs.dropped(DropSlow)
 			}
 			return
@@ -141,14 +133,7 @@ func (c *conn) read(ctx context.Context) {
 			c.refuse(&f, err)
 			return
 		}
-		fresh = fresh && !whole
-		switch partial := f.partial(); {
-		case fresh, partial && began && !whole:
-		case partial:
-			due = time.Now().Add(cfg.FirstMessage)
-		default:
-			due = time.Now().Add(cfg.IdleTimeout)
-		}
+		w.heard(time.Now(), whole, f.partial())
 	}
 }
 
