@@ -1,0 +1,14 @@
+// Package connect finds the agent of a call and joins it, in one of three ways:
+// a worker on NATS answers our offer ([NATS]), an HTTP server does ([HTTP]), or
+// the agent brings an offer of its own to the waiting call ([DialIn]).
+//
+// Every way speaks SDP once each way, with all candidates in it, and leaves a
+// connected [patchbay/media/peer.Peer]. What an agent learns of the caller is
+// in [Invitation]: claims of the caller, marked untrusted unless the agent's
+// owner opted in, and left out altogether where the agent wants none.
+//
+// It refuses HTTP dialects other than json, redirects, answers beyond
+// [MaxAnswer], addresses that the dial guard forbids, and more than
+// [MaxWaiting] calls that wait for agents to dial in. Errors never name a
+// secret, a URL's path or query, or SDP.
+package connect
