@@ -98,12 +98,7 @@ func (r *Router) Invite(inv endpoint.Invite, cancel bool, p call.Packet, done fu
 		key:   call.TransactionKey{CallID: inv.CallID, FromTag: inv.FromTag, CSeq: inv.CSeq},
 		owner: subject.Invite(inv.Address.Partition()),
 	}
-	data, err := envelope.EncodeInvite(inv, cancel, p)
-	if err != nil {
-		a.refuse(whyNobody)
-		return
-	}
-	a.data = data
+	a.data = envelope.EncodeInvite(inv, cancel, p)
 	if r.hold(a, cancel) {
 		return
 	}
@@ -205,11 +200,7 @@ func (r *Router) observe(step string, since time.Time, err error) {
 // own. done is called exactly once, with nil, or an error that wraps
 // actors.ErrNotMine (nobody says so), actors.ErrBusy, or ErrUnavailable.
 func (r *Router) InDialog(slot call.Slot, id call.ID, p call.Packet, done func(error)) {
-	data, err := envelope.EncodeInDialog(id, p)
-	if err != nil {
-		done(err)
-		return
-	}
+	data := envelope.EncodeInDialog(id, p)
 	if moved, ok := r.found.get(id); ok {
 		slot = moved
 	}

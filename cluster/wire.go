@@ -35,10 +35,7 @@ func (w *Wire) Transmit(tx call.Transmission) {
 			w.obs.Rerouted(tx.Flow.Edge)
 		}
 	}
-	b, err := envelope.EncodeSend(tx)
-	if err == nil {
-		err = w.conn.Hot().Publish(to, b)
-	}
+	err := w.conn.Hot().Publish(to, envelope.EncodeSend(tx))
 	if err != nil && w.obs.Lost != nil {
 		w.obs.Lost(tx.Flow.Edge, err)
 	}

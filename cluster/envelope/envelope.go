@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -33,18 +34,37 @@ type inviteHead struct {
 	Flow   call.Flow       `json:"flow"`
 }
 
+func (h *inviteHead) append(b []byte) []byte {
+	b = append(b, `{"v":1`...)
+	if h.Cancel {
+		b = append(b, `,"cancel":true`...)
+	}
+	b = appendInvite(append(b, `,"invite":`...), &h.Invite)
+	b = appendFlow(append(b, `,"flow":`...), &h.Flow)
+	return append(b, '}')
+}
+
+func (h *inviteHead) read(line []byte) bool {
+	r := reader{b: line}
+	r.must(`{"v":1`)
+	h.V, h.Cancel = Version, r.is(`,"cancel":true`)
+	r.must(`,"invite":`)
+	r.invite(&h.Invite)
+	r.must(`,"flow":`)
+	r.flow(&h.Flow)
+	r.must(`}`)
+	return r.done()
+}
+
 // EncodeInvite writes an initial INVITE, or a CANCEL of one, for a decider.
-func EncodeInvite(inv endpoint.Invite, cancel bool, p call.Packet) ([]byte, error) {
-	return encode(inviteHead{V: Version, Cancel: cancel, Invite: inv, Flow: p.Flow}, p.Raw)
+func EncodeInvite(inv endpoint.Invite, cancel bool, p call.Packet) []byte {
+	return encode(&inviteHead{V: Version, Cancel: cancel, Invite: inv, Flow: p.Flow}, p.Raw)
 }
 
 // DecodeInvite reads what [EncodeInvite] wrote. The packet's bytes are part of b.
 func DecodeInvite(b []byte) (inv endpoint.Invite, cancel bool, p call.Packet, err error) {
 	var h inviteHead
 	raw, err := decode(b, &h)
-	if err == nil {
-		err = spoken(h.V)
-	}
 	return h.Invite, h.Cancel, call.Packet{Flow: h.Flow, Raw: raw}, err
 }
 
@@ -57,16 +77,17 @@ type intakeHead struct {
 // EncodeIntake writes a job for the media node of its transaction.
 func EncodeIntake(job actors.Job) ([]byte, error) {
 	job.V = Version
-	return encode(intakeHead{V: Version, Job: job, Flow: job.Packet.Flow}, job.Packet.Raw)
+	line, err := json.Marshal(intakeHead{V: Version, Job: job, Flow: job.Packet.Flow})
+	if err != nil {
+		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	return append(append(line, '\n'), job.Packet.Raw...), nil
 }
 
 // DecodeIntake reads what [EncodeIntake] wrote. The packet's bytes are part of b.
 func DecodeIntake(b []byte) (actors.Job, error) {
 	var h intakeHead
 	raw, err := decode(b, &h)
-	if err == nil {
-		err = spoken(h.V)
-	}
 	h.Job.Packet = call.Packet{Flow: h.Flow, Raw: raw}
 	return h.Job, err
 }
@@ -77,9 +98,29 @@ type inDialogHead struct {
 	Flow call.Flow `json:"flow"`
 }
 
+func (h *inDialogHead) append(b []byte) []byte {
+	b = append(b, `{"v":1,"call_id":"`...)
+	b = append(b, h.Call.String()...)
+	b = appendFlow(append(b, `","flow":`...), &h.Flow)
+	return append(b, '}')
+}
+
+func (h *inDialogHead) read(line []byte) bool {
+	r := reader{b: line}
+	r.must(`{"v":1,"call_id":`)
+	h.V = Version
+	if h.Call.UnmarshalText(r.text()) != nil {
+		return false
+	}
+	r.must(`,"flow":`)
+	r.flow(&h.Flow)
+	r.must(`}`)
+	return r.done()
+}
+
 // EncodeInDialog writes an in-dialog request, or a response, for its call.
-func EncodeInDialog(id call.ID, p call.Packet) ([]byte, error) {
-	return encode(inDialogHead{V: Version, Call: id, Flow: p.Flow}, p.Raw)
+func EncodeInDialog(id call.ID, p call.Packet) []byte {
+	return encode(&inDialogHead{V: Version, Call: id, Flow: p.Flow}, p.Raw)
 }
 
 // DecodeInDialog reads what [EncodeInDialog] wrote. The packet's bytes are
@@ -87,64 +128,95 @@ func EncodeInDialog(id call.ID, p call.Packet) ([]byte, error) {
 func DecodeInDialog(b []byte) (call.ID, call.Packet, error) {
 	var h inDialogHead
 	raw, err := decode(b, &h)
-	if err == nil {
-		err = spoken(h.V)
-	}
 	return h.Call, call.Packet{Flow: h.Flow, Raw: raw}, err
 }
 
 type sendHead struct {
-	V    int       `json:"v"`
-	Flow call.Flow `json:"flow"`
-	To   string    `json:"to,omitempty"`
-	Host string    `json:"host,omitempty"`
+	V    int            `json:"v"`
+	Flow call.Flow      `json:"flow"`
+	To   netip.AddrPort `json:"to,omitzero"`
+	Host string         `json:"host,omitempty"`
+}
+
+func (h *sendHead) append(b []byte) []byte {
+	b = appendFlow(append(b, `{"v":1,"flow":`...), &h.Flow)
+	if h.To.IsValid() {
+		b = appendAddr(append(b, `,"to":`...), h.To)
+	}
+	if h.Host != "" {
+		b = appendString(append(b, `,"host":`...), h.Host)
+	}
+	return append(b, '}')
+}
+
+func (h *sendHead) read(line []byte) bool {
+	r := reader{b: line}
+	r.must(`{"v":1,"flow":`)
+	h.V = Version
+	r.flow(&h.Flow)
+	if r.is(`,"to":`) {
+		h.To = r.addr()
+	}
+	if r.is(`,"host":`) {
+		h.Host = r.string()
+	}
+	r.must(`}`)
+	return r.done()
 }
 
 // EncodeSend writes a SIP message for an edge to send.
-func EncodeSend(tx call.Transmission) ([]byte, error) {
-	h := sendHead{V: Version, Flow: tx.Flow, Host: tx.Host}
-	if tx.To.IsValid() {
-		h.To = tx.To.String()
-	}
-	return encode(h, tx.Raw)
+func EncodeSend(tx call.Transmission) []byte {
+	return encode(&sendHead{V: Version, Flow: tx.Flow, To: tx.To, Host: tx.Host}, tx.Raw)
 }
 
 // DecodeSend reads what [EncodeSend] wrote. The message's bytes are part of b.
 func DecodeSend(b []byte) (call.Transmission, error) {
 	var h sendHead
 	raw, err := decode(b, &h)
-	if err == nil {
-		err = spoken(h.V)
-	}
-	tx := call.Transmission{Flow: h.Flow, Host: h.Host, Raw: raw}
-	if err == nil && h.To != "" {
-		if err = tx.To.UnmarshalText([]byte(h.To)); err != nil {
-			err = fmt.Errorf("%w: to: %w", ErrMalformed, err)
-		}
-	}
-	return tx, err
+	return call.Transmission{Flow: h.Flow, To: h.To, Host: h.Host, Raw: raw}, err
 }
 
-func encode(head any, raw []byte) ([]byte, error) {
-	line, err := json.Marshal(head)
-	if err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
-	}
-	b := make([]byte, 0, len(line)+1+len(raw))
-	b = append(b, line...)
+// A head is the JSON line of a message.
+type head interface{ version() int }
+
+// A writer is a head that writes itself; a fastReader reads itself, or says
+// that it cannot and has to be read by encoding/json.
+type (
+	writer     interface{ append(b []byte) []byte }
+	fastReader interface{ read(line []byte) bool }
+)
+
+func (h *inviteHead) version() int   { return h.V }
+func (h *intakeHead) version() int   { return h.V }
+func (h *inDialogHead) version() int { return h.V }
+func (h *sendHead) version() int     { return h.V }
+
+// maxHead is room for a head of ordinary size.
+const maxHead = 512
+
+func encode(h writer, raw []byte) []byte {
+	b := h.append(make([]byte, 0, maxHead+len(raw)))
 	b = append(b, '\n')
-	return append(b, raw...), nil
+	return append(b, raw...)
 }
 
-func decode(b []byte, head any) (raw []byte, err error) {
+func decode[H any, P interface {
+	*H
+	head
+}](b []byte, h P) (raw []byte, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
 		return nil, fmt.Errorf("%w: no line feed after the head", ErrMalformed)
 	}
-	if err := json.Unmarshal(b[:i], head); err != nil {
+	line, raw := b[:i], b[i+1:]
+	if fast, ok := any(h).(fastReader); ok && fast.read(line) {
+		return raw, nil
+	}
+	*h = *new(H) // what the fast reader left
+	if err := json.Unmarshal(line, h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, shape(err))
 	}
-	return b[i+1:], nil
+	return raw, spoken(h.version())
 }
 
 // shape keeps what a message held out of the error: it may hold a slug.

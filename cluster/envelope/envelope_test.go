@@ -52,13 +52,13 @@ func written() map[string][]byte {
 	boundless := sampleFlow
 	boundless.Transport, boundless.Conn, boundless.Reply = call.UDP, 0, netip.AddrPort{}
 	return map[string][]byte{
-		"invite":    must(envelope.EncodeInvite(sampleInvite, false, samplePacket)),
-		"cancel":    must(envelope.EncodeInvite(sampleInvite, true, samplePacket)),
+		"invite":    envelope.EncodeInvite(sampleInvite, false, samplePacket),
+		"cancel":    envelope.EncodeInvite(sampleInvite, true, samplePacket),
 		"intake":    must(envelope.EncodeIntake(sampleJob)),
-		"in-dialog": must(envelope.EncodeInDialog(sampleID, samplePacket)),
-		"send":      must(envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")})),
-		"send-to":   must(envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")})),
-		"send-host": must(envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")})),
+		"in-dialog": envelope.EncodeInDialog(sampleID, samplePacket),
+		"send":      envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
+		"send-to":   envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
+		"send-host": envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
 		"outcome":   must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
 		"taken":     must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),
 		"delivery":  must(envelope.EncodeDelivery(envelope.NotMine)),
@@ -220,13 +220,13 @@ func FuzzDecode(f *testing.F) {
 		}
 		// What was read can be written, and is read again as the same.
 		if inv, cancel, p, err := envelope.DecodeInvite(b); err == nil {
-			again, c, q, err := envelope.DecodeInvite(must(envelope.EncodeInvite(inv, cancel, p)))
+			again, c, q, err := envelope.DecodeInvite(envelope.EncodeInvite(inv, cancel, p))
 			if err != nil || !reflect.DeepEqual([]any{again, c, q}, []any{inv, cancel, p}) {
 				t.Errorf("%+v became %+v, %v", inv, again, err)
 			}
 		}
 		if tx, err := envelope.DecodeSend(b); err == nil {
-			again, err := envelope.DecodeSend(must(envelope.EncodeSend(tx)))
+			again, err := envelope.DecodeSend(envelope.EncodeSend(tx))
 			if err != nil || !reflect.DeepEqual(again, tx) {
 				t.Errorf("%+v became %+v, %v", tx, again, err)
 			}
@@ -234,17 +234,23 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// ordinary is an INVITE as most are: nothing in it needs an escape.
+func ordinary() endpoint.Invite {
+	inv := sampleInvite
+	inv.FromTag, inv.FromUser = "as58f4ba67", "+4930123456"
+	return inv
+}
+
 func BenchmarkEncodeInvite(b *testing.B) {
+	inv := ordinary()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := envelope.EncodeInvite(sampleInvite, false, samplePacket); err != nil {
-			b.Fatal(err)
-		}
+		envelope.EncodeInvite(inv, false, samplePacket)
 	}
 }
 
 func BenchmarkDecodeInvite(b *testing.B) {
-	data := must(envelope.EncodeInvite(sampleInvite, false, samplePacket))
+	data := envelope.EncodeInvite(ordinary(), false, samplePacket)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, _, err := envelope.DecodeInvite(data); err != nil {
@@ -256,14 +262,12 @@ func BenchmarkDecodeInvite(b *testing.B) {
 func BenchmarkEncodeInDialog(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := envelope.EncodeInDialog(sampleID, samplePacket); err != nil {
-			b.Fatal(err)
-		}
+		envelope.EncodeInDialog(sampleID, samplePacket)
 	}
 }
 
 func BenchmarkDecodeInDialog(b *testing.B) {
-	data := must(envelope.EncodeInDialog(sampleID, samplePacket))
+	data := envelope.EncodeInDialog(sampleID, samplePacket)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := envelope.DecodeInDialog(data); err != nil {
@@ -273,7 +277,7 @@ func BenchmarkDecodeInDialog(b *testing.B) {
 }
 
 func BenchmarkDecodeSend(b *testing.B) {
-	data := must(envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte(rawInvite)}))
+	data := envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte(rawInvite)})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := envelope.DecodeSend(data); err != nil {
