@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"sync"
@@ -22,7 +21,6 @@ const (
 	MaxWaiting = 2000
 	// maxOffers is how many unusable offers one call puts up with.
 	maxOffers = 8
-	tokenSize = 32 // random bytes
 )
 
 // ErrNotWaiting says that no call waits under this id and token. It wraps
@@ -83,12 +81,8 @@ func (d *DialIn) Join(ctx context.Context, req media.JoinRequest, chosen func(wo
 }
 
 func (d *DialIn) enter(req media.JoinRequest) (*waiting, error) {
-	secret := make([]byte, tokenSize)
-	if _, err := rand.Read(secret); err != nil {
-		return nil, fmt.Errorf("make a token: %w", err)
-	}
 	w := &waiting{req: req, arrived: make(chan *peer.Peer, 1), WaitingCall: WaitingCall{
-		CallID: req.ID, Token: base64.RawURLEncoding.EncodeToString(secret), Since: d.now(),
+		CallID: req.ID, Token: rand.Text(), Since: d.now(),
 	}}
 	if inv := invitation(req); inv.From != nil {
 		w.From, w.To = *inv.From, *inv.To
