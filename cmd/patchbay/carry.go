@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
+	"time"
 
 	"go.uber.org/fx"
 
@@ -10,9 +12,11 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
+	"patchbay/internal/dialguard"
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/telemetry"
 	"patchbay/media"
+	"patchbay/media/connect"
 	"patchbay/media/peer"
 	"patchbay/sip/dialog"
 	"patchbay/sip/txn"
@@ -20,7 +24,7 @@ import (
 
 // mediaModule carries calls.
 var mediaModule = fx.Module("media",
-	fx.Provide(newStack, newMediaNode, newDialogs, newWire, newCalls),
+	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newDialogs, newWire, newCalls),
 	fx.Invoke(attachMedia),
 )
 
@@ -52,22 +56,74 @@ func newStack(g *ground, obs observers) (*peer.Stack, error) {
 	return peer.NewStack(g.cfg.Media, peer.Hooks{Panic: func(where string) { obs.panicked("peer", where) }})
 }
 
-func newMediaNode(g *ground, s *peer.Stack, obs observers) (*media.Node, error) {
-	return media.NewNode(g.cfg.Media, map[endpoint.Connector]media.Connector{endpoint.ConnectNATS: scratchConnector{s, g.conn.Control()}}, g.log, media.Observer{})
+func newDialIn(s *peer.Stack) *connect.DialIn { return connect.NewDialIn(s, time.Now) }
+
+// newConnectors are the ways to agents. What a worker on NATS is told of its
+// call, and what it asks, goes through one subscription of the node.
+func newConnectors(g *ground, s *peer.Stack, d *connect.DialIn, obs observers) (connectors, error) {
+	workers, err := cluster.OpenWorkers(g.conn, obs.door("worker"))
+	if err != nil {
+		return connectors{}, err
+	}
+	guard := dialguard.Guard{AllowPrivate: g.cfg.Media.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}
+	if guard.AllowLoopback {
+		g.log.Info("agents on loopback may be dialled: HTTP and NATS of this node listen on loopback only")
+	}
+	return connectors{workers: workers, http: connect.NewHTTP(s, guard, g.keys.Open),
+		nats: connect.NewNATS(s, workers, cluster.ErrNoWorker), dialIn: d}, nil
 }
 
-func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, c *actors.Calls, m *media.Node, s *peer.Stack, obs observers) {
-	obs.metrics.Gauge(telemetry.NameCallsLive, "Live calls of this node.", func() float64 { return float64(c.Count()) })
-	obs.metrics.Gauge(telemetry.NamePorts, "RTP port pairs in use.", func() float64 { return float64(m.Stats().PortsUsed) })
-	obs.metrics.Gauge(telemetry.NameMailbox+"_call", "Messages waiting in call actors' mailboxes.", func() float64 { return float64(c.Depth()) })
+// connectors are a node's ways to agents.
+type connectors struct {
+	workers *cluster.Workers
+	nats    *connect.NATS
+	http    *connect.HTTP
+	dialIn  *connect.DialIn
+}
+
+func newMediaNode(g *ground, c connectors, obs observers) (*media.Node, error) {
+	return media.NewNode(g.cfg.Media, map[endpoint.Connector]media.Connector{
+		endpoint.ConnectNATS: c.nats, endpoint.ConnectHTTP: c.http, endpoint.ConnectDialIn: c.dialIn,
+	}, g.log, media.Observer{Panicked: func(where string) { obs.panicked("media", where) }})
+}
+
+func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Calls, m *media.Node, s *peer.Stack, c connectors, obs observers) {
+	gauge := func(name, help string, value func() int) {
+		obs.metrics.Gauge(name, help, func() float64 { return float64(value()) })
+	}
+	gauge(telemetry.NameCallsLive, "Live calls of this node.", calls.Count)
+	gauge(telemetry.NamePorts, "RTP port pairs in use.", func() int { return m.Stats().PortsUsed })
+	gauge(telemetry.NameMailbox+"_call", "Messages waiting in call actors' mailboxes.", calls.Depth)
 	lifecycle.Attach(lc, app, g.log, newRunning(g.slots.Run))
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenCallDoor(g.conn, g.slot, c, nil, obs.door("call"))
+		door, err := cluster.OpenCallDoor(g.conn, g.slot, calls, dialInOperations(c.dialIn), obs.door("call"))
 		if err != nil {
 			return nil, err
 		}
-		return func() { door.Close(); c.Stop(); _ = m.Close(); s.Wait() }, nil
+		return func() {
+			door.Close()
+			calls.Stop()
+			_ = m.Close() // never fails: it waits
+			s.Wait()
+			c.http.Close()
+			c.workers.Close()
+		}, nil
 	}))
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot,
-		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Live: c.Live, Changed: c.Changed()}))
+		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Live: calls.Live, Changed: calls.Changed()}))
+}
+
+// onLoopbackOnly reports that nobody outside this machine reaches the node's
+// HTTP and NATS (design D10).
+func (g *ground) onLoopbackOnly() bool {
+	if !g.has("broker") {
+		return false
+	}
+	for _, listen := range []string{g.cfg.HTTP.Listen, g.cfg.NATS.Listen} {
+		at, err := netip.ParseAddrPort(listen)
+		if listen != "" && (err != nil || !at.Addr().IsLoopback()) {
+			return false
+		}
+	}
+	return true
 }

@@ -19,6 +19,7 @@ import (
 	"patchbay/config"
 	"patchbay/control"
 	"patchbay/internal/caller"
+	"patchbay/internal/echoagent"
 	"patchbay/internal/telemetry"
 )
 
@@ -73,16 +74,17 @@ func runDemo(ctx context.Context, out io.Writer, cfg config.Config, once bool) e
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	stopAgent := startDemoAgent(ctx, n, log)
+	stopAgent, err := startDemoAgent(ctx, n, log)
+	if err != nil {
+		return errors.Join(err, n.stop())
+	}
 	callErr := firstCall(ctx, out, n)
 	if callErr == nil && !once {
 		fmt.Fprintf(out, "\nThe node stays up; call the URI above from a softphone. Ctrl-C ends it.\n")
-		callErr = n.wait(signals)
-	} else {
-		callErr = errors.Join(callErr, n.stop())
+		callErr = n.serve(signals)
 	}
-	stopAgent()
-	return callErr
+	stopAgent() // while it can still say goodbye
+	return errors.Join(callErr, n.stop())
 }
 
 // firstCall provisions the demo and places its call.
@@ -151,14 +153,18 @@ func provisionDemo(ctx context.Context, n *node) (control.EndpointView, error) {
 }
 
 // startDemoAgent runs the echo agent over the node's NATS, as any worker would.
-func startDemoAgent(ctx context.Context, n *node, log *slog.Logger) (stop func()) {
+func startDemoAgent(ctx context.Context, n *node, log *slog.Logger) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+	ready := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
-		if err := runEcho(ctx, n.ground.conn.Control(), demoAgentID, n.cfg.Media, log); err != nil {
-			log.Error("echo agent failed", "err", err)
-		}
+		done <- echoagent.Run(ctx, n.ground.conn.Control(), demoAgentID, echoagent.Options{Log: log}, ready)
 	}()
-	return func() { cancel(); <-done }
+	select {
+	case <-ready:
+		return func() { cancel(); <-done }, nil
+	case err := <-done:
+		cancel()
+		return nil, fmt.Errorf("start the echo agent: %w", err)
+	}
 }

@@ -48,7 +48,7 @@ node.drain_period is over. The second ends it at once, with a BYE to every call.
 			}
 			signals := make(chan os.Signal, 2)
 			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-			return n.wait(signals)
+			return errors.Join(n.serve(signals), n.stop())
 		},
 	}
 	settingFlags(cmd.Flags())
@@ -92,19 +92,20 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	return n, nil
 }
 
-// wait serves until a signal comes or a part fails, drains, and stops.
-func (n *node) wait(signals <-chan os.Signal) error {
+// serve returns when the node should stop: after a signal and its drain, or
+// when a part failed.
+func (n *node) serve(signals <-chan os.Signal) error {
 	select {
 	case failed := <-n.app.Wait():
 		n.log.Error("a part of the node failed; it stops", "exit_code", failed.ExitCode)
-		return errors.Join(errSilent, n.stop())
+		return errSilent
 	case failed := <-n.ground.base.Wait():
 		n.log.Error("NATS failed; the node stops", "exit_code", failed.ExitCode)
-		return errors.Join(errSilent, n.stop())
+		return errSilent
 	case <-signals:
 	}
 	n.drain(signals)
-	return n.stop()
+	return nil
 }
 
 // drain turns new calls away and waits until the live ones have ended, the
