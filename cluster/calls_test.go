@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -290,6 +291,10 @@ func TestOtherCommandsGoToWhoeverServesThem(t *testing.T) {
 	body, err := cmd.Do(t.Context(), "acme", 5, "echo", json.RawMessage(`{"sdp":"v=0"}`))
 	if err != nil || string(body) != `{"sdp":"v=0"}` {
 		t.Errorf("got %s, %v", body, err)
+	}
+	one := cluster.NewCommander(c, nodes(placement.Node{Name: "m1", Slot: 1}, placement.Node{Name: "gone", Slot: 9}))
+	if _, err := one.Each(t.Context(), "acme", "echo", nil); err == nil || !strings.Contains(err.Error(), "no_call") || !strings.Contains(err.Error(), "gone") {
+		t.Errorf("a question to every node: %v", err)
 	}
 	var refused *cluster.CommandError
 	if _, err := cmd.Do(t.Context(), "acme", 5, "juggle", nil); !errors.As(err, &refused) || refused.Code != envelope.CodeBad {

@@ -23,7 +23,7 @@ import (
 // Limits of an operator's question.
 const (
 	findPatience = 500 * time.Millisecond // operators can wait longer than SIP
-	cmdPatience  = 3 * time.Second
+	cmdPatience  = 5 * time.Second
 	maxAsked     = 16 // media nodes asked at once
 )
 
@@ -68,29 +68,47 @@ func (c *Commander) Hangup(ctx context.Context, tenant string, id call.ID) error
 // List returns up to limit live calls of the tenant, the longest first. With an
 // error it returns what the other nodes said.
 func (c *Commander) List(ctx context.Context, tenant string, limit int) ([]actors.CallStatus, error) {
+	answers, err := everywhere(c.nodes(), func(n placement.Node) ([]actors.CallStatus, error) {
+		return c.listAt(ctx, n.Slot, tenant, limit)
+	})
+	all := slices.Concat(answers...)
+	slices.SortFunc(all, byAge)
+	return all[:min(len(all), limit)], err
+}
+
+// Each asks every live media node and returns what those said that answered;
+// the error names the others.
+func (c *Commander) Each(ctx context.Context, tenant, op string, body json.RawMessage) ([]json.RawMessage, error) {
+	return everywhere(c.nodes(), func(n placement.Node) (json.RawMessage, error) {
+		return c.at(ctx, n.Slot, envelope.Command{Op: op, Tenant: tenant, Body: body})
+	})
+}
+
+// everywhere runs ask for all nodes, a few at once.
+func everywhere[T any](nodes []placement.Node, ask func(placement.Node) (T, error)) ([]T, error) {
 	var (
 		mu   sync.Mutex
-		all  []actors.CallStatus
+		all  []T
 		errs []error
 		wg   sync.WaitGroup
 		gate = make(chan struct{}, maxAsked)
 	)
-	for _, node := range c.nodes() {
+	for _, node := range nodes {
+		gate <- struct{}{}
 		wg.Go(func() {
-			gate <- struct{}{}
 			defer func() { <-gate }()
-			calls, err := c.listAt(ctx, node.Slot, tenant, limit)
+			answer, err := ask(node)
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, calls...)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("list calls of node %s: %w", node.Name, err))
+				errs = append(errs, fmt.Errorf("media node %s: %w", node.Name, err))
+				return
 			}
+			all = append(all, answer)
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(all, byAge)
-	return all[:min(len(all), limit)], errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
 func byAge(a, b actors.CallStatus) int {

@@ -20,6 +20,7 @@ import (
 // Limits of the event stream and of the way to it.
 const (
 	eventsMaxAge    = 72 * time.Hour
+	eventsMaxBytes  = 1 << 30 // where the configuration names none
 	eventsDedup     = 2 * time.Minute
 	maxEventQueue   = 8192            // events that wait to be published; beyond it dropped
 	maxEventPending = 4096            // published, not yet acknowledged
@@ -32,7 +33,7 @@ const (
 // LedgerConfig is what an operator may set of a Ledger.
 type LedgerConfig struct {
 	Replicas int   // of the EVENTS stream
-	MaxBytes int64 // of the EVENTS stream; the oldest events go first
+	MaxBytes int64 // of the EVENTS stream; the oldest events go first; 0: 1 GiB
 }
 
 // A LedgerObserver hears how events fared. Nil hooks are skipped.
@@ -65,6 +66,9 @@ type outgoing struct {
 
 // OpenLedger creates the EVENTS stream and returns its Ledger.
 func OpenLedger(ctx context.Context, c *Conn, cfg LedgerConfig, log *slog.Logger, obs LedgerObserver) (*Ledger, error) {
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = eventsMaxBytes
+	}
 	js, err := jetstream.New(c.JetStream().Conn(),
 		jetstream.WithPublishAsyncMaxPending(maxEventPending), jetstream.WithPublishAsyncTimeout(eventAckWait))
 	if err != nil {

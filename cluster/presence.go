@@ -118,7 +118,7 @@ func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 			news = append(news, func() { p.obs.Joined(b.Role, b.Node) })
 		}
 	}
-	if twin := p.succeed(n); twin && p.obs.Twin != nil {
+	if twin := p.succeed(n, now); twin && p.obs.Twin != nil {
 		news = append(news, func() { p.obs.Twin(b.Role, b.Node) })
 	}
 	n.take(now, b)
@@ -126,15 +126,15 @@ func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 }
 
 // succeed ends older incarnations of n's name: their calls count for the hold,
-// but nobody asks them for anything. It reports a twin: an older incarnation
-// that beats on.
-func (p *Presence) succeed(n *peer) (twin bool) {
+// but nobody asks them for anything. It reports a twin: a newer incarnation
+// that is alive.
+func (p *Presence) succeed(n *peer, now time.Time) (twin bool) {
 	for key, other := range p.nodes {
 		if key.role != n.role || key.name != n.name || key.boot == n.boot {
 			continue
 		}
 		if key.boot > n.boot {
-			return true
+			return other.alive(now)
 		}
 		other.left = true
 	}

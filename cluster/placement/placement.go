@@ -66,7 +66,7 @@ const (
 
 func hashKey(key call.TransactionKey) uint64 {
 	h := hashString(fnvOffset, key.CallID)
-	h = hashString((h^0)*fnvPrime, key.FromTag) // a zero byte keeps ("ab","c") apart from ("a","bc")
+	h = hashString(h*fnvPrime, key.FromTag) // a zero byte keeps ("ab","c") apart from ("a","bc")
 	return mix(h ^ bits.RotateLeft64(uint64(key.CSeq), 32))
 }
 

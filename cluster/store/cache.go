@@ -116,16 +116,6 @@ func (c *cache) floor(key string) uint64 {
 	return s.floors[key]
 }
 
-func (c *cache) len() (n int) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		n += s.present.order.Len() + s.missing.order.Len()
-		s.mu.Unlock()
-	}
-	return n
-}
-
 // An lru is a bounded map that forgets the least recently used entry.
 type lru struct {
 	limit int

@@ -57,7 +57,7 @@ func (f *feed) follow(seq uint64) {
 func (f *feed) lead(at time.Time, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.target, f.asked = max(f.target, seq), at
+	f.target, f.asked = seq, at
 	f.settle()
 }
 
@@ -157,8 +157,10 @@ func (s *Store) probe(ctx context.Context) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		at := time.Now()
-		if last, err := s.lastSequence(ctx); err == nil {
+		at, seen := time.Now(), s.feed.at()
+		// A leader that knows less than this node has seen is none, or has lost
+		// the stream: nothing is current then.
+		if last, err := s.lastSequence(ctx); err == nil && last >= seen {
 			s.feed.lead(at, last)
 		}
 		if s.obs.FeedAge != nil {

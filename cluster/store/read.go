@@ -48,7 +48,7 @@ func read[T object](ctx context.Context, s *Store, key string) (T, error) {
 	case err == nil:
 		s.observeRead(key, "store", now)
 		return of[T](got)
-	case known && now.Sub(e.checked) < serveStale && errors.Is(err, ErrUnavailable):
+	case known && s.doubt(now, &e) < serveStale && errors.Is(err, ErrUnavailable):
 		s.observeRead(key, "stale", now)
 		return of[T](e)
 	}
@@ -129,6 +129,11 @@ func of[T object](e entry) (T, error) {
 		return none, fmt.Errorf("get %s: %w", e.key, endpoint.ErrNotFound)
 	}
 	return *v, nil
+}
+
+// doubt is how long ago the entry was last known to be what the bucket holds.
+func (s *Store) doubt(now time.Time, e *entry) time.Duration {
+	return min(s.feed.age(now), now.Sub(e.checked))
 }
 
 // trusted reports whether an entry may be used without reading it again: the

@@ -32,6 +32,7 @@ const (
 	probeEvery   = 500 * time.Millisecond
 	syncWait     = time.Second     // longest wait for deciders to know a write
 	maxRequest   = 2 * time.Second // of the leader or of a batch, whatever the caller's context allows
+	turnstiles   = 64              // writes of one tenant pass one by one through one of these
 	maxAttempts  = 8               // of one write that loses races
 	maxFloors    = 1 << 16         // keys whose newest known revision is remembered
 	missingShare = 8               // misses take at most 1/8 of the cache's entries
@@ -73,6 +74,7 @@ type Store struct {
 	prefix string // of the bucket's subjects
 	cache  *cache
 	feed   feed
+	turns  [turnstiles]chan struct{}
 	ready  chan struct{}
 }
 
@@ -87,6 +89,9 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Log
 		prefix: "$KV." + subject.BucketEndpoints + ".",
 		cache:  newCache(max(cfg.CacheEntries, 1)),
 		ready:  make(chan struct{}),
+	}
+	for i := range s.turns {
+		s.turns[i] = make(chan struct{}, 1)
 	}
 	deadline := time.Now().Add(cfg.StartWait)
 	for {

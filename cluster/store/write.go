@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -93,8 +94,13 @@ func (s *Store) remove(ctx context.Context, it item, expect endpoint.Revision) (
 // everybody who decides.
 func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)) (endpoint.Revision, error) {
 	start := time.Now()
+	leave, err := s.enter(ctx, it.tenant)
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", it.key, err)
+	}
+	defer leave()
 	var rev uint64
-	err := errRace
+	err = errRace
 	for n := 0; n < maxAttempts && errors.Is(err, errRace); n++ {
 		if n > 0 {
 			select {
@@ -116,6 +122,20 @@ func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)
 	s.cache.raise(it.key, rev)
 	s.sync(ctx, it.key, rev)
 	return endpoint.Revision(rev), nil
+}
+
+// enter waits for the tenant's turn: writes of one node need not race each
+// other for the tenant's count.
+func (s *Store) enter(ctx context.Context, tenant string) (leave func(), err error) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(tenant))
+	turn := s.turns[h.Sum32()%turnstiles]
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	}
 }
 
 // explain says why a write at expect was refused: errRace if the key is there
