@@ -18,6 +18,7 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster"
+	"patchbay/cluster/broker"
 	"patchbay/cluster/subject"
 )
 
@@ -367,5 +368,23 @@ func TestWorkersGetOffersAndAgentsGiveCommands(t *testing.T) {
 	stop()
 	if _, err := c.Hot().Request(subject.CallDo(5), []byte("hangup"), 50*time.Millisecond); !errors.Is(err, nats.ErrTimeout) {
 		t.Errorf("a call that has ended: %v", err)
+	}
+}
+
+func TestANodeConnectsToABrokerThatStartsLater(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	srv, err := broker.New(broker.Config{Name: "late", StoreDir: t.TempDir(), MaxStore: 1 << 30, StartWait: patience}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Connect(cluster.Options{Name: "n", Server: srv, Wait: patience}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, srv)
+	run(t, c)
+	if err := c.Healthy(); err != nil {
+		t.Error(err)
 	}
 }
