@@ -53,9 +53,14 @@ func newAudio(local netip.Addr, o Options) (*audio, error) {
 		return nil, err
 	}
 	for _, name := range o.Codecs {
-		if _, ok := speeches[name]; !ok {
+		s, ok := speeches[name]
+		if !ok {
 			_ = conn.Close()
 			return nil, fmt.Errorf("codec %s: this caller speaks %s", name, strings.Join(codecNames(), ", "))
+		}
+		if s.opaque && o.Payload == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("codec %s: this caller has no encoder for it, only payloads of your own", name)
 		}
 	}
 	return &audio{o: o, conn: conn, local: unmap(conn.LocalAddr().(*net.UDPAddr).AddrPort())}, nil
@@ -124,10 +129,12 @@ func (a *audio) speak(ctx context.Context) {
 	defer tick.Stop()
 	p := newPacketizer(a)
 	for n := 0; ; n++ {
-		_, _ = a.conn.WriteToUDPAddrPort(p.next(n), a.remote)
-		a.mu.Lock()
-		a.sent++
-		a.mu.Unlock()
+		if packet := p.next(n); packet != nil {
+			_, _ = a.conn.WriteToUDPAddrPort(packet, a.remote)
+			a.mu.Lock()
+			a.sent++
+			a.mu.Unlock()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -151,18 +158,22 @@ func (a *audio) listen(ctx context.Context) {
 
 // take hears one packet.
 func (a *audio) take(now time.Time, packet []byte) {
-	seq, pt, payload, ok := parseRTP(packet)
-	if !ok || pt != a.codec.PayloadType {
+	p, ok := parseRTP(packet)
+	if ok && a.dtmf != nil && p.pt == a.dtmf.PayloadType {
+		a.takeEvent(p)
+		return
+	}
+	if !ok || p.pt != a.codec.PayloadType {
 		return
 	}
 	if a.o.OnPacket != nil {
-		a.o.OnPacket(seq, payload)
+		a.o.OnPacket(p.seq, p.payload)
 	}
-	samples := a.coder.decode(payload)
+	samples := a.coder.decode(p.payload)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.received++
-	a.seqs.add(seq)
+	a.seqs.add(p.seq)
 	if a.first.IsZero() {
 		a.first = now
 	}
@@ -175,6 +186,17 @@ func (a *audio) take(now time.Time, packet []byte) {
 	if a.ear.onset(samples) {
 		a.heardAt = append(a.heardAt, now)
 	}
+}
+
+// takeEvent hears one packet of a telephone-event. It has its place in the
+// sequence, so it is none that was lost.
+func (a *audio) takeEvent(p rtpPacket) {
+	if a.o.OnEvent != nil {
+		a.o.OnEvent(p.ts, p.payload)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seqs.add(p.seq)
 }
 
 // maxHeard is how many samples of what was heard are kept: ten minutes.

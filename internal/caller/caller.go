@@ -15,15 +15,16 @@ type Options struct {
 	Local     netip.Addr                       // address to call from; zero: whatever faces the target
 	From      string                           // user part of From; "": patchbay-caller
 	Headers   []string                         // further header lines of the INVITE, "Name: value"
-	Codecs    []string                         // offered, in this order; empty: PCMU, PCMA, G722
+	Codecs    []string                         // offered, in this order; empty: PCMU, PCMA, G722; opus needs Payload
 	Talk      time.Duration                    // how long to talk once answered; 0: 3 s
 	Ring      time.Duration                    // longest wait for a final response; 0: 32 s
 	T1        time.Duration                    // RFC 3261 T1; 0: 500 ms
 	Tone      float64                          // Hz; 0: 1000
 	WaitBye   bool                             // let the other side hang up, at most Talk
 	Progress  func(Progress)                   // hears each step; nil: nobody
-	Payload   func(n int) []byte               // audio of packet n instead of the tone
-	OnPacket  func(seq uint16, payload []byte) // hears each RTP packet
+	Payload   func(n int) []byte               // audio of packet n instead of the tone; nil: the packet is not sent
+	OnPacket  func(seq uint16, payload []byte) // hears each RTP packet of audio
+	OnEvent   func(ts uint32, payload []byte)  // hears each packet of a telephone-event (RFC 4733)
 	Digits    string                           // DTMF sent by RFC 4733 after a second
 	KeepHeard bool                             // keep the samples in Report.Heard
 }

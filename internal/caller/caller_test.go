@@ -39,6 +39,16 @@ func TestABadTargetIsRefusedWithoutRepeatingItsUser(t *testing.T) {
 	}
 }
 
+func TestACodecWithoutAnEncoderNeedsPayloads(t *testing.T) {
+	t.Parallel()
+	for codec, want := range map[string]string{"opus": "no encoder", "GSM": "speaks G722, PCMA, PCMU, opus"} {
+		_, err := caller.Call(t.Context(), caller.Options{URI: "sip:demo@127.0.0.1:9", Codecs: []string{codec}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", codec, err, want)
+		}
+	}
+}
+
 func TestWhatWasHeardIsAValidWAVFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "heard.wav")

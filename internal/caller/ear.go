@@ -19,16 +19,19 @@ type coder struct {
 
 // A speech is a codec this caller speaks.
 type speech struct {
-	codec call.Codec
-	make  func() coder
+	codec  call.Codec
+	make   func() coder
+	opaque bool // no encoder: payloads come from the options
 }
 
 var speeches = map[string]speech{
-	"PCMU": {call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000},
-		func() coder { return coder{8000, tone.EncodePCMU, tone.DecodePCMU} }},
-	"PCMA": {call.Codec{PayloadType: 8, Name: "PCMA", ClockRate: 8000},
-		func() coder { return coder{8000, tone.EncodePCMA, tone.DecodePCMA} }},
-	"G722": {call.Codec{PayloadType: 9, Name: "G722", ClockRate: 8000}, newG722},
+	"PCMU": {codec: call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000},
+		make: func() coder { return coder{8000, tone.EncodePCMU, tone.DecodePCMU} }},
+	"PCMA": {codec: call.Codec{PayloadType: 8, Name: "PCMA", ClockRate: 8000},
+		make: func() coder { return coder{8000, tone.EncodePCMA, tone.DecodePCMA} }},
+	"G722": {codec: call.Codec{PayloadType: 9, Name: "G722", ClockRate: 8000}, make: newG722},
+	"opus": {codec: call.Codec{PayloadType: 111, Name: "opus", ClockRate: 48000, Channels: 2},
+		make: func() coder { return coder{rate: 48000, decode: func([]byte) []int16 { return nil }} }, opaque: true},
 }
 
 func newG722() coder {

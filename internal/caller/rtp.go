@@ -30,15 +30,19 @@ func newPacketizer(a *audio) *packetizer {
 	return p
 }
 
-// next returns packet n of the call; the slice is valid until the next call.
+// next returns packet n of the call, nil where none is to be sent; the slice is
+// valid until the next call.
 func (p *packetizer) next(n int) []byte {
-	defer func() { p.seq++; p.ts += uint32(p.a.codec.ClockRate / 50) }()
+	defer func() { p.ts += uint32(p.a.codec.ClockRate / 50) }()
 	if n >= 50 && len(p.digits) > 0 {
 		if out := p.digit(); out != nil {
 			return out
 		}
 	}
 	payload := p.payload(n)
+	if payload == nil {
+		return nil
+	}
 	return append(p.header(p.a.codec.PayloadType, n == 0, p.ts), payload...)
 }
 
@@ -48,6 +52,7 @@ func (p *packetizer) header(pt uint8, marker bool, ts uint32) []byte {
 		b[1] |= 0x80
 	}
 	b = binary.BigEndian.AppendUint16(b, p.seq)
+	p.seq++
 	b = binary.BigEndian.AppendUint32(b, ts)
 	return binary.BigEndian.AppendUint32(b, p.ssrc)
 }
@@ -108,22 +113,29 @@ func eventOf(digit byte) byte {
 	return 12 + (digit|0x20-'a')&3
 }
 
-// parseRTP reads what this caller needs of RFC 3550 5.1.
-func parseRTP(b []byte) (seq uint16, pt uint8, payload []byte, ok bool) {
+// An rtpPacket is what this caller reads of RFC 3550 5.1.
+type rtpPacket struct {
+	seq     uint16
+	pt      uint8
+	ts      uint32
+	payload []byte
+}
+
+func parseRTP(b []byte) (p rtpPacket, ok bool) {
 	if len(b) < 12 || b[0]>>6 != 2 {
-		return 0, 0, nil, false
+		return p, false
 	}
 	skip := 12 + 4*int(b[0]&15)
 	if b[0]&0x10 != 0 {
 		if len(b) < skip+4 {
-			return 0, 0, nil, false
+			return p, false
 		}
 		skip += 4 + 4*int(binary.BigEndian.Uint16(b[skip+2:]))
 	}
 	if len(b) < skip {
-		return 0, 0, nil, false
+		return p, false
 	}
-	return binary.BigEndian.Uint16(b[2:]), b[1] & 0x7f, b[skip:], true
+	return rtpPacket{binary.BigEndian.Uint16(b[2:]), b[1] & 0x7f, binary.BigEndian.Uint32(b[4:]), b[skip:]}, true
 }
 
 // A sequence counts gaps in sequence numbers.
