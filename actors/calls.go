@@ -94,6 +94,9 @@ func (c *Calls) tell(id call.ID, do func(*actor, time.Time)) error {
 // Drain makes the node refuse new calls with 503. Calls it has go on.
 func (c *Calls) Drain() { c.draining.Store(true) }
 
+// Draining reports that the node takes no new calls.
+func (c *Calls) Draining() bool { return c.draining.Load() }
+
 // HangupAll ends every call, for the same cause.
 func (c *Calls) HangupAll(cause call.Cause) {
 	for _, a := range c.index.all() {

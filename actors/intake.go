@@ -70,7 +70,7 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 	if job.Agent == nil {
 		return c.refused(500)
 	}
-	if c.draining.Load() {
+	if c.Draining() {
 		return c.refused(503)
 	}
 	if c.live.Add(1) > int64(c.limits.MaxCalls) {

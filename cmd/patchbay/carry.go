@@ -110,7 +110,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 		}, nil
 	}))
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot,
-		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Live: calls.Live, Changed: calls.Changed()}))
+		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Draining: calls.Draining, Live: calls.Live, Changed: calls.Changed()}))
 }
 
 // onLoopbackOnly reports that nobody outside this machine reaches the node's

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -94,7 +94,8 @@ func firstCall(ctx context.Context, out io.Writer, n *node) error {
 		return fmt.Errorf("provision the demo endpoint: %w", err)
 	}
 	uri := "sip:" + view.Slug + "@" + dialable(n)
-	fmt.Fprintf(out, "Endpoint %q is bound to the echo agent. Dial\n\n  %s\n\nFirst call, SIP over UDP on loopback:\n", view.Name, uri)
+	fmt.Fprintf(out, "Endpoint %q is bound to the echo agent. Dial\n\n  %s%s\n\nFirst call, SIP over UDP on loopback:\n",
+		view.Name, uri, elsewhere(n, view.Slug))
 	rep, err := placeCall(ctx, out, caller.Options{URI: uri, Talk: 3 * time.Second}, filepath.Join(n.cfg.Node.DataDir, "first-call.wav"))
 	if err != nil {
 		return fmt.Errorf("the first call: %w", err)
@@ -111,14 +112,19 @@ func firstCall(ctx context.Context, out io.Writer, n *node) error {
 // dialable is where this machine reaches the node's UDP listener.
 func dialable(n *node) string {
 	at := n.edge.Addrs().UDP
-	host := at.Addr().String()
-	if at.Addr().IsUnspecified() {
-		host = "127.0.0.1"
+	addr := at.Addr()
+	if addr.IsUnspecified() {
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	if at.Port() == 5060 {
-		return host
+	return hostPort(addr, at.Port())
+}
+
+// elsewhere says how other machines dial the demo, if they can.
+func elsewhere(n *node, slug string) string {
+	if own := ownAddress(); n.edge.Addrs().UDP.Addr().IsUnspecified() && !own.IsLoopback() {
+		return "\n  sip:" + slug + "@" + hostPort(own, n.edge.Addrs().UDP.Port()) + "   (from other machines)"
 	}
-	return net.JoinHostPort(host, fmt.Sprint(at.Port()))
+	return ""
 }
 
 // provisionDemo returns the demo endpoint, made at the first start.

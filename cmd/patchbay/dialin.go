@@ -49,7 +49,7 @@ func (d dialIn) Waiting(ctx context.Context, tenant, agent string) ([]control.Wa
 	if err != nil {
 		return nil, err
 	}
-	replies, err := d.Ask(ctx, tenant, opWaiting, body)
+	replies, err := d.Each(ctx, tenant, opWaiting, body)
 	var all []control.WaitingCall
 	for _, r := range replies {
 		var some []control.WaitingCall

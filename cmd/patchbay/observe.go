@@ -155,7 +155,14 @@ func (o observers) presence() cluster.PresenceObserver {
 }
 
 func (o observers) store() store.Observer {
-	return store.Observer{Read: func(_, from string, _ time.Duration) { o.metrics.Bus.WithLabelValues("read-" + from).Inc() }}
+	return store.Observer{
+		Read: func(_, from string, _ time.Duration) { o.metrics.Bus.WithLabelValues("read-" + from).Inc() },
+		Synced: func(_ time.Duration, missing int) {
+			if missing > 0 {
+				o.metrics.Bus.WithLabelValues("sync-missing").Add(float64(missing))
+			}
+		},
+	}
 }
 
 func (o observers) ledger() cluster.LedgerObserver {

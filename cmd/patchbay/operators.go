@@ -36,11 +36,8 @@ func newCommander(g *ground) *cluster.Commander {
 }
 
 func newOperations(g *ground, c *cluster.Commander) *control.Operations {
-	host := g.cfg.SIP.Advertise
-	if host == "" {
-		host = g.cfg.SIP.BaseDomain
-	}
-	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys, Host: host, Now: time.Now, Translate: rim}
+	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
+		Host: sipHost(g.cfg.SIP), Now: time.Now, Translate: rim}
 }
 
 func newService(g *ground, ops *control.Operations) *control.Service {
