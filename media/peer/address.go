@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -134,23 +135,27 @@ func (s *Stack) place(now time.Time) place {
 	} else {
 		p.bind, p.announced = netip.Addr{}, s.local.list(now)
 	}
-	var v4, v6 bool
-	for _, a := range p.announced {
-		if a.Is4() && !v4 || a.Is6() && !v6 {
-			p.names = append(p.names, a)
-		}
-		v4, v6 = v4 || a.Is4(), v6 || a.Is6()
-	}
+	p.names = firstOfEach(p.announced)
+	p.network = "udp4"
 	switch {
-	case v4 && v6:
+	case len(p.names) == 2:
 		p.network = "udp"
-	case v6:
+	case len(p.names) == 1 && p.names[0].Is6():
 		p.network = "udp6"
-	default:
-		p.network = "udp4"
 	}
 	p.announced = announced(p.announced, s.advertise)
 	return p
+}
+
+// firstOfEach returns the first address of each family.
+func firstOfEach(addrs []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, v4 := range []bool{true, false} {
+		if i := slices.IndexFunc(addrs, func(a netip.Addr) bool { return a.Is4() == v4 }); i >= 0 {
+			out = append(out, addrs[i])
+		}
+	}
+	return out
 }
 
 // announced puts the advertised address in the place of the local ones of its

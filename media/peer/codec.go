@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"patchbay/actors/call"
@@ -79,45 +80,43 @@ func engine(codecs []call.Codec) (*webrtc.MediaEngine, error) {
 type audio struct {
 	codecs []call.Codec // in its order, telephone-event left out
 	dtmf   []call.Codec
-	data   bool // there is an m-line for data channels
 }
 
 // readAudio reads the formats of an agent's description. Static payload types
 // need no rtpmap (RFC 3551 section 6).
-func readAudio(sdp string) (audio, error) {
-	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}
+func readAudio(text string) (audio, error) {
+	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
 	parsed, err := desc.Unmarshal()
 	if err != nil {
 		return audio{}, fmt.Errorf("%w: its SDP cannot be read", media.ErrAgentRefused)
 	}
 	var out audio
-	found := false
 	for _, m := range parsed.MediaDescriptions {
-		if m.MediaName.Media == "application" && m.MediaName.Port.Value != 0 {
-			out.data = true
-		}
-		if found || m.MediaName.Media != "audio" || m.MediaName.Port.Value == 0 {
-			continue
-		}
-		found = true
-		maps, fmtps := map[string]string{}, map[string]string{}
-		for _, a := range m.Attributes {
-			pt, value, _ := strings.Cut(a.Value, " ")
-			switch a.Key {
-			case "rtpmap":
-				maps[pt] = value
-			case "fmtp":
-				fmtps[pt] = value
-			}
-		}
-		for _, pt := range m.MediaName.Formats {
-			out.add(pt, maps[pt], fmtps[pt])
+		if m.MediaName.Media == "audio" && m.MediaName.Port.Value != 0 { // 0: rejected, RFC 3264 section 6
+			out.read(m)
+			break
 		}
 	}
 	if len(out.codecs) == 0 {
 		return audio{}, media.ErrNoCodec
 	}
 	return out, nil
+}
+
+func (a *audio) read(m *sdp.MediaDescription) {
+	maps, fmtps := map[string]string{}, map[string]string{}
+	for _, attr := range m.Attributes {
+		pt, value, _ := strings.Cut(attr.Value, " ")
+		switch attr.Key {
+		case "rtpmap":
+			maps[pt] = value
+		case "fmtp":
+			fmtps[pt] = value
+		}
+	}
+	for _, pt := range m.MediaName.Formats {
+		a.add(pt, maps[pt], fmtps[pt])
+	}
 }
 
 func (a *audio) add(pt, rtpmap, fmtp string) {
@@ -206,10 +205,10 @@ func named(in []call.Codec, c call.Codec) bool {
 const candidatePriority = 1000
 
 // withCandidates puts our own candidates in the place of the library's.
-func withCandidates(sdp string, p place, port uint16) string {
+func withCandidates(text string, p place, port uint16) string {
 	var b strings.Builder
 	done := false
-	for line := range strings.Lines(sdp) {
+	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "a=candidate:") {
 			b.WriteString(line)
 			continue

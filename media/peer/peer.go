@@ -33,6 +33,7 @@ type Peer struct {
 	track   *track
 	rx      atomic.Pointer[func([]byte)]
 	live    atomic.Bool // packets may be sent
+	nudges  atomic.Int32
 
 	up   chan struct{} // connected
 	down chan struct{} // broken or closed
@@ -92,11 +93,11 @@ func (p *Peer) open(codecs []call.Codec, lite bool) error {
 	if !p.stack.tap {
 		sock.mode.Store(rtpTrack)
 	}
-	return p.wire()
+	return p.wire(lite)
 }
 
 // wire adds our track and listens to the library.
-func (p *Peer) wire() error {
+func (p *Peer) wire(lite bool) error {
 	tr, err := p.pc.AddTransceiverFromTrack(p.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendrecv})
 	if err != nil {
 		return fmt.Errorf("add the audio track: %w", err)
@@ -104,6 +105,10 @@ func (p *Peer) wire() error {
 	p.ssrc = uint32(tr.Sender().GetParameters().Encodings[0].SSRC)
 	p.ice = tr.Sender().Transport().ICETransport()
 	p.ice.OnSelectedCandidatePairChange(p.selected)
+	if !lite {
+		nudge := p.nudge
+		p.sock.nudge.Store(&nudge)
+	}
 	p.pc.OnConnectionStateChange(p.changed)
 	p.pc.OnTrack(func(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 		go p.readControl(receiver)

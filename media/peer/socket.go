@@ -22,6 +22,8 @@ type lane struct {
 	ch    chan datagram
 	done  chan struct{}
 	once  sync.Once
+
+	answered bool // the library has one of its checks answered, or is about to
 }
 
 type datagram struct {
@@ -42,7 +44,8 @@ type socket struct {
 	tap    atomic.Pointer[tap]
 	heard  atomic.Int64 // when RTP or RTCP last came, Unix ns; tap only
 	panics func(where string)
-	ended  chan struct{} // the read loop is over
+	nudge  atomic.Pointer[func()] // once the library has seen a check answered; of offers only
+	ended  chan struct{}          // the read loop is over
 }
 
 type peerAddr struct{ addr netip.AddrPort }
@@ -184,10 +187,18 @@ func (s *socket) RemoveConnByUfrag(ufrag string) {
 // Close implements ice.UDPMux. The port stays open until shut.
 func (s *socket) Close() error { return nil }
 
-// ReadFromAddrPort implements ice.AddrPortReaderWriter.
+// ReadFromAddrPort implements ice.AddrPortReaderWriter. The library reads again
+// when it has dealt with what it read before.
 func (l *lane) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	if l.answered {
+		l.answered = false
+		if nudge := l.s.nudge.Load(); nudge != nil {
+			(*nudge)()
+		}
+	}
 	select {
 	case d := <-l.ch:
+		l.answered = isAnswer(d.b)
 		return copy(b, d.b), d.from, nil
 	case <-l.done:
 		return 0, netip.AddrPort{}, io.EOF
