@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/fx"
@@ -40,7 +41,19 @@ type ground struct {
 	slots    *cluster.Slots // of media nodes
 	slot     call.Slot
 	ledger   *cluster.Ledger
-	base     *fx.App // broker and connection
+	base     *fx.App     // broker and connection
+	up       atomic.Bool // every role serves
+}
+
+// errStarting says that not every role of the node serves yet.
+var errStarting = errors.New("the node's roles are starting")
+
+// started is a readiness check.
+func (g *ground) started() error {
+	if !g.up.Load() {
+		return errStarting
+	}
+	return nil
 }
 
 // eventsMaxBytes bounds the EVENTS stream; the oldest events go first.

@@ -85,6 +85,7 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	if err := n.app.Start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start: %w", err), n.stop())
 	}
+	g.up.Store(true)
 	for _, line := range cfg.Unserved() {
 		log.Info("not served yet", "setting", line)
 	}
