@@ -23,7 +23,7 @@ type lane struct {
 	done  chan struct{}
 	once  sync.Once
 
-	answered bool // the library has one of its checks answered, or is about to
+	answered bool // the library has just read the answer to a check
 }
 
 type datagram struct {
