@@ -33,7 +33,7 @@ var ours = map[string][]string{
 // here has no place yet: give it one, with a line in docs/adr/0007-libraries.md.
 var others = map[string][]string{
 	"github.com/emiago/sipgo":             {"sip"},
-	"github.com/pion":                     {"media", "internal/echoagent"},
+	"github.com/pion":                     {"media", "internal/echoagent", "examples"},
 	"github.com/nats-io/nats.go":          {"cluster", "control", "internal/echoagent", "internal/testkit", "examples"},
 	"github.com/nats-io/nuid":             {"cluster"},
 	"github.com/nats-io/nats-server/v2":   {"cluster", "internal/testkit"},
