@@ -47,7 +47,9 @@ type api struct {
 func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	t.Helper()
 	nc := testkit.NATS(t)
-	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: newShelf(),
+	store := newShelf()
+	store.account.Refusal = endpoint.RefuseUniform
+	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
 		Calls: calls{live}, Sealer: sealer{}, Host: "sip.example.com", Now: func() time.Time { return exampleTime }}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
