@@ -15,6 +15,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/rtcp"
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
@@ -24,15 +25,23 @@ const (
 	gatherWithin = 3 * time.Second
 	closeWithin  = 2 * time.Second
 	channelLabel = "call-events"
+
+	// Timers of ICE and DTLS: a lost packet shall not cost a call a second.
+	lostAfter      = 5 * time.Second        // silence: disconnected
+	goneAfter      = 10 * time.Second       // and then: failed
+	keepalive      = time.Second            // ICE checks of a connected pair
+	maxChecks      = 50                     // of one pair, one every 200 ms
+	handshakeRetry = 200 * time.Millisecond // first DTLS retransmission
 )
 
 // A stack is what all echoes share.
 type stack struct {
-	cert webrtc.Certificate
-	net  transport.Net
+	cert        webrtc.Certificate
+	net         transport.Net
+	first, last uint16 // UDP ports; 0: any
 }
 
-func newStack() (*stack, error) {
+func newStack(ports string) (*stack, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -45,7 +54,14 @@ func newStack() (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stack{*cert, n}, nil
+	s := &stack{cert: *cert, net: n}
+	if ports == "" {
+		return s, nil
+	}
+	if _, err := fmt.Sscanf(ports, "%d-%d", &s.first, &s.last); err != nil || s.first == 0 || s.last < s.first {
+		return nil, fmt.Errorf("ICE ports %q: want first-last", ports)
+	}
+	return s, nil
 }
 
 func (s *stack) connection(codecs []webrtc.RTPCodecParameters) (*webrtc.PeerConnection, error) {
@@ -56,6 +72,14 @@ func (s *stack) connection(codecs []webrtc.RTPCodecParameters) (*webrtc.PeerConn
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	se.SetIPFilter(func(ip net.IP) bool { return !ip.IsLinkLocalUnicast() && (ip.To4() != nil || !ip.IsLoopback()) })
 	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	se.SetICETimeouts(lostAfter, goneAfter, keepalive)
+	se.SetICEMaxBindingRequests(maxChecks)
+	se.SetDTLSRetransmissionInterval(handshakeRetry)
+	if s.first != 0 {
+		if err := se.SetEphemeralUDPPortRange(s.first, s.last); err != nil {
+			return nil, err
+		}
+	}
 	me := &webrtc.MediaEngine{}
 	for _, c := range codecs {
 		if err := me.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
@@ -72,6 +96,7 @@ type echo struct {
 	pc     *webrtc.PeerConnection
 	out    *mirror
 	hangup string
+	epoch  uint64
 	up     chan struct{}
 	gone   chan struct{}
 	upOnce sync.Once
@@ -100,15 +125,7 @@ func (s *stack) answer(sdp, hangupDigit string) (*echo, string, error) {
 func (e *echo) describe(offer string) (string, error) {
 	e.pc.OnConnectionStateChange(e.changed)
 	e.pc.OnDataChannel(e.channel)
-	e.pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		for {
-			p, _, err := t.ReadRTP()
-			if err != nil {
-				return
-			}
-			e.out.echo(p)
-		}
-	})
+	e.pc.OnTrack(e.track)
 	if _, err := e.pc.AddTrack(e.out); err != nil {
 		return "", fmt.Errorf("add the audio track: %w", err)
 	}
@@ -131,6 +148,44 @@ func (e *echo) describe(offer string) (string, error) {
 	return e.pc.LocalDescription().SDP, nil
 }
 
+// track sends back what comes, until the far side says goodbye.
+func (e *echo) track(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+	defer e.contain()
+	go e.control(r)
+	for {
+		p, _, err := t.ReadRTP()
+		if err != nil {
+			return
+		}
+		e.out.echo(p)
+	}
+}
+
+// control waits for RTCP BYE (RFC 3550 section 6.3.7): it says the same as
+// DTLS close_notify, and either may be lost.
+func (e *echo) control(r *webrtc.RTPReceiver) {
+	defer e.contain()
+	for {
+		packets, _, err := r.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, p := range packets {
+			if _, bye := p.(*rtcp.Goodbye); bye {
+				e.end()
+				return
+			}
+		}
+	}
+}
+
+// contain makes a panic cost one call.
+func (e *echo) contain() {
+	if recover() != nil {
+		e.end()
+	}
+}
+
 func (e *echo) changed(s webrtc.PeerConnectionState) {
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
@@ -146,6 +201,7 @@ func (e *echo) channel(dc *webrtc.DataChannel) {
 		return
 	}
 	dc.OnMessage(func(m webrtc.DataChannelMessage) {
+		defer e.contain()
 		var ev struct {
 			Type  string `json:"type"`
 			Digit string `json:"digit"`
@@ -170,11 +226,13 @@ func (e *echo) wait(limit time.Duration) {
 
 func (e *echo) end() { e.once.Do(func() { close(e.gone) }) }
 
-// close ends the connection, and does not wait for a far side that is gone.
+// close says goodbye by RTCP BYE and DTLS close_notify, and does not wait for a
+// far side that is gone.
 func (e *echo) close() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		_ = e.pc.WriteRTCP([]rtcp.Packet{&rtcp.Goodbye{Sources: []uint32{e.out.source()}}}) // lost before DTLS is up
 		_ = e.pc.GracefulClose()
 	}()
 	select {

@@ -41,6 +41,7 @@ type Options struct {
 	WorkerID    string // empty: random
 	MaxCalls    int    // 0: DefaultMaxCalls
 	HangupDigit string // a DTMF event with this digit makes the agent hang up; empty: none
+	ICEPorts    string // UDP ports of the agent's side, first-last; empty: the system's choice
 	Log         *slog.Logger
 }
 
@@ -60,6 +61,7 @@ type worker struct {
 
 type offer struct {
 	CallID string `json:"call_id"`
+	Epoch  uint64 `json:"epoch"`
 	SDP    string `json:"sdp"`
 	Type   string `json:"type"`
 }
@@ -87,8 +89,8 @@ type beat struct {
 }
 
 // Run serves offers to agentID until ctx ends, then leaves its calls. It
-// returns an error only where it cannot begin. ready is closed once offers are
-// taken; it may be nil.
+// returns an error only where it cannot begin. Calls outlive a connection to
+// NATS that breaks. ready is closed once offers are taken; it may be nil.
 func Run(ctx context.Context, nc *nats.Conn, agentID string, opts Options, ready chan<- struct{}) error {
 	if opts.WorkerID == "" {
 		opts.WorkerID = rand.Text()
@@ -99,13 +101,13 @@ func Run(ctx context.Context, nc *nats.Conn, agentID string, opts Options, ready
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s, err := newStack()
+	s, err := newStack(opts.ICEPorts)
 	if err != nil {
 		return fmt.Errorf("start the echo agent: %w", err)
 	}
 	w := &worker{nc: nc, agent: agentID, opts: opts, stack: s, live: make(map[string]*echo)}
 	subs, err := w.subscribe()
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("start the echo agent: %w", err)
 	}
 	if ready != nil {
@@ -179,8 +181,9 @@ func (w *worker) serve(m *nats.Msg) {
 		return
 	}
 	defer e.close()
-	if !w.enter(o.CallID, e) {
-		w.respond(m, answer{Error: &answerError{503, "draining"}})
+	e.epoch = o.Epoch
+	if refusal := w.enter(o.CallID, e); refusal != nil {
+		w.respond(m, answer{Error: refusal})
 		return
 	}
 	defer w.exit(o.CallID, e)
@@ -189,14 +192,23 @@ func (w *worker) serve(m *nats.Msg) {
 	e.wait(connectWithin)
 }
 
-func (w *worker) enter(id string, e *echo) bool {
+// enter makes e the echo of its call. An offer for a call that is here already
+// takes its place, because the one before it was given up; an older epoch does
+// not.
+func (w *worker) enter(id string, e *echo) *answerError {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
-		return false
+		return &answerError{503, "draining"}
+	}
+	if old := w.live[id]; old != nil {
+		if old.epoch > e.epoch {
+			return &answerError{409, "a newer offer of this call was taken"}
+		}
+		old.end()
 	}
 	w.live[id] = e
-	return true
+	return nil
 }
 
 func (w *worker) exit(id string, e *echo) {

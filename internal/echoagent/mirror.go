@@ -43,6 +43,13 @@ func (m *mirror) echo(p *rtp.Packet) {
 	_, _ = m.write.WriteRTP(&h, p.Payload) // a packet that cannot go is lost
 }
 
+// source is our SSRC, 0 before the answer.
+func (m *mirror) source() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ssrc
+}
+
 // Bind implements webrtc.TrackLocal.
 func (m *mirror) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	m.mu.Lock()
