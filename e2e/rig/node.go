@@ -1,0 +1,180 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Limits of a node's life.
+const (
+	startLimit = 60 * time.Second // until /readyz says yes; the race detector needs its share
+	stopLimit  = 15 * time.Second // from SIGTERM, and again from a second one
+	httpLimit  = 5 * time.Second
+)
+
+// A Node is one running node and what is known of it from outside.
+type Node struct {
+	t     testing.TB
+	block *block
+	args  []string
+	proc  *process
+	http  *http.Client
+
+	SIP  netip.AddrPort // UDP and TCP
+	HTTP string         // host:port
+	NATS string         // host:port of the embedded broker
+	Dir  string         // data directory
+}
+
+// Settings are a node's settings by key, such as "sip.t1": "100ms".
+type Settings map[string]string
+
+// Start runs a node with every role and waits until it is ready. It is stopped
+// at the end of the test, which fails if it does not end well.
+func Start(t testing.TB, settings Settings) *Node {
+	t.Helper()
+	return StartWide(t, 1, settings)
+}
+
+// StartWide is Start for a node that needs n blocks of ports.
+func StartWide(t testing.TB, n int, settings Settings) *Node {
+	t.Helper()
+	node := Prepare(t, n, settings)
+	node.Run()
+	t.Cleanup(func() { node.Stop(t) })
+	return node
+}
+
+// Prepare returns a node that does not run yet.
+func Prepare(t testing.TB, blocks int, settings Settings) *Node {
+	t.Helper()
+	b := claim(t, blocks)
+	rtp, ice := b.media()
+	port := b.take(t, 4)
+	n := &Node{t: t, block: b, Dir: t.TempDir(),
+		SIP:  netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)),
+		HTTP: fmt.Sprintf("127.0.0.1:%d", port+1), NATS: fmt.Sprintf("127.0.0.1:%d", port+2),
+		http: &http.Client{Timeout: httpLimit, Transport: &http.Transport{DisableKeepAlives: true}},
+	}
+	all := Settings{
+		"node.name": fmt.Sprintf("n%d", port), "node.data_dir": n.Dir, "log.level": "info",
+		"sip.udp": n.SIP.String(), "sip.tcp": n.SIP.String(), "sip.tls": "", "sip.ws": "",
+		"nats.listen": n.NATS, "http.listen": n.HTTP, "media.rtp_ports": rtp, "media.ice_ports": ice,
+	}
+	maps.Copy(all, settings)
+	n.args = []string{"serve"}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		n.args = append(n.args, Flag(key)+"="+all[key])
+	}
+	return n
+}
+
+// Flag is the command line's name of a setting.
+func Flag(key string) string {
+	return "--" + strings.NewReplacer(".", "-", "_", "-").Replace(strings.TrimPrefix(key, "node."))
+}
+
+// Run starts the node's process and waits until it is ready. A node whose
+// process has ended may run again, on the same data.
+func (n *Node) Run() {
+	n.t.Helper()
+	proc := spawn(n.t, n.args)
+	n.proc = proc
+	Until(n.t, startLimit, func() (string, bool) {
+		if !proc.running() {
+			proc.examine(n.t)
+			n.t.Fatalf("the node ended at start with exit code %d:\n%s", proc.cmd.ProcessState.ExitCode(), proc.log())
+		}
+		status, body, err := n.Get("/readyz")
+		return fmt.Sprintf("ready: %d %s %v\n%s", status, body, err, proc.log()), err == nil && status == http.StatusOK
+	})
+}
+
+// RunExpectingExit starts the node's process and returns its output and exit
+// code; the test fails if it does not end by itself.
+func (n *Node) RunExpectingExit() (output string, code int) {
+	n.t.Helper()
+	proc := spawn(n.t, n.args)
+	if !proc.ended(startLimit) {
+		_ = proc.cmd.Process.Kill()
+		n.t.Fatalf("the node did not end within %v:\n%s", startLimit, proc.log())
+	}
+	return proc.log(), proc.cmd.ProcessState.ExitCode()
+}
+
+// Signal sends the node a signal.
+func (n *Node) Signal(sig os.Signal) { n.t.Helper(); n.proc.signal(n.t, sig) }
+
+// Ended waits for the end of the node's process and returns its exit code.
+func (n *Node) Ended(limit time.Duration) (code int, ended bool) {
+	if !n.proc.ended(limit) {
+		return 0, false
+	}
+	return n.proc.cmd.ProcessState.ExitCode(), true
+}
+
+// Stop ends the node, unless it has ended, and fails the test if its end or
+// its output is not clean. A call that is still up is ended by a second
+// SIGTERM.
+func (n *Node) Stop(t testing.TB) {
+	t.Helper()
+	for range 2 {
+		if n.proc.running() {
+			n.proc.signal(t, syscall.SIGTERM)
+			n.proc.ended(stopLimit)
+		}
+	}
+	if n.proc.running() {
+		n.proc.signal(t, syscall.SIGQUIT) // where it hangs is in the log
+		if !n.proc.ended(stopLimit) {
+			_ = n.proc.cmd.Process.Kill()
+			<-n.proc.done
+		}
+		t.Errorf("the node did not end within %v of a second SIGTERM", stopLimit)
+	} else if code := n.proc.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the node ended with exit code %d, want 0", code)
+	}
+	n.proc.examine(t)
+}
+
+// Log is what the node has written so far.
+func (n *Node) Log() string { return n.proc.log() }
+
+// Get asks the node's HTTP listener.
+func (n *Node) Get(path string) (status int, body string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), httpLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.HTTP+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	res, err := n.http.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(text), err
+}
+
+// URI is what a carrier dials to reach a slug at this node.
+func (n *Node) URI(slug string) string { return "sip:" + slug + "@" + n.SIP.String() }
+
+// Port hands out ports of the node's block for a client: n in a row, the first
+// of them even.
+func (n *Node) Port(t testing.TB, count int) int { t.Helper(); return n.block.take(t, count) }
+
+// Text is a request as a UDP client of this node would write it.
+func (n *Node) Text(r Request) string {
+	return r.text(&Peer{transport: "udp", local: "127.0.0.1:9"})
+}
