@@ -75,9 +75,9 @@ func pythonAgent(t *testing.T, secret string) string {
 
 func TestThePythonExampleEchoesACallAndHangsUp(t *testing.T) {
 	t.Parallel()
-	url := pythonAgent(t, "opened-sealed")
+	url := pythonAgent(t, "s3cret")
 	leg, err := newHTTP(t, anyLoopback).Join(within(t, patience), request(endpoint.AgentTransport{
-		URL: url, AuthType: "bearer", AuthSecret: "sealed", TimeoutMs: 8000,
+		URL: url, AuthType: "bearer", AuthSecret: "sealed-s3cret", TimeoutMs: 8000,
 	}), ignore)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestThePythonExampleRefusesAWrongSecret(t *testing.T) {
 	t.Parallel()
 	url := pythonAgent(t, "another")
 	_, err := newHTTP(t, anyLoopback).Join(within(t, patience), request(endpoint.AgentTransport{
-		URL: url, AuthType: "bearer", AuthSecret: "sealed",
+		URL: url, AuthType: "bearer", AuthSecret: "sealed-s3cret",
 	}), ignore)
 	if err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("got %v, want status 401", err)

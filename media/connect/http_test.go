@@ -27,7 +27,7 @@ func newHTTP(t testing.TB, guard dialguard.Guard) *connect.HTTP {
 		if s == "broken" {
 			return "", errors.New("key 9 is gone")
 		}
-		return "opened-" + string(s), nil
+		return strings.TrimPrefix(string(s), "sealed-"), nil
 	})
 	t.Cleanup(h.Close)
 	return h
@@ -57,7 +57,7 @@ func TestAnHTTPAgentTakesTheCall(t *testing.T) {
 	}))
 	defer srv.Close()
 	leg, err := newHTTP(t, anyLoopback).Join(within(t, patience), request(endpoint.AgentTransport{
-		URL: srv.URL + "/offer?room=1", AuthType: "bearer", AuthSecret: "sealed", Headers: map[string]string{"X-Tenant": "acme"},
+		URL: srv.URL + "/offer?room=1", AuthType: "bearer", AuthSecret: "sealed-s3cret", Headers: map[string]string{"X-Tenant": "acme"},
 	}), ignore)
 	if err != nil {
 		t.Fatal(err)
