@@ -83,13 +83,13 @@ func TestThePythonExampleEchoesACallAndHangsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer leg.Close(call.CauseNormal)
-	heard, commands := make(chan []byte, 1024), make(chan media.Command, 1)
+	heard, commands, closed := make(chan []byte, 1024), make(chan media.Command, 1), make(chan call.Cause, 1)
 	leg.Start(func(b []byte) {
 		select {
 		case heard <- bytes.Clone(b):
 		default:
 		}
-	}, func(call.Cause) {}, func(c media.Command) error { commands <- c; return nil })
+	}, func(c call.Cause) { closed <- c }, func(c media.Command) error { commands <- c; return nil })
 	leg.Notify([]byte(`{"type":"call.started"}`))
 	loud(t, leg, heard)
 	leg.Notify([]byte(`{"type":"dtmf","digit":"#"}`))
@@ -100,6 +100,15 @@ func TestThePythonExampleEchoesACallAndHangsUp(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatal("the agent did not hang up")
+	}
+	leg.Notify([]byte(`{"type":"call.ended"}`)) // it closes its peer connection
+	select {
+	case c := <-closed:
+		if c != call.CauseAgentHangup {
+			t.Errorf("got %v, want %v", c, call.CauseAgentHangup)
+		}
+	case <-time.After(time.Second):
+		t.Fatal("that aiortc closed was not noticed in a second")
 	}
 }
 
