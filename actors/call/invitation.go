@@ -18,7 +18,7 @@ type Header struct {
 // An Invitation is what a dialog read out of its INVITE. It never holds the
 // Request-URI of a bearer slug: that is a secret.
 type Invitation struct {
-	Key       TransactionKey `json:"txkey"`
+	Key       TransactionKey `json:"txkey"` // for people: a slug in it is redacted, the call's own key is not
 	From      Party          `json:"from"`
 	To        Party          `json:"to"` // of a bearer slug: user redacted
 	Transport Transport      `json:"transport"`

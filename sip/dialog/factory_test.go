@@ -129,6 +129,8 @@ func TestABearerSlugReachesNoInvitation(t *testing.T) {
 			p := inviteWith(t, func(s string) string {
 				s = strings.ReplaceAll(s, slug, user)
 				s = strings.Replace(s, "\"Alice\"", "\"via "+user+"\"", 1)
+				s = strings.Replace(s, "Call-ID: ", "Call-ID: "+user+"-", 1)
+				s = strings.Replace(s, ";tag=", ";tag="+user, 1)
 				return strings.Replace(s, "Max-Forwards", "Diversion: <sip:"+user+"@sip.example.com>;reason=unknown\r\n"+
 					"History-Info: <sip:"+strings.ToUpper(user)+"@sip.example.com>;index=1, <sip:"+user+"@x>;index=1.1\r\nMax-Forwards", 1)
 			})
@@ -140,6 +142,15 @@ func TestABearerSlugReachesNoInvitation(t *testing.T) {
 				t.Errorf("the slug is in %s", text)
 			}
 		})
+	}
+}
+
+func TestACallIDKeepsWhatIsNoSlug(t *testing.T) {
+	t.Parallel()
+	p := inviteWith(t, func(s string) string { return strings.Replace(s, "To: <sip:"+slug+"@", "To: <sip:l@", 1) })
+	_, inv, err := newFactory(t, "").New(epoch, 1, p)
+	if err != nil || inv.Key.CallID != "ladder@carrier.example" {
+		t.Errorf("got Call-ID %q, %v; want it as it came", inv.Key.CallID, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"slices"
 	"strings"
 
 	"patchbay/actors/call"
@@ -24,7 +25,7 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 		slugs.hide(uri, f.options.BaseDomain)
 	}
 	inv := call.Invitation{
-		Key:       call.TransactionKey{CallID: strings.Clone(m.CallID), FromTag: strings.Clone(m.FromTag), CSeq: m.CSeq},
+		Key:       call.TransactionKey{CallID: slugs.id(m.CallID), FromTag: slugs.id(m.FromTag), CSeq: m.CSeq},
 		From:      slugs.party(m.From()),
 		To:        slugs.party(to),
 		Transport: flow.Transport,
@@ -80,17 +81,28 @@ func (r *redactor) party(p call.Party) call.Party {
 	return call.Party{URI: r.clean(p.URI), User: r.clean(p.User), Host: strings.Clone(p.Host), Display: r.clean(p.Display)}
 }
 
-// clean returns a copy of s without the slugs, whatever their case.
-func (r *redactor) clean(s string) string {
+// id returns a copy of an identifier of the carrier's without the slugs. A
+// shorter name in it is a coincidence, and stays: operators look for the
+// identifier as the carrier wrote it.
+func (r *redactor) id(s string) string {
+	return clean(s, r.shown, slices.DeleteFunc(slices.Clone(r.secrets), func(secret string) bool { return len(secret) < endpoint.SlugSecret }))
+}
+
+// clean returns a copy of s without what is hidden.
+func (r *redactor) clean(s string) string { return clean(s, r.shown, r.secrets) }
+
+// clean returns a copy of s with shown for each of the secrets, whatever their
+// case.
+func clean(s, shown string, secrets []string) string {
 	s = strings.Clone(s)
-	for _, secret := range r.secrets {
+	for _, secret := range secrets {
 		lower := strings.ToLower(s)
 		if len(lower) != len(s) { // folding moved octets: positions do not agree
 			s = lower
 		}
 		for at := strings.Index(lower, secret); at >= 0; at = strings.Index(lower, secret) {
-			s = s[:at] + r.shown + s[at+len(secret):]
-			lower = lower[:at] + strings.Repeat("*", len(r.shown)) + lower[at+len(secret):]
+			s = s[:at] + shown + s[at+len(secret):]
+			lower = lower[:at] + strings.Repeat("*", len(shown)) + lower[at+len(secret):]
 		}
 	}
 	return s
