@@ -69,7 +69,7 @@ type SIP struct {
 // Actor is how endpoint actors decide.
 type Actor struct {
 	Mailbox       int           `koanf:"mailbox" default:"1024" doc:"Messages that may wait in one partition's mailbox; beyond it 503."`
-	Remembered    int           `koanf:"remembered" default:"4096" doc:"Rejections by cap, rate or load that one partition remembers for retransmissions."`
+	Remembered    int           `koanf:"remembered" default:"4096" doc:"Decisions that one partition remembers for retransmissions, 32 s each."`
 	CacheEntries  int           `koanf:"cache_entries" default:"100000" doc:"Endpoints, accounts and agents kept in memory."`
 	StoreTimeout  time.Duration `koanf:"store_timeout" default:"100ms" doc:"Longest read of a cold endpoint."`
 	IntakeTimeout time.Duration `koanf:"intake_timeout" default:"120ms" doc:"Wait for a media node to take a call before the next is asked."`
@@ -87,7 +87,7 @@ type Media struct {
 	MaxDuration    time.Duration `koanf:"max_duration" default:"1h" doc:"Longest call, unless its agent says otherwise."`
 	FirstRTP       time.Duration `koanf:"first_rtp_timeout" min:"0" default:"30s" doc:"Longest wait for a carrier's first RTP after the answer; 0: none."`
 	RTPSilence     time.Duration `koanf:"rtp_silence_timeout" min:"0" default:"15s" doc:"Longest silence of a carrier's RTP and RTCP; 0: none."`
-	LatchWindow    time.Duration `koanf:"latch_window" min:"0" default:"5s" doc:"How long after the answer a carrier may send from another port than its SDP names."`
+	LatchWindow    time.Duration `koanf:"latch_window" min:"0" default:"5s" doc:"How long after its first plausible packet a carrier may send from another port than its SDP names."`
 	LatchMode      string        `koanf:"latch_mode" default:"sdp" doc:"Which sources may be latched to: sdp (the SDP's address, any port), nat (also the SIP source's address), off."`
 	PortQuarantine time.Duration `koanf:"port_quarantine" min:"0" default:"10s" doc:"How long a used port rests."`
 	SRTPTap        bool          `koanf:"srtp_tap" default:"true" doc:"Whether agents' packets bypass the WebRTC library's queues; false: its Track API."`

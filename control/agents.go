@@ -51,7 +51,7 @@ func (o *Operations) GetAgent(ctx context.Context, tenant string, in ID) (AgentV
 	return agentViewOf(a), nil
 }
 
-// ListAgents returns one page of the tenant's agents, in order of id.
+// ListAgents returns one page of the tenant's agents, oldest first.
 func (o *Operations) ListAgents(ctx context.Context, tenant string, in PageRequest) (Page[AgentView], error) {
 	limit, err := in.limit()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"patchbay/actors/endpoint"
+	"patchbay/internal/keys"
 )
 
 // specOf returns what an owner may set of an endpoint, as it is stored.
@@ -79,6 +80,9 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 	switch {
 	case t.AuthType == "":
 		secret = ""
+	case len(t.AuthSecret) > keys.MaxSecret:
+		return []endpoint.Problem{{Field: "webrtc.auth_secret", Code: endpoint.CodeTooLong,
+			Message: fmt.Sprintf("want at most %d bytes", keys.MaxSecret)}}, nil
 	case t.AuthSecret != "":
 		sealed, err := seal(t.AuthSecret)
 		if err != nil {

@@ -67,7 +67,7 @@ func (o *Operations) GetEndpoint(ctx context.Context, tenant string, in ID) (End
 	return o.viewOf(ep), nil
 }
 
-// ListEndpoints returns one page of the tenant's endpoints, in order of id.
+// ListEndpoints returns one page of the tenant's endpoints, oldest first.
 func (o *Operations) ListEndpoints(ctx context.Context, tenant string, in PageRequest) (Page[EndpointView], error) {
 	limit, err := in.limit()
 	if err != nil {

@@ -47,7 +47,7 @@ type CallView struct {
 	Agent    string       `json:"agent_id"`
 	Worker   string       `json:"worker,omitempty"`
 	Node     string       `json:"node"`
-	State    string       `json:"state"` // joining, answered, established, ending
+	State    string       `json:"state"` // a word of call.State
 	From     call.Party   `json:"from"`
 	To       call.Party   `json:"to"`
 	Source   string       `json:"source"`

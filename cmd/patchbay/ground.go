@@ -43,10 +43,22 @@ type ground struct {
 	ledger   *cluster.Ledger
 	base     *fx.App     // broker and connection
 	up       atomic.Bool // every role serves
+	draining atomic.Bool // no new calls are taken
 }
 
 // errStarting says that not every role of the node serves yet.
 var errStarting = errors.New("the node's roles are starting")
+
+// errDraining makes a draining node not ready: it has told carriers so already.
+var errDraining = errors.New("draining: no new calls are taken")
+
+// notDraining is a readiness check.
+func (g *ground) notDraining() error {
+	if g.draining.Load() {
+		return errDraining
+	}
+	return nil
+}
 
 // started is a readiness check.
 func (g *ground) started() error {

@@ -20,11 +20,14 @@ const (
 var errUsage = errors.New("usage")
 
 func main() {
-	if err := root().Execute(); err != nil {
+	understood := false
+	cmd := root()
+	cmd.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
+	if err := cmd.Execute(); err != nil {
 		if text := err.Error(); text != "" && !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "patchbay: "+text)
 		}
-		if errors.Is(err, errUsage) {
+		if !understood || errors.Is(err, errUsage) {
 			os.Exit(exitUsage)
 		}
 		os.Exit(exitFailed)

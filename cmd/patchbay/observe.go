@@ -26,12 +26,14 @@ type observers struct {
 const rejectedLogEvery = time.Second
 
 func (o observers) edge() edge.Observer {
+	connections := o.metrics.Connections
 	return edge.Observer{
-		Received:  func(t call.Transport) { o.metrics.SIPIn.WithLabelValues(string(t)).Inc() },
-		Answered:  func(_ string, status int) { o.metrics.SIPAnswered.WithLabelValues(strconv.Itoa(status)).Inc() },
-		Malformed: func(word string) { o.metrics.SIPDropped.WithLabelValues("malformed-" + word).Inc() },
-		Dropped:   func(why edge.Drop) { o.metrics.SIPDropped.WithLabelValues(string(why)).Inc() },
-		Panicked:  func(where string) { o.panicked("edge", where) },
+		Connections: func(t call.Transport, delta int) { connections.WithLabelValues(string(t)).Add(float64(delta)) },
+		Received:    func(t call.Transport) { o.metrics.SIPIn.WithLabelValues(string(t)).Inc() },
+		Answered:    func(_ string, status int) { o.metrics.SIPAnswered.WithLabelValues(strconv.Itoa(status)).Inc() },
+		Malformed:   func(word string) { o.metrics.SIPDropped.WithLabelValues("malformed-" + word).Inc() },
+		Dropped:     func(why edge.Drop) { o.metrics.SIPDropped.WithLabelValues(string(why)).Inc() },
+		Panicked:    func(where string) { o.panicked("edge", where) },
 	}
 }
 

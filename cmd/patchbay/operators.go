@@ -57,16 +57,22 @@ func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Ser
 
 // firstAccount makes the account default and its admin key, at first start.
 func (g *ground) firstAccount(ctx context.Context) error {
-	admin, _, err := keys.EnsureAdmin(filepath.Join(g.cfg.Node.DataDir, "admin.key"))
+	admin, made, err := keys.EnsureAdmin(filepath.Join(g.cfg.Node.DataDir, "admin.key"))
 	if err != nil {
 		return fmt.Errorf("admin key: %w", err)
 	}
-	_, err = g.store.AccountByTenant(ctx, defaultTenant)
-	if !errors.Is(err, endpoint.ErrNotFound) {
-		return err
-	}
 	now := time.Now()
 	hash := admin.Hash()
+	acct, err := g.store.AccountByTenant(ctx, defaultTenant)
+	switch {
+	case err == nil && made: // the file was lost: whoever owns the data directory is the operator
+		acct.Keys = []endpoint.APIToken{{ID: control.NewUUID(), Kind: "native", Prefix: "pbk", Hash: hash[:], Scopes: []string{"*"}}}
+		acct.UpdatedAt = now
+		_, err = g.store.UpdateAccount(ctx, acct)
+		return err
+	case !errors.Is(err, endpoint.ErrNotFound):
+		return err
+	}
 	_, err = g.store.CreateAccount(ctx, endpoint.Account{V: 1, ID: control.NewUUID(), Tenant: defaultTenant, Name: "Default",
 		Refusal: endpoint.RefuseUniform, CreatedAt: now, UpdatedAt: now,
 		Keys: []endpoint.APIToken{{ID: control.NewUUID(), Kind: "native", Prefix: "pbk", Hash: hash[:], Scopes: []string{"*"}}}})

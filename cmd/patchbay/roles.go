@@ -73,6 +73,7 @@ var sharedModule = fx.Module("shared",
 func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 	s := web.New(g.cfg.HTTP, m.Handler(), g.log)
 	s.Require("nats", g.conn.Healthy)
+	s.Require("drain", g.notDraining)
 	s.Require("start", g.started) // the listener is up before the roles are
 	return s
 }

@@ -112,6 +112,7 @@ func (n *node) serve(signals <-chan os.Signal) error {
 // drain turns new calls away and waits until the live ones have ended, the
 // drain period is over, or another signal comes (design D6).
 func (n *node) drain(signals <-chan os.Signal) {
+	n.ground.draining.Store(true)
 	if n.edge != nil {
 		n.edge.Drain()
 	}

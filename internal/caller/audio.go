@@ -177,6 +177,11 @@ func (a *audio) take(now time.Time, packet []byte) {
 	if a.first.IsZero() {
 		a.first = now
 	}
+	a.hear(now, samples)
+}
+
+// hear notes what the samples tell. The caller holds mu.
+func (a *audio) hear(now time.Time, samples []int16) {
 	if a.o.KeepHeard && len(a.heard) < maxHeard {
 		a.heard = append(a.heard, samples...)
 	}

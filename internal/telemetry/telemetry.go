@@ -50,6 +50,7 @@ type Metrics struct {
 	SIPDropped  *prometheus.CounterVec   // why
 	Panics      *prometheus.CounterVec   // where
 	Bus         *prometheus.CounterVec   // what: owner, fallback, timeout, dropped
+	Connections *prometheus.GaugeVec     // transport
 }
 
 // New returns a node's metrics.
@@ -65,6 +66,8 @@ func New() *Metrics {
 	m.SIPDropped = m.counter(NameSIPDropped, "SIP messages dropped by the edge.", "why")
 	m.Panics = m.counter(NamePanics, "Panics contained; each cost one message.", "where")
 	m.Bus = m.counter(NameBus, "Requests and messages between nodes.", "what")
+	m.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: NameConnections, Help: "SIP stream connections now."}, []string{"transport"})
+	m.registry.MustRegister(m.Connections)
 	return m
 }
 

@@ -9,9 +9,8 @@
 // that do not exist, and every rejection, statelessly (RFC 3261 8.2.7) with a
 // To-tag that lets any edge drop the ACK.
 //
-// It refuses: messages over 65,507 bytes (UDP) or 65,535 (streams), header
-// sections over 16 KiB on streams, more connections than configured, more
-// pending INVITEs than configured (503), and peers that take too long over one
-// message. UDP and TCP are served. Another transport is a [link] that reads
+// It refuses: messages over 65,507 bytes (UDP) or 65,536 (streams), more
+// connections than configured, more pending INVITEs than configured (503), and
+// peers that take too long over one message. UDP and TCP are served. Another transport is a [link] that reads
 // whole messages and hands them to Edge.deliver.
 package edge

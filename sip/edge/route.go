@@ -95,8 +95,12 @@ func (e *Edge) lost(r *request, err error) {
 		e.obs.dropped(DropStrayAck)
 	case errors.Is(err, actors.ErrBusy):
 		e.answer(r, 503)
-	default:
+	case err == nil, errors.Is(err, actors.ErrNotMine):
 		e.answer(r, 481)
+	case r.in.flow.Transport.Reliable():
+		e.answer(r, 503) // nobody could be asked, and the peer will not repeat it
+	default:
+		e.obs.dropped(DropNotTaken) // the peer repeats it: a live call must not hear 481
 	}
 }
 

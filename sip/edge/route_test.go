@@ -204,12 +204,24 @@ func flip(tok string) string {
 	return string(b)
 }
 
+func TestALiveCallHearsNo481WhileNobodyCanBeAsked(t *testing.T) {
+	t.Parallel()
+	r := rejecting(404)
+	r.inDialog = func(_ call.Slot, _ call.ID, _ call.Packet, done func(error)) { go done(errors.New("NATS is away")) }
+	rig := start(t, settings(), r)
+	bye := msg{method: "BYE", toTag: rig.keys.Mint(token.Call, 3, 33, "call-1")}
+	rig.udp().send(bye.String())
+	rig.seen.await(t, "dropped "+string(edge.DropNotTaken), 1) // the carrier repeats it
+	if res := rig.tcp().ask(bye.String()); status(res) != "503" || header(res, "Retry-After") == "" {
+		t.Errorf("over TCP: got %q", res)
+	}
+}
+
 func TestACallThatNobodyTakesIsAnsweredForIt(t *testing.T) {
 	t.Parallel()
 	for why, want := range map[error]string{
 		fmt.Errorf("ask: %w", actors.ErrNotMine): "481",
 		fmt.Errorf("ask: %w", actors.ErrBusy):    "503",
-		errors.New("NATS is away"):               "481",
 	} {
 		r := rejecting(404)
 		r.inDialog = func(_ call.Slot, _ call.ID, _ call.Packet, done func(error)) { go done(why) }
