@@ -25,5 +25,6 @@ func (a *Account) Validate() []Problem {
 		ps.between("limits.max_concurrent_calls", int64(l.MaxConcurrentCalls), 0, MaxConcurrent)
 		ps.between("limits.cps", int64(l.CPS), 0, MaxCallsPerSecond)
 	}
+	a.SIP.validate(&ps)
 	return ps
 }

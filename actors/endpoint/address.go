@@ -13,8 +13,8 @@ import (
 const Partitions = 256
 
 // An Address is the canonical form of what was dialled: "s/<slug>",
-// "a/<account>/<user>" or "a/<account>". It may hold a slug, so it redacts
-// itself; Reveal returns it whole.
+// "a/<account>/<user>", "a/<account>" or "n/<digits>". It may hold a slug, so
+// it redacts itself; Reveal returns it whole.
 type Address string
 
 // SlugAddress returns the address of a bearer slug; case does not matter.
@@ -27,6 +27,43 @@ func UserAddress(account, user string) Address {
 
 // AccountAddress returns the address of an account's own policy.
 func AccountAddress(account string) Address { return Address("a/" + strings.ToLower(account)) }
+
+// Dialled returns the address of a Request-URI by its user, unescaped, and its
+// host (design 3). At <label>.<base domain> it is a user of an account;
+// anywhere else a phone number, or else a slug. No slug is a number.
+func Dialled(user, host, baseDomain string) Address {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	label, ok := strings.CutSuffix(host, "."+strings.ToLower(baseDomain))
+	if ok && label != "" && !strings.Contains(label, ".") {
+		return UserAddress(label, user)
+	}
+	if digits, ok := ParseNumber(user); ok {
+		return NumberAddress(digits)
+	}
+	return SlugAddress(Slug(user))
+}
+
+// Account returns the address of the account at whose domain a was dialled.
+func (a Address) Account() (Address, bool) {
+	rest, ok := strings.CutPrefix(string(a), "a/")
+	if !ok {
+		return "", false
+	}
+	label, _, _ := strings.Cut(rest, "/")
+	return AccountAddress(label), true
+}
+
+// Address returns where the endpoint is dialled; false: its kind has no
+// address that is served.
+func (e *Endpoint) Address() (Address, bool) {
+	switch {
+	case e.Kind == KindSlug && e.Slug != "":
+		return SlugAddress(e.Slug), true
+	case e.Kind == KindAddress && e.Domain != "" && e.User != "":
+		return UserAddress(e.Domain, e.User), true
+	}
+	return "", false
+}
 
 // ProjectKey returns the key under which the calls of a project are counted.
 // It is the digest of no address.
@@ -43,9 +80,8 @@ func (a Address) Key() Key {
 // Partition returns which mailbox serves the address: one for a slug, and one
 // for all addresses of an account.
 func (a Address) Partition() uint8 {
-	if rest, ok := strings.CutPrefix(string(a), "a/"); ok {
-		account, _, _ := strings.Cut(rest, "/")
-		return AccountAddress(account).Key().partition()
+	if account, ok := a.Account(); ok {
+		return account.Key().partition()
 	}
 	return a.Key().partition()
 }

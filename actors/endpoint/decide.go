@@ -17,6 +17,9 @@ const (
 	RuleProjectConcurrency Rule = "project_concurrency" // limits.max_concurrent_calls
 	RuleServed             Rule = "served"              // nothing is asked of us that we do not serve
 	RuleHandler            Rule = "handler"             // who answers
+	RuleRoute              Rule = "route_rule"          // a rule of the account; Verdict.Route says which
+	RuleAllAgents          Rule = "allow_all_agents"    // the To user names an agent
+	RuleFallback           Rule = "fallback"            // the account's webhook
 	RuleAgent              Rule = "agent"               // the agent exists and is switched on
 	RuleNode               Rule = "node"                // this cluster can decide and carry the call
 )
@@ -55,7 +58,7 @@ func Decide(ep Endpoint, acct Account, use Usage, inv Invite) Verdict {
 	if v, over := overLimit(&ep, &acct, &use); over {
 		return v
 	}
-	return answerer(&ep)
+	return answerer(&ep, &acct, &inv)
 }
 
 // overLimit asks the caps. They are an owner's own limits, so the answer is
@@ -78,12 +81,14 @@ func overLimit(ep *Endpoint, acct *Account, use *Usage) (Verdict, bool) {
 // answerer names the agent. What the owner asked for and we do not serve is
 // refused, never left out: a call without the digest, or the encryption, that
 // its owner demands would be worse than none.
-func answerer(ep *Endpoint) Verdict {
+func answerer(ep *Endpoint, acct *Account, inv *Invite) Verdict {
 	switch {
 	case ep.Auth.Mode == AuthDigest, ep.Media.Encryption == EncryptionRequired:
 		return refuse(480, ReasonUnsupported, RuleServed)
 	case ep.Handler.Active == "":
 		return refuse(404, ReasonNoAgent, RuleHandler)
+	case ep.Handler.Active == HandlerRules:
+		return acct.Route(inv)
 	case ep.Handler.Active != HandlerAgent && ep.Handler.Active != HandlerAIAgent:
 		return refuse(480, ReasonUnsupported, RuleHandler)
 	}

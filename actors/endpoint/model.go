@@ -27,6 +27,8 @@ type Account struct {
 	CreatedAt time.Time    `json:"created_at"`
 	UpdatedAt time.Time    `json:"updated_at"`
 	Revision  Revision     `json:"-"`
+
+	routes []route // SIP.Rules, compiled
 }
 
 // A RefusalStyle says how much a refused carrier learns (design D10).
@@ -79,7 +81,7 @@ type APIToken struct {
 // SipSettings are an account's SIP: Ultravox SipConfig and SignalWire profile.
 type SipSettings struct {
 	Domain            string           `json:"domain,omitempty"`
-	DomainIdentifier  string           `json:"domain_identifier,omitempty"`
+	DomainIdentifier  string           `json:"domain_identifier,omitempty"` // label under the base domain; no two accounts share one
 	DefaultCodecs     []string         `json:"default_codecs,omitempty"`
 	DefaultCiphers    []string         `json:"default_ciphers,omitempty"`
 	DefaultEncryption string           `json:"default_encryption,omitempty"` // required, optional

@@ -35,7 +35,7 @@ func (e *Endpoint) Validate() []Problem {
 	ps.tenant("tenant", e.Tenant)
 	ps.text("name", e.Name, 1, MaxName)
 	e.validateAddress(&ps)
-	e.IP.validate(&ps)
+	e.IP.validate(&ps, "ip")
 	e.Handler.validate(&ps)
 	if e.MaxConcurrentCalls != nil {
 		ps.between("max_concurrent_calls", int64(*e.MaxConcurrentCalls), 1, MaxConcurrent)
@@ -58,14 +58,30 @@ func (e *Endpoint) validateAddress(ps *problems) {
 			p := err.(Problem) // ParseSlug returns nothing else
 			ps.add("slug", p.Code, "%s", p.Message)
 		}
-	case KindCredential, KindRegister, KindDomain, KindAddress:
-		ps.add("kind", CodeNotSupported, "only %q is served yet", KindSlug)
+	case KindAddress:
+		e.validateUser(ps)
+	case KindCredential, KindRegister, KindDomain:
+		ps.add("kind", CodeNotSupported, "only %q and %q are served yet", KindSlug, KindAddress)
 	default:
-		ps.word("kind", string(e.Kind), string(KindSlug))
+		ps.word("kind", string(e.Kind), string(KindSlug), string(KindAddress))
 	}
 	ps.text("user", e.User, 0, MaxName)
 	ps.text("domain", e.Domain, 0, MaxName)
 	ps.text("auth.username", e.Auth.Username, 0, MaxName)
+}
+
+// validateUser checks the address of a user at an account's domain. Domain is
+// the account's label.
+func (e *Endpoint) validateUser(ps *problems) {
+	if e.User == "" || strings.ContainsAny(e.User, " @/") {
+		ps.add("user", CodeInvalid, "want 1 to %d bytes without space, / and @", MaxName)
+	}
+	if !isLabel(e.Domain) || len(e.Domain) > MaxLabel {
+		ps.add("domain", CodeRequired, "want the account's sip.domain_label to be set first")
+	}
+	if e.Slug != "" {
+		ps.add("slug", CodeInvalid, "an address of kind %q has none", KindAddress)
+	}
 }
 
 // validateUnserved refuses wishes that a call would silently not get.
@@ -81,20 +97,20 @@ func (e *Endpoint) validateUnserved(ps *problems) {
 	ps.notServed(e.Register != nil, "register")
 }
 
-func (p IPPolicy) validate(ps *problems) {
+func (p IPPolicy) validate(ps *problems, at string) {
 	switch p.Mode {
 	case IPAny, IPList, IPNone:
 	case "":
-		ps.add("ip.mode", CodeRequired, "want any, list or none")
+		ps.add(at+".mode", CodeRequired, "want any, list or none")
 	default:
-		ps.add("ip.mode", CodeInvalid, "want any, list or none")
+		ps.add(at+".mode", CodeInvalid, "want any, list or none")
 	}
 	if len(p.Entries) > MaxIPEntries {
-		ps.add("ip.entries", CodeTooMany, "%d entries, want at most %d", len(p.Entries), MaxIPEntries)
+		ps.add(at+".entries", CodeTooMany, "%d entries, want at most %d", len(p.Entries), MaxIPEntries)
 		return
 	}
 	for i, entry := range p.Entries {
-		field := fmt.Sprintf("ip.entries[%d]", i)
+		field := fmt.Sprintf("%s.entries[%d]", at, i)
 		ps.text(field+".name", entry.Name, 0, MaxName)
 		ps.text(field+".description", entry.Description, 0, MaxName)
 		if len(entry.Raw) > maxIPEntryText {

@@ -44,6 +44,7 @@ const (
 	ReasonConcurrency      Reason = "concurrency_limit"
 	ReasonRate             Reason = "rate_limit"
 	ReasonUnsupported      Reason = "handler_not_supported" // stored by a vendor's API, not served yet
+	ReasonNoRoute          Reason = "no_route"              // 404: no rule of the account, and no webhook
 	ReasonBusy             Reason = "node_busy"             // a mailbox is full: 503
 	ReasonUnavailable      Reason = "store_unavailable"     // configuration cannot be read: 503
 	ReasonNoMedia          Reason = "no_media_node"         // nobody can carry the call: 503
@@ -54,6 +55,20 @@ const (
 	ReasonInternal         Reason = "internal"              // 500: a fault of ours
 )
 
+// Reasons a call is rejected after its owner's webhook was asked. The webhook
+// is the owner's, so none of them is 503, which would speak for us (design
+// D10).
+const (
+	ReasonWebhookRejected  Reason = "webhook_rejected"    // the status is the owner's
+	ReasonWebhookTimeout   Reason = "webhook_timeout"     // 504
+	ReasonWebhookFailed    Reason = "webhook_failed"      // 502: not reached, or no 2xx
+	ReasonWebhookReply     Reason = "webhook_bad_reply"   // 502: not the contract's
+	ReasonWebhookSuspended Reason = "webhook_suspended"   // 502: it failed too often just now
+	ReasonWebhookBusy      Reason = "webhook_busy"        // 486: too many of the endpoint's calls wait for it
+	ReasonWebhookAgent     Reason = "webhook_agent"       // 502: it named an agent that the account does not have
+	ReasonNoStartCallAgent Reason = "no_start_call_agent" // 502: startCall, and the account names no agent for it
+)
+
 // A Verdict is the outcome for one Invite: the truth, for the owner's eyes.
 // What the carrier is shown of it is [Verdict.Shown].
 type Verdict struct {
@@ -62,4 +77,5 @@ type Verdict struct {
 	Status int    `json:"status,omitempty"` // SIP final response, of Reject
 	Reason Reason `json:"reason,omitempty"` // of Reject
 	Rule   Rule   `json:"rule,omitempty"`   // that decided
+	Route  int    `json:"route,omitempty"`  // of RuleRoute: the rule's place in the account's list, from 1
 }

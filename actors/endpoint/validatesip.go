@@ -1,0 +1,74 @@
+package endpoint
+
+import "fmt"
+
+// Limits of an account's webhook.
+const (
+	MaxWebhookSecrets = 10
+	MaxWebhookSecret  = 120 // bytes of one, before it is sealed
+	MaxLabel          = 63  // of a domain (RFC 1035 2.3.1)
+	minWebhookMs      = 100
+)
+
+// validate checks an account's SIP settings.
+func (s *SipSettings) validate(ps *problems) {
+	if s.DomainIdentifier != "" && (len(s.DomainIdentifier) > MaxLabel || !isLabel(s.DomainIdentifier)) {
+		ps.add("sip.domain_label", CodeInvalid, "want at most %d lower-case letters, digits and hyphens", MaxLabel)
+	}
+	if s.Ingress.Mode != "" || len(s.Ingress.Entries) > 0 {
+		s.Ingress.validate(ps, "sip.ingress")
+	}
+	if len(s.Rules) > MaxRules {
+		ps.add("sip.rules", CodeTooMany, "%d rules, want at most %d", len(s.Rules), MaxRules)
+		return
+	}
+	for i := range s.Rules {
+		field := fmt.Sprintf("sip.rules[%d]", i)
+		ps.uuid(field+".agent_id", s.Rules[i].AgentID)
+		s.Rules[i].validate(ps, field+".to_user_pattern")
+	}
+	if s.StartCallAgent != "" {
+		ps.uuid("sip.start_call_agent", s.StartCallAgent)
+	}
+	if s.Fallback != nil {
+		s.Fallback.validate(ps)
+	}
+}
+
+func (r *RouteRule) validate(ps *problems, field string) {
+	if n := len([]rune(r.ToUserPattern)); n > MaxPattern {
+		ps.add(field, CodeTooLong, "%d characters, want at most %d", n, MaxPattern)
+		return
+	}
+	if _, ok := compile(r.pattern()); !ok {
+		ps.add(field, CodeInvalid, "want an RE2 pattern of moderate size, without look-around and back-references")
+	}
+}
+
+func (f *FallbackHandler) validate(ps *problems) {
+	switch {
+	case f.URL == "":
+		ps.add("sip.fallback.url", CodeRequired, "want the URL of the webhook")
+	case len(f.URL) > MaxText:
+		ps.add("sip.fallback.url", CodeTooLong, "%d bytes, want at most %d", len(f.URL), MaxText)
+	case !isHTTP(f.URL):
+		ps.add("sip.fallback.url", CodeInvalid, "want http:// or https:// with a host and without credentials")
+	}
+	switch n := len(f.Secrets); {
+	case n == 0:
+		ps.add("sip.fallback.secrets", CodeRequired, "want 1 to %d secrets", MaxWebhookSecrets)
+	case n > MaxWebhookSecrets:
+		ps.add("sip.fallback.secrets", CodeTooMany, "%d secrets, want at most %d", n, MaxWebhookSecrets)
+	}
+	if f.TimeoutMs != 0 {
+		ps.between("sip.fallback.timeout_ms", int64(f.TimeoutMs), minWebhookMs, MaxWebhookMs)
+	}
+}
+
+// Timeout is the longest wait for the webhook's reply, in milliseconds.
+func (f *FallbackHandler) Timeout() int64 {
+	if f.TimeoutMs <= 0 {
+		return DefaultWebhookMs
+	}
+	return int64(min(f.TimeoutMs, MaxWebhookMs))
+}
