@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"patchbay/internal/dirlock"
 )
 
 // Limits of the server (reference cluster.md 12).
@@ -41,7 +43,7 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	nats   *server.Server
-	lock   *dirLock
+	lock   *dirlock.Lock
 	log    *slog.Logger
 	failed chan error // the first fatal error of the server
 	ready  chan struct{}
@@ -55,13 +57,13 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(cfg.StoreDir)
+	lock, err := dirlock.Take(cfg.StoreDir)
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream store %s (node.data_dir): %w", cfg.StoreDir, err)
 	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
-		lock.release()
+		lock.Release()
 		return nil, fmt.Errorf("prepare NATS server %s: %w", cfg.Name, err)
 	}
 	s := &Server{cfg: cfg, nats: srv, lock: lock, log: log, failed: make(chan error, 1), ready: make(chan struct{})}
@@ -187,7 +189,7 @@ func (s *Server) Close() {
 	s.close.Do(func() {
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
-		s.lock.release()
+		s.lock.Release()
 	})
 }
 

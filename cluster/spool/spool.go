@@ -1,0 +1,254 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"patchbay/internal/dirlock"
+	"patchbay/internal/keys"
+)
+
+// Limits of segments, bytes. A spool has room for sixteen of them at least,
+// so that making room costs a small part of the events that wait.
+const (
+	maxSegment = 1 << 20
+	minSegment = 4 << 10
+	shares     = 16
+)
+
+// MinBytes is the smallest bound of a spool.
+const MinBytes = 1 << 20
+
+// Errors of Append and Sync.
+var (
+	// ErrFull says that only records are left, and that they fill the spool.
+	ErrFull = errors.New("spool: full of records")
+	// ErrTooLarge says that an entry is larger than MaxEntry.
+	ErrTooLarge = errors.New("spool: entry too large")
+	// ErrClosed says that the spool was closed.
+	ErrClosed = errors.New("spool: closed")
+)
+
+// An Observer hears what was lost. Nil hooks are skipped; they must not block.
+type Observer struct {
+	Dropped    func(kind Kind, entries int)    // the oldest made room
+	Damaged    func(kind Kind, entries int)    // changed, or cut off: skipped
+	Unreadable func(segment string, err error) // set aside under its name with .unreadable
+}
+
+// A Spool is one node's. It is safe for concurrent use.
+type Spool struct {
+	dir      string
+	maxBytes int64
+	cluster  *keys.Cluster
+	obs      Observer
+	lock     *dirlock.Lock
+
+	syncing sync.Mutex // one fsync at a time: it covers what all have appended
+	waiting [Records + 1]atomic.Int64
+
+	mu     sync.Mutex
+	number uint64 // of the newest segment
+	bytes  int64
+	closed bool
+	series [Records + 1]series
+	dirty  map[*segment]struct{} // appended to since the last Sync
+}
+
+// A series is the segments of one kind.
+type series struct {
+	sealed []*segment // the oldest first
+	open   *segment   // appended to; nil: none
+}
+
+// Open opens the spool of a directory and keeps other processes out. What an
+// earlier process left comes first. maxBytes bounds it on disk, at least
+// MinBytes. The error wraps dirlock.ErrInUse where another process has it.
+func Open(dir string, maxBytes int64, cluster *keys.Cluster, obs Observer) (*Spool, error) {
+	lock, err := dirlock.Take(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	s := &Spool{dir: dir, maxBytes: max(maxBytes, MinBytes), cluster: cluster, obs: obs, lock: lock, dirty: make(map[*segment]struct{})}
+	if err := s.scan(); err != nil {
+		lock.Release()
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func (s *Spool) scan() error {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+suffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths { // in order of name, and so of number
+		g, kind, ok, err := found(path)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		s.series[kind].sealed = append(s.series[kind].sealed, g)
+		s.bytes += g.size
+		s.number = max(s.number, g.number)
+		s.waiting[kind].Add(int64(g.entries))
+	}
+	return nil
+}
+
+// Append puts an entry at the end of its kind. It is on the disk after the
+// next Sync. When the spool is full the oldest events go, to the last.
+func (s *Spool) Append(kind Kind, data []byte) error {
+	if len(data) > MaxEntry {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxEntry)
+	}
+	dropped := 0
+	err := func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			return ErrClosed
+		}
+		need := int64(headSize + frameHead + len(data) + tagSize)
+		for s.bytes+need > s.maxBytes {
+			n, err := s.dropOldest()
+			if err != nil {
+				return err
+			}
+			dropped += n
+		}
+		return s.append(kind, data)
+	}()
+	if dropped > 0 && s.obs.Dropped != nil {
+		s.obs.Dropped(Events, dropped)
+	}
+	if err != nil {
+		return fmt.Errorf("spool %s: %w", kind, err)
+	}
+	return nil
+}
+
+func (s *Spool) append(kind Kind, data []byte) error {
+	q := &s.series[kind]
+	if q.open != nil && q.open.size >= s.segmentBytes() {
+		if err := s.seal(q); err != nil {
+			return err
+		}
+	}
+	if q.open == nil {
+		g, err := create(s.dir, s.number+1, kind, s.cluster.Derive(keys.Storage))
+		if err != nil {
+			return err
+		}
+		s.number++
+		s.bytes += g.size
+		q.open = g
+	}
+	g := q.open
+	before := g.size
+	if err := g.write(g.seal.frame(data)); err != nil {
+		return errors.Join(err, s.seal(q)) // its nonce is spent: the next entry begins a segment
+	}
+	g.entries++
+	s.waiting[kind].Add(1)
+	s.bytes += g.size - before
+	s.dirty[g] = struct{}{}
+	return nil
+}
+
+func (s *Spool) segmentBytes() int64 {
+	return min(max(s.maxBytes/shares, minSegment), maxSegment)
+}
+
+// seal ends the open segment of a series.
+func (s *Spool) seal(q *series) error {
+	g := q.open
+	q.open = nil
+	q.sealed = append(q.sealed, g)
+	delete(s.dirty, g)
+	return g.retire()
+}
+
+// dropOldest removes the oldest segment of events that nobody works on.
+func (s *Spool) dropOldest() (entries int, err error) {
+	q := &s.series[Events]
+	i := slices.IndexFunc(q.sealed, func(g *segment) bool { return !g.taken })
+	if i < 0 && q.open != nil {
+		if err := s.seal(q); err != nil {
+			return 0, err
+		}
+		i = len(q.sealed) - 1
+	}
+	if i < 0 {
+		return 0, ErrFull
+	}
+	entries = q.sealed[i].entries
+	return entries, s.remove(Events, i)
+}
+
+func (s *Spool) remove(kind Kind, i int) error {
+	q := &s.series[kind]
+	g := q.sealed[i]
+	q.sealed = slices.Delete(q.sealed, i, i+1)
+	s.bytes -= g.size
+	s.waiting[kind].Add(int64(-g.entries))
+	return os.Remove(g.path)
+}
+
+// Sync returns once all that was appended before is on the disk. Callers at
+// the same time share one fsync(2).
+func (s *Spool) Sync() error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	s.mu.Lock()
+	files := make([]*os.File, 0, len(s.dirty))
+	for g := range s.dirty {
+		files = append(files, g.file)
+	}
+	clear(s.dirty)
+	s.mu.Unlock()
+	var failed error
+	for _, f := range files {
+		// ErrClosed: the segment was sealed meanwhile, and synced with that.
+		if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+// Waiting returns how many entries of a kind are not settled.
+func (s *Spool) Waiting(kind Kind) int { return int(s.waiting[kind].Load()) }
+
+// Bytes returns the size of the spool on disk.
+func (s *Spool) Bytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+// Close puts on the disk what was appended and lets go of the directory. What
+// waits is there at the next Open.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var failed error
+	for kind := range s.series {
+		if q := &s.series[kind]; q.open != nil {
+			failed = errors.Join(failed, s.seal(q))
+		}
+	}
+	s.lock.Release()
+	return failed
+}
