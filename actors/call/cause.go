@@ -24,6 +24,7 @@ var (
 	CauseMaxDuration   = Cause{102, "max_duration"}   // the longest allowed call
 	CauseOperator      = Cause{16, "operator_hangup"} // by the control API
 	CauseDrain         = Cause{41, "node_drained"}    // the node went down before the call ended
+	CauseNodeLost      = Cause{41, "node_lost"}       // the node died with the call
 	CauseInternal      = Cause{127, "internal"}       // a fault of ours
 	CauseOverload      = Cause{42, "overload"}        // a node or the cluster is full
 	CauseAgentHangup   = Cause{16, "agent_hangup"}    // by the agent's command or by leaving

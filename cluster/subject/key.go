@@ -3,6 +3,7 @@ package subject
 import (
 	"strconv"
 
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 )
 
@@ -10,7 +11,10 @@ import (
 const (
 	BucketEndpoints = "endpoints"
 	BucketCluster   = "cluster"
+	BucketCalls     = "calls"
+	BucketStats     = "stats"
 	StreamEvents    = "EVENTS"
+	StreamRecords   = "RECORDS"
 )
 
 // A Noun is a kind of object that tenants list.
@@ -52,3 +56,11 @@ func KeyCount(tenant string, noun Noun) string { return "count." + Token(tenant)
 
 // KeySlot, in the cluster bucket, holds who has a media node's number.
 func KeySlot(slot uint16) string { return "slot." + strconv.Itoa(int(slot)) }
+
+// KeyCall, in the calls bucket, holds one call's entry, then its tombstone.
+func KeyCall(id call.ID) string { return "c." + id.String() }
+
+// KeyStats, in the stats bucket, holds the totals of one endpoint.
+func KeyStats(key endpoint.Key, partition uint8) string {
+	return "s." + strconv.Itoa(int(partition)) + "." + Token(string(key))
+}

@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"hash/fnv"
 	"strconv"
 
 	"patchbay/actors/call"
@@ -26,6 +27,7 @@ const (
 	BeatAll      = Prefix + "beat.*.*"
 	SyncAll      = Prefix + "sync.>"
 	EventAll     = Prefix + "evt.>" // subjects of the EVENTS stream
+	RecordAll    = Prefix + "rec.*" // subjects of the RECORDS stream
 )
 
 // EventShards is how many shards the EVENTS stream's subjects have.
@@ -89,6 +91,16 @@ func SyncAny() string { return Prefix + "sync.any" }
 func Event(shard uint8, tenant, kind string) string {
 	return Prefix + "evt." + strconv.Itoa(int(shard)) + "." + Token(tenant) + "." + tokens(kind)
 }
+
+// EventShard is the shard of a tenant's events.
+func EventShard(tenant string) uint8 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(tenant))
+	return uint8(h.Sum32() % EventShards)
+}
+
+// Record is where one call's record is published, once.
+func Record(id call.ID) string { return Prefix + "rec." + id.String() }
 
 // Control is one operation of the control service.
 func Control(tenant, noun, verb string) string {

@@ -1,0 +1,120 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/cluster/lookup"
+	"patchbay/cluster/subject"
+)
+
+// Limits of the bucket and the stream.
+const (
+	recordsMaxAge   = 30 * 24 * time.Hour // where the configuration names none
+	recordsMaxBytes = 2 << 30             // likewise
+	recordsDedup    = 2 * time.Minute
+	callsMaxBytes   = 256 << 20       // live calls of a whole cluster, about 1 KiB each
+	entryTTL        = 25 * time.Hour  // a call lasts 24 h at most
+	markerTTL       = 5 * time.Minute // what is gone stays marked: a late write finds it
+	maxEntry        = 64 << 10        // bytes
+	endTries        = 4               // of a tombstone whose entry changes meanwhile
+	publishTries    = 4               // of a record that was refused and is not there
+)
+
+// Errors of the steps of a call.
+var (
+	// ErrUnavailable says that JetStream did not do it, or not say that it has.
+	ErrUnavailable = errors.New("journal: JetStream does not answer")
+	// ErrSuperseded says that another node has the call now: the record is its.
+	ErrSuperseded = errors.New("journal: another node has taken the call over")
+	// ErrRefused says that a step can never be done: its message is too large.
+	ErrRefused = errors.New("journal: refused for good")
+)
+
+// errRevision says that an entry is not at the revision expected.
+var errRevision = errors.New("journal: the entry is at another revision")
+
+// Config is what an operator may set of a Journal.
+type Config struct {
+	Node     string        // of this process
+	Boot     uint64        // of this start; larger than the one before
+	Replicas int           // of bucket and stream
+	MaxAge   time.Duration // of records; 0: 30 days
+	MaxBytes int64         // of the stream RECORDS; 0: 2 GiB. A full one refuses new records, and they wait
+}
+
+// A Journal is one node's way to the bucket and the stream. It is safe for
+// concurrent use.
+type Journal struct {
+	cfg Config
+	js  jetstream.JetStream
+	nc  *nats.Conn
+}
+
+// Open creates bucket and stream, or brings existing ones up to date.
+func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, error) {
+	if cfg.MaxAge <= 0 {
+		cfg.MaxAge = recordsMaxAge
+	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = recordsMaxBytes
+	}
+	replicas := max(cfg.Replicas, 1)
+	for _, s := range []jetstream.StreamConfig{{
+		Name: bucket, Description: "Patchbay: calls, and tombstones until their record is published",
+		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage, Replicas: replicas,
+		MaxMsgsPerSubject: 1, MaxMsgSize: maxEntry, MaxBytes: callsMaxBytes, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
+		AllowDirect: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerTTL,
+	}, {
+		// Full means that new records wait with their nodes, where an alarm sees
+		// them: old ones are somebody's bill, and go by age alone.
+		Name: subject.StreamRecords, Description: "Patchbay: one record for each call",
+		Subjects: []string{subject.RecordAll}, Storage: jetstream.FileStorage, Replicas: replicas,
+		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, Discard: jetstream.DiscardNew,
+		Duplicates: recordsDedup, Compression: jetstream.S2Compression, AllowDirect: true,
+	}} {
+		if _, err := js.CreateOrUpdateStream(ctx, s); err != nil {
+			return nil, fmt.Errorf("open stream %s: %w", s.Name, err)
+		}
+	}
+	return &Journal{cfg: cfg, js: js, nc: js.Conn()}, nil
+}
+
+// The bucket as the stream that it is.
+const (
+	bucket = "KV_" + subject.BucketCalls
+	keys   = "$KV." + subject.BucketCalls + "."
+)
+
+// failed says what an error of JetStream means for the step.
+func failed(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+			return fmt.Errorf("%w: %w", errRevision, err)
+		case errMessageTooLarge:
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// errMessageTooLarge is JetStream's code for a message beyond MaxMsgSize.
+const errMessageTooLarge = 10054
+
+// unread says that something could not be looked up.
+func unread(err error) error {
+	if errors.Is(err, lookup.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}

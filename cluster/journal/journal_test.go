@@ -1,0 +1,510 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/journal"
+	"patchbay/cluster/subject"
+	"patchbay/internal/golden"
+	"patchbay/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// streams returns JetStream with the stream of events, which the ledger owns.
+func streams(t testing.TB, srv *server.Server) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(testkit.Connect(t, srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: subject.StreamEvents, Subjects: []string{subject.EventAll}}); err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// node opens the journal of a node on a server.
+func node(t testing.TB, js jetstream.JetStream, name string, boot uint64) *journal.Journal {
+	t.Helper()
+	j, err := journal.Open(t.Context(), js, journal.Config{Node: name, Boot: boot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+var began = time.Date(2025, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// record is one of a call of tenant acme that lasted n seconds.
+func record(id call.ID, n int) call.Record {
+	return call.Record{ID: id, Tenant: "acme", Endpoint: "k1", Agent: "a1", Node: "m1", DecisionID: "d1", SIPCallID: fmt.Sprint("c", id),
+		From: call.Party{URI: "sip:+4930123456@carrier.example.com", User: "+4930123456", Host: "carrier.example.com"},
+		To:   call.Party{URI: "sip:[redacted]@sip.example.com", User: "[redacted]"}, Transport: call.UDP, Source: "192.0.2.1:5060",
+		Codec: "PCMU", Status: 200, Cause: call.CauseNormal, EndedBy: call.ByCarrier,
+		Stages:  call.Stages{Invited: began, Answered: began.Add(time.Second), Ended: began.Add(time.Duration(n) * time.Second)},
+		Quality: call.Quality{PacketsReceived: 100, PacketsSent: 100}}
+}
+
+// held returns what a stream holds of a subject.
+func held(t testing.TB, js jetstream.JetStream, stream, filter string) (all []string) {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
+		m, err := s.GetMsg(t.Context(), seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := info.State.Subjects[m.Subject]; ok && m.Header.Get("KV-Operation") == "" {
+			all = append(all, string(m.Data))
+		}
+	}
+	return all
+}
+
+func records(t testing.TB, js jetstream.JetStream) []string {
+	return held(t, js, subject.StreamRecords, subject.RecordAll)
+}
+
+func entries(t testing.TB, js jetstream.JetStream) []string {
+	return held(t, js, "KV_calls", "$KV.calls.>")
+}
+
+func pretty(t testing.TB, text string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(text), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
+}
+
+func TestACallLeavesOneRecordAndNothingElse(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	j := node(t, js, "m1", 7)
+	live := record(5, 0)
+	live.Status, live.Cause, live.EndedBy, live.Codec, live.Stages.Ended = 0, call.Cause{}, "", "", time.Time{}
+	hold, err := j.Begin(t.Context(), live)
+	if err != nil || hold.Epoch != 1 || hold.Revision == 0 {
+		t.Fatalf("began with %+v, %v", hold, err)
+	}
+	golden.Compare(t, "testdata/entry.live.json", pretty(t, entries(t, js)[0]))
+	rev, err := j.End(t.Context(), record(5, 60), hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden.Compare(t, "testdata/entry.ended.json", pretty(t, entries(t, js)[0]))
+	if fresh, err := j.Publish(t.Context(), record(5, 60)); !fresh || err != nil {
+		t.Fatalf("published: %v, %v", fresh, err)
+	}
+	if err := j.Announce(t.Context(), record(5, 60)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Forget(t.Context(), 5, rev); err != nil {
+		t.Fatal(err)
+	}
+	if got := records(t, js); len(got) != 1 {
+		t.Errorf("records: %q", got)
+	} else {
+		golden.Compare(t, "testdata/record.json", pretty(t, got[0]))
+	}
+	if got := held(t, js, subject.StreamEvents, subject.EventAll); len(got) != 1 {
+		t.Errorf("events: %q", got)
+	} else {
+		golden.Compare(t, "testdata/call.record.json", pretty(t, got[0]))
+	}
+	if got := entries(t, js); len(got) != 0 {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// steps are where a node may die on its way to a record: after each of them.
+var steps = []string{"the tombstone", "the record", "the event"}
+
+func dieAfter(t testing.TB, j *journal.Journal, rec call.Record, hold journal.Hold, last int) {
+	t.Helper()
+	_, err := j.End(t.Context(), rec, hold)
+	if err == nil && last >= 1 {
+		_, err = j.Publish(t.Context(), rec)
+	}
+	if err == nil && last >= 2 {
+		err = j.Announce(t.Context(), rec)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestANodeThatDiesBetweenTwoStepsLeavesExactlyOneRecord(t *testing.T) {
+	t.Parallel()
+	for last, what := range steps {
+		t.Run("after "+what, func(t *testing.T) {
+			t.Parallel()
+			js := streams(t, testkit.NATSServer(t))
+			dead, survivor := node(t, js, "m1", 1), node(t, js, "m2", 1)
+			rec := record(5, 60)
+			hold, err := dead.Begin(t.Context(), rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dieAfter(t, dead, rec, hold, last)
+			if s, err := survivor.Sweep(t.Context(), time.Now()); err != nil || s != (journal.Sweep{Young: 1}) {
+				t.Errorf("too early: %+v, %v", s, err)
+			}
+			want := journal.Sweep{Known: 1}
+			if last == 0 {
+				want = journal.Sweep{Published: 1}
+			}
+			if s, err := survivor.Sweep(t.Context(), time.Now().Add(6*time.Second)); err != nil || s != want {
+				t.Errorf("got %+v, %v; want %+v", s, err, want)
+			}
+			// The node was only slow: it goes on, with what it knew.
+			if fresh, err := dead.Finish(t.Context(), rec, hold); fresh || err != nil {
+				t.Errorf("the late owner: %v, %v", fresh, err)
+			}
+			if got := records(t, js); len(got) != 1 {
+				t.Errorf("records: %q", got)
+			}
+			if got := held(t, js, subject.StreamEvents, subject.EventAll); len(got) != 1 {
+				t.Errorf("events: %q", got)
+			}
+			if got := entries(t, js); len(got) != 0 {
+				t.Errorf("left behind: %q", got)
+			}
+		})
+	}
+}
+
+func TestOfManyPublishersOneIsFirst(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	rec := record(5, 60)
+	owner := node(t, js, "m1", 1)
+	hold, err := owner.Begin(t.Context(), rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := owner.End(t.Context(), rec, hold); err != nil {
+		t.Fatal(err)
+	}
+	const racers = 16
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	first := 0
+	for i := range racers {
+		j := owner
+		if i%2 == 1 {
+			j = node(t, js, fmt.Sprint("m", i), 1)
+		}
+		all.Go(func() {
+			fresh := false
+			var err error
+			if j == owner {
+				fresh, err = j.Finish(context.Background(), rec, hold)
+			} else {
+				var s journal.Sweep
+				s, err = j.Sweep(context.Background(), time.Now().Add(time.Minute))
+				fresh = s.Published == 1
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+			if fresh {
+				first++
+			}
+		})
+	}
+	all.Wait()
+	if got := records(t, js); len(got) != 1 || first != 1 {
+		t.Errorf("%d first; records: %q", first, got)
+	}
+	if got := entries(t, js); len(got) != 0 {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// TestWhoeverStopsWhereverThereIsOneRecord lets a call's owner and survivors
+// take steps in any order, each dying or forgetting what it knew at any of
+// them, and then lets one survivor be.
+func TestWhoeverStopsWhereverThereIsOneRecord(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	owner, survivor := node(t, js, "m1", 1), node(t, js, "m2", 1)
+	id := call.ID(100)
+	rapid.Check(t, func(rt *rapid.T) {
+		id++
+		ctx, rec := context.Background(), record(id, 60)
+		hold := journal.Unwritten
+		must := func(err error) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if rapid.Bool().Draw(rt, "entry written") {
+			known, err := owner.Begin(ctx, rec)
+			must(err)
+			if rapid.Bool().Draw(rt, "acknowledged") {
+				hold = known
+			}
+		}
+		rev, err := owner.End(ctx, rec, hold) // from here on the record is owed
+		must(err)
+		for range rapid.IntRange(0, 6).Draw(rt, "steps") {
+			switch rapid.IntRange(0, 5).Draw(rt, "step") {
+			case 0:
+				_, err = owner.End(ctx, rec, hold)
+			case 1:
+				_, err = owner.Publish(ctx, rec)
+			case 2:
+				err = owner.Forget(ctx, id, rev) // out of its turn only where the record is there
+				if _, missing := owner.Get(ctx, "acme", id); missing != nil {
+					_, err = owner.Publish(ctx, rec)
+				}
+			case 3:
+				_, err = owner.Finish(ctx, rec, hold)
+			case 4:
+				_, err = owner.Finish(ctx, rec, journal.Unwritten)
+			default:
+				_, err = survivor.Sweep(ctx, time.Now().Add(time.Minute))
+			}
+			must(err)
+		}
+		_, err = survivor.Sweep(ctx, time.Now().Add(time.Minute))
+		must(err)
+		stream, err := js.Stream(ctx, subject.StreamRecords)
+		must(err)
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject.Record(id)))
+		must(err)
+		if n := info.State.Subjects[subject.Record(id)]; n != 1 {
+			rt.Fatalf("%d records", n)
+		}
+	})
+}
+
+func TestAnAcknowledgementThatWasLostDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	j := node(t, js, "m1", 1)
+	rec := record(5, 60)
+	first, err := j.Begin(t.Context(), rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := j.Begin(t.Context(), rec)
+	if err != nil || again != first {
+		t.Errorf("began again: %+v, %v; want %+v", again, err, first)
+	}
+	if fresh, err := j.Finish(t.Context(), rec, journal.Unwritten); !fresh || err != nil {
+		t.Errorf("finished without knowing of the entry: %v, %v", fresh, err)
+	}
+	if _, err := j.Begin(t.Context(), rec); !errors.Is(err, journal.ErrSuperseded) {
+		t.Errorf("began after the end: %v", err)
+	}
+	if fresh, err := j.Finish(t.Context(), rec, first); fresh || err != nil {
+		t.Errorf("finished again: %v, %v", fresh, err)
+	}
+	if got := records(t, js); len(got) != 1 {
+		t.Errorf("records: %q", got)
+	}
+}
+
+func TestTheRecordIsTheNewOwners(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	old, adopter := node(t, js, "m1", 1), node(t, js, "m2", 1)
+	hold, err := old.Begin(t.Context(), record(5, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := journal.Hold{Epoch: 2, Revision: hold.Revision}
+	rev, err := adopter.End(t.Context(), record(5, 90), next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fresh, err := old.Finish(t.Context(), record(5, 60), hold); fresh || !errors.Is(err, journal.ErrSuperseded) {
+		t.Errorf("the old owner: %v, %v", fresh, err)
+	}
+	if fresh, err := adopter.Finish(t.Context(), record(5, 90), journal.Hold{Epoch: 2, Revision: rev}); !fresh || err != nil {
+		t.Errorf("the adopter: %v, %v", fresh, err)
+	}
+	rec, err := old.Get(t.Context(), "acme", 5)
+	if err != nil || !rec.Stages.Ended.Equal(began.Add(90*time.Second)) {
+		t.Errorf("got %+v, %v", rec, err)
+	}
+}
+
+func TestANodeThatComesBackRecordsTheCallsThatDiedWithIt(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	before, other := node(t, js, "m1", 1), node(t, js, "m2", 1)
+	for id, j := range map[call.ID]*journal.Journal{5: before, 6: before, 7: other} {
+		if _, err := j.Begin(t.Context(), record(id, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := node(t, js, "m1", 2)
+	if _, err := after.Begin(t.Context(), record(8, 0)); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	if s, err := after.Sweep(t.Context(), now); err != nil || s != (journal.Sweep{Lost: 2}) {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	rec, err := after.Get(t.Context(), "acme", 5)
+	if err != nil || rec.Cause != call.CauseNodeLost || rec.EndedBy != call.ByNode || !rec.Stages.Ended.Equal(now) || !rec.Stages.Invited.Equal(began) {
+		t.Errorf("got %+v, %v", rec, err)
+	}
+	if got := records(t, js); len(got) != 2 {
+		t.Errorf("records: %q", got)
+	}
+	if got := entries(t, js); len(got) != 2 {
+		t.Errorf("live calls: %q", got)
+	}
+}
+
+func TestRecordsAreListedByTenantTimeAndEndpoint(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	j := node(t, js, "m1", 1)
+	for n := range 20 {
+		rec := record(call.ID(n+1), n)
+		if n%4 == 3 {
+			rec.Tenant = "other"
+		}
+		if n%2 == 0 {
+			rec.Endpoint = "k2"
+		}
+		if _, err := j.Publish(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages := func(q journal.Query) (ids []call.ID, pages int) {
+		q.Tenant, q.Limit = "acme", 4
+		for {
+			page, next, err := j.List(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages++
+			for _, rec := range page {
+				ids = append(ids, rec.ID)
+			}
+			if next == 0 {
+				return ids, pages
+			}
+			q.After = next
+		}
+	}
+	at := func(n int) time.Time { return began.Add(time.Duration(n) * time.Second) }
+	for what, c := range map[string]struct {
+		q     journal.Query
+		ids   string
+		pages int
+	}{
+		"all":         {journal.Query{}, "[1 2 3 5 6 7 9 10 11 13 14 15 17 18 19]", 4},
+		"of endpoint": {journal.Query{Endpoint: "k1"}, "[2 6 10 14 18]", 2},
+		"from, until": {journal.Query{Since: at(4), Until: at(9)}, "[5 6 7 9]", 1},
+		"none":        {journal.Query{Since: time.Now().Add(time.Hour)}, "[]", 1},
+	} {
+		if ids, n := pages(c.q); len(ids) != len(c.ids) && idText(ids) != c.ids || n != c.pages {
+			t.Errorf("%s: got %s on %d pages, want %s on %d", what, idText(ids), n, c.ids, c.pages)
+		}
+	}
+	if _, err := j.Get(t.Context(), "acme", 4); !errors.Is(err, endpoint.ErrNotFound) {
+		t.Errorf("another tenant's: %v", err)
+	}
+	if _, err := j.Get(t.Context(), "acme", 99); !errors.Is(err, endpoint.ErrNotFound) {
+		t.Errorf("nobody's: %v", err)
+	}
+}
+
+func idText(ids []call.ID) string {
+	n := make([]uint64, len(ids))
+	for i, id := range ids {
+		n[i] = uint64(id)
+	}
+	return fmt.Sprint(n)
+}
+
+func TestAPageLooksAtABoundedNumberOfRecords(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 10,000 records")
+	}
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	j := node(t, js, "m1", 1)
+	for n := range 10_300 {
+		rec := record(call.ID(n+1), n)
+		rec.Tenant = "other"
+		data, err := json.Marshal(journal.Record{V: 1, Record: rec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.PublishAsync(subject.Record(rec.ID), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	page, next, err := j.List(t.Context(), journal.Query{Tenant: "acme", Limit: 10})
+	if err != nil || len(page) != 0 || next == 0 || next == 10_300 {
+		t.Fatalf("%d records, next %d, %v", len(page), next, err)
+	}
+	page, next, err = j.List(t.Context(), journal.Query{Tenant: "acme", Limit: 10, After: next})
+	if err != nil || len(page) != 0 || next != 0 {
+		t.Errorf("%d records, next %d, %v", len(page), next, err)
+	}
+}
+
+func TestWithoutJetStreamEveryStepSaysSo(t *testing.T) {
+	t.Parallel()
+	srv := testkit.NATSServer(t)
+	js := streams(t, srv)
+	j := node(t, js, "m1", 1)
+	if err := srv.DisableJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	rec := record(5, 60)
+	for what, do := range map[string]func() error{
+		"begin":    func() error { _, err := j.Begin(ctx, rec); return err },
+		"end":      func() error { _, err := j.End(ctx, rec, journal.Unwritten); return err },
+		"publish":  func() error { _, err := j.Publish(ctx, rec); return err },
+		"announce": func() error { return j.Announce(ctx, rec) },
+		"forget":   func() error { return j.Forget(ctx, 5, 1) },
+		"sweep":    func() error { _, err := j.Sweep(ctx, time.Now()); return err },
+		"get":      func() error { _, err := j.Get(ctx, "acme", 5); return err },
+	} {
+		if err := do(); !errors.Is(err, journal.ErrUnavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

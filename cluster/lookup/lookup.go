@@ -1,0 +1,164 @@
+// Package lookup reads messages of a stream in the ways that nats.go has no
+// call for: the last one of a subject as the stream's leader has it, and many
+// at once from any replica.
+//
+// It refuses to guess: where a reply does not come or makes no sense, the error
+// says so, and nothing is reported as absent.
+package lookup
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// maxRequest is the longest wait for one answer, whatever the caller allows.
+const maxRequest = 2 * time.Second
+
+// ErrUnavailable says that the stream cannot be read now.
+var ErrUnavailable = errors.New("lookup: the stream does not answer")
+
+// A Message is one message of a stream.
+type Message struct {
+	Subject  string
+	Sequence uint64
+	At       time.Time // when the stream took it
+	Marker   string    // of a bucket: why there is nothing any more; "": there is
+	Data     []byte
+}
+
+// Last returns the last message of a subject as the leader has it, so that
+// what was acknowledged before is seen. ok is false where there is none.
+func Last(ctx context.Context, nc *nats.Conn, stream, subject string) (m Message, ok bool, err error) {
+	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return m, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
+	reply, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
+	if err != nil {
+		return m, false, unavailable(err)
+	}
+	var rep struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq     uint64    `json:"seq"`
+			Headers string    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &rep); err != nil {
+		return m, false, unavailable(err)
+	}
+	switch {
+	case rep.Error != nil && rep.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return m, false, nil
+	case rep.Error != nil:
+		return m, false, unavailable(rep.Error)
+	}
+	marker, err := markerIn(rep.Message.Headers)
+	if err != nil {
+		return m, false, unavailable(err)
+	}
+	return Message{subject, rep.Message.Seq, rep.Message.Time, marker, rep.Message.Data}, true, nil
+}
+
+// markerIn reads the marker out of a header block in base64.
+func markerIn(block string) (string, error) {
+	raw, err := base64.StdEncoding.DecodeString(block)
+	if err != nil || len(raw) == 0 {
+		return "", err
+	}
+	_, fields, _ := bytes.Cut(raw, []byte("\r\n")) // NATS/1.0
+	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(fields))).ReadMIMEHeader()
+	if err != nil {
+		return "", fmt.Errorf("read headers: %w", err)
+	}
+	return marker(h.Get("KV-Operation"), h.Get("Nats-Marker-Reason")), nil
+}
+
+func marker(op, reason string) string {
+	if op == "" || op == "PUT" {
+		return reason
+	}
+	return op
+}
+
+// A Query asks any replica for several messages at once (ADR-31): those that
+// match Next from a sequence or a time on, or the last of each subject in
+// Last, at most 1,024.
+type Query struct {
+	Sequence uint64     `json:"seq,omitempty"`
+	Since    *time.Time `json:"start_time,omitempty"`
+	Next     string     `json:"next_by_subj,omitempty"`
+	Batch    int        `json:"batch,omitempty"`
+	MaxBytes int        `json:"max_bytes,omitempty"`
+	Last     []string   `json:"multi_last,omitempty"`
+}
+
+// Many carries out q and returns the messages in the order of their sequences;
+// a replica may not yet have the newest.
+func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message, error) {
+	req, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
+	inbox := nc.NewRespInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, req); err != nil {
+		return nil, unavailable(err)
+	}
+	var all []Message
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+			one, err := fromMsg(m)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, one)
+		case "204", "404": // end of the batch; nothing at all
+			return all, nil
+		default:
+			return nil, unavailable(fmt.Errorf("status %s", status))
+		}
+	}
+}
+
+func fromMsg(m *nats.Msg) (Message, error) {
+	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return Message{}, unavailable(errors.New("an answer without a sequence"))
+	}
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return Message{}, unavailable(errors.New("an answer without a time"))
+	}
+	return Message{m.Header.Get("Nats-Subject"), seq, at, marker(m.Header.Get("KV-Operation"), m.Header.Get("Nats-Marker-Reason")), m.Data}, nil
+}
+
+// unavailable marks an error of the transport. The end of the caller's own
+// context stays visible.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
