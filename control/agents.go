@@ -17,6 +17,9 @@ type NewAgent struct {
 
 // CreateAgent makes an agent. It is active unless the spec says otherwise.
 func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent) (AgentView, error) {
+	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
+		return o.agentAgain(ctx, tenant, before, err)
+	}
 	spec, err := merge(AgentSpec{Name: "agent", IsActive: true, DTMF: endpoint.DTMFPolicy{RTP: true, DataChannel: true}}, in.Spec)
 	if err != nil {
 		return AgentView{}, err
@@ -33,8 +36,24 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 	if len(problems) > 0 {
 		return AgentView{}, invalidAll(problems)
 	}
-	if a.Revision, err = o.Store.CreateAgent(ctx, a); err != nil {
+	if a.Revision, err = o.Store.CreateAgent(ctx, a, o.terms(ctx, tenant, nil)); err != nil {
+		if before, err := repeatOf(err); err == nil {
+			return o.agentAgain(ctx, tenant, before, nil)
+		}
 		return AgentView{}, fmt.Errorf("create agent: %w", err)
+	}
+	return agentViewOf(a), nil
+}
+
+// agentAgain answers a creation that was made before with what it made, as it
+// stands.
+func (o *Operations) agentAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (AgentView, error) {
+	var a endpoint.Agent
+	if err == nil {
+		a, err = o.Store.AgentByID(ctx, tenant, before.ID)
+	}
+	if err != nil {
+		return AgentView{}, again(err)
 	}
 	return agentViewOf(a), nil
 }
@@ -70,6 +89,9 @@ func (o *Operations) ListAgents(ctx context.Context, tenant string, in PageReque
 
 // UpdateAgent changes an agent; it counts from the next call on.
 func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) (AgentView, error) {
+	if err := (ID{in.ID}).check(); err != nil {
+		return AgentView{}, err
+	}
 	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
 	if err != nil {
 		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
@@ -96,11 +118,14 @@ func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) 
 
 // DeleteAgent removes an agent. Endpoints that still name it refuse calls with
 // 480 until they name another.
-func (o *Operations) DeleteAgent(ctx context.Context, tenant string, in ID) (Deleted, error) {
+func (o *Operations) DeleteAgent(ctx context.Context, tenant string, in Target) (Deleted, error) {
 	if err := in.check(); err != nil {
 		return Deleted{}, err
 	}
 	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
+	if err == nil && in.stale(a.Revision) {
+		err = endpoint.ErrConflict
+	}
 	if err == nil {
 		err = o.Store.DeleteAgent(ctx, a)
 	}

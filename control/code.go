@@ -21,7 +21,8 @@ const (
 	CodeLimit       Code = "limit"       // the account has as many as it may
 	CodeBusy        Code = "busy"        // too many requests at once: try again
 	CodeUnavailable Code = "unavailable" // the store or a node does not answer: try again
-	CodeDenied      Code = "denied"      // the credential does not allow it
+	CodeDenied      Code = "denied"      // there is no credential, or it is not valid
+	CodeForbidden   Code = "forbidden"   // the credential is valid and does not allow it
 	CodeInternal    Code = "internal"    // ours to fix
 )
 
@@ -66,6 +67,8 @@ func errorOf(err error) *Error {
 		return &Error{Code: CodeNotFound, Message: "no such object"}
 	case errors.Is(err, endpoint.ErrConflict):
 		return &Error{Code: CodeConflict, Message: "the object changed since you read it"}
+	case errors.Is(err, endpoint.ErrReused):
+		return &Error{Code: CodeConflict, Message: "the idempotency key belongs to another request"}
 	case errors.Is(err, endpoint.ErrExists):
 		return &Error{Code: CodeExists, Message: "the object exists already"}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

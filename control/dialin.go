@@ -47,8 +47,8 @@ type DialIn interface {
 // A Gateway is the HTTP side of dial-in agents.
 type Gateway struct {
 	DialIn DialIn
-	// Tenant returns the tenant a key belongs to.
-	Tenant func(ctx context.Context, key string) (tenant string, ok bool)
+	// Verify returns what a key may do, as [Verify] does.
+	Verify func(ctx context.Context, key string) (Credential, error)
 	// Translate is that of [Operations].
 	Translate func(error) error
 	HTTP      config.HTTP
@@ -142,15 +142,18 @@ func (g *Gateway) waiting(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tenant, ok := g.Tenant(r.Context(), key)
-	if !ok {
-		return &Error{Code: CodeDenied, Message: "the key is not valid"}
+	cred, err := g.Verify(r.Context(), key)
+	if err != nil {
+		return err
+	}
+	if !cred.Allows(endpoint.ScopeAgentsAnswer) {
+		return &Error{Code: CodeForbidden, Message: "the key lacks the scope " + endpoint.ScopeAgentsAnswer}
 	}
 	wait, err := pollTime(r.URL.Query().Get("wait"))
 	if err != nil {
 		return err
 	}
-	calls, err := g.poll(r.Context(), tenant, r.PathValue("agent"), wait)
+	calls, err := g.poll(r.Context(), cred.Tenant, r.PathValue("agent"), wait)
 	if err != nil {
 		return err
 	}
@@ -202,7 +205,8 @@ func bearer(r *http.Request) (string, error) {
 var httpStatus = map[Code]int{
 	CodeInvalid: http.StatusBadRequest, CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusPreconditionFailed,
 	CodeExists: http.StatusConflict, CodeLimit: http.StatusTooManyRequests, CodeBusy: http.StatusServiceUnavailable,
-	CodeUnavailable: http.StatusServiceUnavailable, CodeDenied: http.StatusUnauthorized, CodeInternal: http.StatusInternalServerError,
+	CodeUnavailable: http.StatusServiceUnavailable, CodeDenied: http.StatusUnauthorized,
+	CodeForbidden: http.StatusForbidden, CodeInternal: http.StatusInternalServerError,
 }
 
 func writeProblem(w http.ResponseWriter, e *Error) {

@@ -22,6 +22,9 @@ const defaultPrefix = "ep"
 // CreateEndpoint makes an endpoint with a slug of its own. It is active and
 // admits every source unless the spec says otherwise.
 func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEndpoint) (EndpointView, error) {
+	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
+		return o.endpointAgain(ctx, tenant, before, err)
+	}
 	base := EndpointSpec{Name: "endpoint", IsActive: true, IP: IPSpec{Mode: endpoint.IPAny},
 		Auth: AuthSpec{Mode: endpoint.AuthNone}, Perm: endpoint.DefaultPermissions()}
 	if in.AgentID != "" {
@@ -49,8 +52,28 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
 		return EndpointView{}, err
 	}
-	if ep.Revision, err = o.Store.CreateEndpoint(ctx, ep); err != nil {
+	acct, err := o.account(ctx, tenant)
+	if err != nil {
+		return EndpointView{}, err
+	}
+	if ep.Revision, err = o.Store.CreateEndpoint(ctx, ep, o.terms(ctx, tenant, acct)); err != nil {
+		if before, err := repeatOf(err); err == nil {
+			return o.endpointAgain(ctx, tenant, before, nil)
+		}
 		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
+	}
+	return o.viewOf(ep), nil
+}
+
+// endpointAgain answers a creation that was made before with what it made, as
+// it stands.
+func (o *Operations) endpointAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (EndpointView, error) {
+	var ep endpoint.Endpoint
+	if err == nil {
+		ep, err = o.Store.EndpointByID(ctx, tenant, before.ID)
+	}
+	if err != nil {
+		return EndpointView{}, again(err)
 	}
 	return o.viewOf(ep), nil
 }
@@ -86,6 +109,9 @@ func (o *Operations) ListEndpoints(ctx context.Context, tenant string, in PageRe
 
 // UpdateEndpoint changes an endpoint; its slug never changes.
 func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Change) (EndpointView, error) {
+	if err := (ID{in.ID}).check(); err != nil {
+		return EndpointView{}, err
+	}
 	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
 	if err != nil {
 		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
@@ -111,11 +137,14 @@ func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Chang
 
 // DeleteEndpoint removes an endpoint. When it returns, its slug is refused;
 // calls that are up go on.
-func (o *Operations) DeleteEndpoint(ctx context.Context, tenant string, in ID) (Deleted, error) {
+func (o *Operations) DeleteEndpoint(ctx context.Context, tenant string, in Target) (Deleted, error) {
 	if err := in.check(); err != nil {
 		return Deleted{}, err
 	}
 	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	if err == nil && in.stale(ep.Revision) {
+		err = endpoint.ErrConflict
+	}
 	if err == nil {
 		err = o.Store.DeleteEndpoint(ctx, ep)
 	}

@@ -1,10 +1,10 @@
 package control
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"patchbay/actors/endpoint"
@@ -26,9 +26,13 @@ type Operations struct {
 	Sealer Sealer
 	Host   string           // host, or host:port, of sip_uri
 	Now    func() time.Time // the clock
+	Nodes  Nodes            // nil: none can be asked
 	// Translate says in this package's words what Store and Calls could not do;
 	// nil: they do so themselves.
 	Translate func(error) error
+
+	indexed sync.Once
+	index   map[string]operation // by noun.verb
 }
 
 // An ID names one object in a request.
@@ -55,6 +59,18 @@ type Change struct {
 	Revision endpoint.Revision `json:"revision,omitempty"`
 	Patch    json.RawMessage   `json:"patch"`
 }
+
+// A Target names an object to end. With a Revision it is ended only if it is
+// still at it.
+type Target struct {
+	ID       string            `json:"id"`
+	Revision endpoint.Revision `json:"revision,omitempty"`
+}
+
+func (t Target) check() error { return ID{t.ID}.check() }
+
+// stale reports that the request was made against another version.
+func (t Target) stale(now endpoint.Revision) bool { return t.Revision != 0 && t.Revision != now }
 
 // Deleted answers a delete.
 type Deleted struct {
@@ -84,46 +100,4 @@ func NewUUID() string {
 	_, _ = rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// GetAccount returns the tenant's account.
-func (o *Operations) GetAccount(ctx context.Context, tenant string, _ struct{}) (AccountView, error) {
-	a, err := o.Store.Account(ctx, tenant)
-	if err != nil {
-		return AccountView{}, fmt.Errorf("get account: %w", err)
-	}
-	return accountViewOf(a), nil
-}
-
-// An AccountChange is an update of the tenant's account.
-type AccountChange struct {
-	Revision endpoint.Revision `json:"revision,omitempty"`
-	Patch    json.RawMessage   `json:"patch"`
-}
-
-// UpdateAccount changes the tenant's account: its name, refusal style, limits.
-func (o *Operations) UpdateAccount(ctx context.Context, tenant string, in AccountChange) (AccountView, error) {
-	a, err := o.Store.Account(ctx, tenant)
-	if err != nil {
-		return AccountView{}, fmt.Errorf("update account: %w", err)
-	}
-	if in.Revision != 0 && in.Revision != a.Revision {
-		return AccountView{}, fmt.Errorf("update account: %w", endpoint.ErrConflict)
-	}
-	view := accountViewOf(a)
-	spec, err := merge(AccountSpec{Name: view.Name, Refusal: view.Refusal, Limits: view.Limits}, in.Patch)
-	if err != nil {
-		return AccountView{}, err
-	}
-	if len(a.Projects) == 0 {
-		a.Projects = []endpoint.Project{{ID: a.ID, Name: a.Name}}
-	}
-	a.Name, a.Refusal, a.Projects[0].Limits, a.UpdatedAt = spec.Name, spec.Refusal, spec.Limits, o.Now()
-	if problems := a.Validate(); len(problems) > 0 {
-		return AccountView{}, invalidAll(problems)
-	}
-	if a.Revision, err = o.Store.UpdateAccount(ctx, a); err != nil {
-		return AccountView{}, fmt.Errorf("update account: %w", err)
-	}
-	return accountViewOf(a), nil
 }

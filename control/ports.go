@@ -8,25 +8,40 @@ import (
 	"patchbay/actors/endpoint"
 )
 
-// A Store keeps accounts, endpoints and agents. Writes return once every
+// A Store keeps accounts, their keys, endpoints and agents. Creations keep their
+// terms in the same write, or fail with an *endpoint.Repeat, endpoint.ErrReused
+// or [CodeLimit]. Writes return once every
 // decider knows the new revision, or a second has passed. Errors wrap
 // endpoint.ErrNotFound, ErrConflict, ErrExists or [ErrUnavailable]. An object
 // of another tenant is not found.
 type Store interface {
 	Account(ctx context.Context, tenant string) (endpoint.Account, error)
+	Accounts(ctx context.Context, cursor string, limit int) (page []endpoint.Account, next string, err error)
+	CreateAccount(ctx context.Context, a endpoint.Account, terms endpoint.Terms) (endpoint.Revision, error)
 	UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error)
+	DeleteAccount(ctx context.Context, a endpoint.Account) error
 
-	CreateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error)
+	CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, terms endpoint.Terms) (endpoint.Revision, error)
 	EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error)
 	UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error)
 	DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error
 	Endpoints(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Endpoint, next string, err error)
 
-	CreateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error)
+	CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoint.Terms) (endpoint.Revision, error)
 	AgentByID(ctx context.Context, tenant, id string) (endpoint.Agent, error)
 	UpdateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error)
 	DeleteAgent(ctx context.Context, a endpoint.Agent) error
 	Agents(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Agent, next string, err error)
+
+	CreateKey(ctx context.Context, k endpoint.APIKey, terms endpoint.Terms) (endpoint.Revision, error)
+	KeyByID(ctx context.Context, tenant, id string) (endpoint.APIKey, error)
+	UpdateKey(ctx context.Context, k endpoint.APIKey) (endpoint.Revision, error)
+	DeleteKey(ctx context.Context, k endpoint.APIKey) error
+	Keys(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.APIKey, next string, err error)
+
+	// Repeated returns an *endpoint.Repeat or endpoint.ErrReused if the
+	// idempotency key was used; nil if not.
+	Repeated(ctx context.Context, tenant string, o endpoint.Once) error
 }
 
 // Calls reaches live calls on the media nodes that carry them.
@@ -57,7 +72,8 @@ type CallView struct {
 	Quality  call.Quality `json:"quality"`
 }
 
-// A Sealer seals secrets for the store.
+// A Sealer seals secrets for the store, and opens what it sealed.
 type Sealer interface {
 	Seal(secret string) (endpoint.SecretRef, error)
+	Open(sealed endpoint.SecretRef) (string, error)
 }

@@ -16,6 +16,8 @@ import (
 const (
 	prefix      = "pb.v1.ctl"
 	serviceName = "patchbay-control"
+
+	idempotencyHeader = "Idempotency-Key"
 )
 
 // A Service answers control requests over NATS.
@@ -41,7 +43,7 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 // Run serves until ctx ends, then finishes what was begun.
 func (s *Service) Run(ctx context.Context) error {
 	svc, err := micro.AddService(s.nc, micro.Config{Name: serviceName, Version: "1.0.0",
-		Description: "Accounts, endpoints, agents and calls", Metadata: map[string]string{"build": s.version}})
+		Description: "Accounts, keys, endpoints, agents, calls and nodes", Metadata: map[string]string{"build": s.version}})
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -79,7 +81,8 @@ func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ops.Config.RequestTimeout)
 		defer cancel()
-		out, err := op.run(ctx, tenantOf(req.Subject()), req.Data())
+		out, err := s.ops.Do(ctx, allOf(tenantOf(req.Subject())), Request{Noun: op.noun, Verb: op.verb, Body: req.Data(),
+			IdempotencyKey: req.Headers().Get(idempotencyHeader)})
 		if err != nil {
 			s.fail(op, req, err)
 			return

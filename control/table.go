@@ -1,32 +1,69 @@
 package control
 
-import "context"
+import (
+	"context"
+
+	"patchbay/actors/endpoint"
+)
 
 // An operation is one noun and verb, with its request and reply as JSON.
 type operation struct {
 	noun, verb string
+	scopes     []string // a key needs them all
+	operator   bool     // for endpoint.OperatorTenant only
 	run        func(ctx context.Context, tenant string, body []byte) (any, error)
 }
 
-// table lists every operation. The NATS service and the client follow it.
+// table lists every operation. The NATS service, the HTTP gateway and the
+// client follow it.
 func (o *Operations) table() []operation {
-	return []operation{
-		{"account", "get", typed(o.GetAccount)},
-		{"account", "update", typed(o.UpdateAccount)},
-		{"endpoint", "create", typed(o.CreateEndpoint)},
-		{"endpoint", "get", typed(o.GetEndpoint)},
-		{"endpoint", "list", typed(o.ListEndpoints)},
-		{"endpoint", "update", typed(o.UpdateEndpoint)},
-		{"endpoint", "delete", typed(o.DeleteEndpoint)},
-		{"agent", "create", typed(o.CreateAgent)},
-		{"agent", "get", typed(o.GetAgent)},
-		{"agent", "list", typed(o.ListAgents)},
-		{"agent", "update", typed(o.UpdateAgent)},
-		{"agent", "delete", typed(o.DeleteAgent)},
-		{"call", "list", typed(o.ListCalls)},
-		{"call", "get", typed(o.GetCall)},
-		{"call", "hangup", typed(o.HangupCall)},
+	all := []operation{
+		own("account", "get", o.GetAccount, endpoint.ScopeAccountRead),
+		own("account", "update", o.UpdateAccount, endpoint.ScopeAccountManage),
+		operators("account", "create", o.CreateAccount, endpoint.ScopeOperatorManage),
+		operators("account", "list", o.ListAccounts, endpoint.ScopeOperatorRead),
+		operators("account", "delete", o.DeleteAccount, endpoint.ScopeOperatorManage),
+		own("project", "create", o.CreateProject, endpoint.ScopeAccountManage),
+		own("project", "get", o.GetProject, endpoint.ScopeAccountRead),
+		own("project", "list", o.ListProjects, endpoint.ScopeAccountRead),
+		own("project", "update", o.UpdateProject, endpoint.ScopeAccountManage),
+		own("project", "delete", o.DeleteProject, endpoint.ScopeAccountManage),
+		own("key", "create", o.CreateKey, endpoint.ScopeKeysManage),
+		own("key", "get", o.GetKey, endpoint.ScopeKeysRead),
+		own("key", "list", o.ListKeys, endpoint.ScopeKeysRead),
+		own("key", "revoke", o.RevokeKey, endpoint.ScopeKeysManage),
+		own("key", "delete", o.DeleteKey, endpoint.ScopeKeysManage),
+		own("endpoint", "create", o.CreateEndpoint, endpoint.ScopeEndpointsManage),
+		own("endpoint", "get", o.GetEndpoint, endpoint.ScopeEndpointsRead),
+		own("endpoint", "list", o.ListEndpoints, endpoint.ScopeEndpointsRead),
+		own("endpoint", "update", o.UpdateEndpoint, endpoint.ScopeEndpointsManage),
+		own("endpoint", "delete", o.DeleteEndpoint, endpoint.ScopeEndpointsManage),
+		own("agent", "create", o.CreateAgent, endpoint.ScopeAgentsManage),
+		own("agent", "get", o.GetAgent, endpoint.ScopeAgentsRead),
+		own("agent", "list", o.ListAgents, endpoint.ScopeAgentsRead),
+		own("agent", "update", o.UpdateAgent, endpoint.ScopeAgentsManage),
+		own("agent", "delete", o.DeleteAgent, endpoint.ScopeAgentsManage),
 	}
+	return append(all, o.liveTable()...)
+}
+
+// liveTable is the part about what runs: calls, nodes, and who may reach them.
+func (o *Operations) liveTable() []operation {
+	return []operation{
+		own("call", "list", o.ListCalls, endpoint.ScopeCallsRead),
+		own("call", "get", o.GetCall, endpoint.ScopeCallsRead),
+		own("call", "hangup", o.HangupCall, endpoint.ScopeCallsManage),
+	}
+}
+
+// own is an operation of every account on what is its own.
+func own[In, Out any](noun, verb string, do func(context.Context, string, In) (Out, error), scopes ...string) operation {
+	return operation{noun: noun, verb: verb, scopes: scopes, run: typed(do)}
+}
+
+// operators is an operation of the operator's account on the cluster.
+func operators[In, Out any](noun, verb string, do func(context.Context, string, In) (Out, error), scopes ...string) operation {
+	return operation{noun: noun, verb: verb, scopes: scopes, operator: true, run: typed(do)}
 }
 
 // typed decodes the request strictly before it is carried out.

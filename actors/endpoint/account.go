@@ -17,14 +17,33 @@ func (a *Account) Validate() []Problem {
 	ps.tenant("tenant", a.Tenant)
 	ps.text("name", a.Name, 1, MaxName)
 	ps.word("refusal", string(a.Refusal), "", string(RefuseUniform), string(RefuseExplicit))
-	if len(a.Keys) > MaxKeys {
-		ps.add("keys", CodeTooMany, "%d keys, want at most %d", len(a.Keys), MaxKeys)
-	}
 	for i := range a.Projects {
-		l := a.Projects[i].Limits
-		ps.between("limits.max_concurrent_calls", int64(l.MaxConcurrentCalls), 0, MaxConcurrent)
-		ps.between("limits.cps", int64(l.CPS), 0, MaxCallsPerSecond)
+		a.Projects[i].Limits.validate(&ps)
 	}
 	a.SIP.validate(&ps)
 	return ps
+}
+
+// Validate returns every mistake that keeps the project from being stored; its
+// limits are its account's to check.
+func (p *Project) Validate() []Problem {
+	var ps problems
+	ps.uuid("id", p.ID)
+	ps.text("name", p.Name, 1, MaxName)
+	if p.ParentID != nil {
+		ps.uuid("parent_id", *p.ParentID)
+	}
+	return ps
+}
+
+// MaxDaily is the largest number of creations a day, and of requests a minute.
+const MaxDaily = 1_000_000
+
+func (l *Limits) validate(ps *problems) {
+	ps.between("limits.max_concurrent_calls", int64(l.MaxConcurrentCalls), 0, MaxConcurrent)
+	ps.between("limits.cps", int64(l.CPS), 0, MaxCallsPerSecond)
+	ps.between("limits.queue_depth", int64(l.QueueDepth), 0, MaxConcurrent)
+	ps.between("limits.endpoint_creates_per_day", int64(l.EndpointCreatesPerDay), 0, MaxDaily)
+	ps.between("limits.api_per_minute", int64(l.APIPerMinute), 0, MaxDaily)
+	ps.between("limits.max_register_out", int64(l.MaxRegisterOut), 0, MaxConcurrent)
 }

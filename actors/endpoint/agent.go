@@ -38,10 +38,19 @@ const (
 	ConnectDialIn Connector = "dialin" // the agent POSTs its offer to the call
 )
 
+// Dialects of connector http (docs/agents.md).
+const (
+	DialectJSON    = "json"    // ours
+	DialectOpenAI  = "openai"  // OpenAI Realtime and who speaks its "create call"
+	DialectPipecat = "pipecat" // SmallWebRTC
+	DialectFastRTC = "fastrtc"
+	DialectWHIP    = "whip" // RFC 9725, with audio both ways
+)
+
 // An AgentTransport says how media nodes reach an agent.
 type AgentTransport struct {
 	Connector   Connector         `json:"connector"`
-	Dialect     string            `json:"dialect,omitempty"`   // of http: json
+	Dialect     string            `json:"dialect,omitempty"`   // of http: DialectJSON when empty
 	URL         string            `json:"url,omitempty"`       // of http
 	AuthType    string            `json:"auth_type,omitempty"` // of http: "", bearer
 	AuthSecret  SecretRef         `json:"auth_secret,omitempty"`

@@ -23,7 +23,6 @@ type Account struct {
 	Refusal   RefusalStyle `json:"refusal"`              // uniform by default
 	Projects  []Project    `json:"projects,omitempty"`
 	SIP       SipSettings  `json:"sip"`
-	Keys      []APIToken   `json:"keys,omitempty"`
 	CreatedAt time.Time    `json:"created_at"`
 	UpdatedAt time.Time    `json:"updated_at"`
 	Revision  Revision     `json:"-"`

@@ -86,9 +86,7 @@ func (t *AgentTransport) validateHTTP(ps *problems) {
 	case !isHTTP(t.URL):
 		ps.add("webrtc.url", CodeInvalid, "want http:// or https:// with a host and without credentials")
 	}
-	if ps.word("webrtc.dialect", t.Dialect, "", "json", "openai", "pipecat", "fastrtc", "whip") {
-		ps.notServed(t.Dialect != "" && t.Dialect != "json", "webrtc.dialect")
-	}
+	ps.word("webrtc.dialect", t.Dialect, "", DialectJSON, DialectOpenAI, DialectPipecat, DialectFastRTC, DialectWHIP)
 	if ps.word("webrtc.auth_type", t.AuthType, "", "bearer") && (t.AuthType == "") != (t.AuthSecret == "") {
 		ps.add("webrtc.auth_secret", CodeInvalid, "want a secret with auth_type bearer, and none without")
 	}

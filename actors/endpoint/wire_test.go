@@ -60,7 +60,6 @@ func fullAccount() endpoint.Account {
 		SIP: endpoint.SipSettings{Domain: "acme.sip.example", DomainIdentifier: "acme", DefaultCodecs: []string{"PCMU"}, DefaultCiphers: []string{"c"}, DefaultEncryption: "optional",
 			DefaultSendAs: ptr("random"), OutboundPolicy: "block-pstn", Ingress: endpoint.IPPolicy{Mode: endpoint.IPNone}, AllowAllAgents: true,
 			Rules: []endpoint.RouteRule{{AgentID: agentID, ToUserPattern: "^1555$"}}, Fallback: &endpoint.FallbackHandler{URL: "https://f.example", Secrets: []endpoint.SecretRef{"sealed-8"}, TimeoutMs: 5000}, StartCallAgent: agentID},
-		Keys:      []endpoint.APIToken{{ID: "k1", ProjectID: projectID, Kind: "native", Prefix: "pbk_ab", Hash: []byte{1, 2, 3}, Scopes: []string{"calls"}, ExpiresAt: &made, RevokedAt: &made}},
 		CreatedAt: made, UpdatedAt: made}
 }
 
@@ -70,6 +69,9 @@ func TestStoredFormsAreStable(t *testing.T) {
 		"testdata/endpoint.json": fullEndpoint(t),
 		"testdata/agent.json":    fullAgent(),
 		"testdata/account.json":  fullAccount(),
+		"testdata/key.json": endpoint.APIKey{V: 1, Tenant: "acme", Name: "Dashboard", CreatedAt: made, APIToken: endpoint.APIToken{ID: "k1", ProjectID: projectID,
+			Kind: endpoint.KindOfNative, Prefix: "pbk_abcd", Hash: []byte{1, 2, 3}, Scopes: []string{endpoint.ScopeCallsRead}, ExpiresAt: &made, RevokedAt: &made}},
+		"testdata/block.json": endpoint.Block{V: 1, Source: netip.MustParsePrefix("203.0.113.0/28"), Reason: "scanner", CreatedAt: made, ExpiresAt: &made},
 		"testdata/verdict.json": []endpoint.Verdict{{}, {Action: endpoint.Accept, Agent: agentID, Rule: endpoint.RuleHandler},
 			endpoint.Unknown(), {Action: endpoint.Consult}},
 		"testdata/invite.json": endpoint.Invite{Address: "s/desk-x", CallID: "c1", FromTag: "f1", CSeq: 1, Branch: "z9hG4bK1",

@@ -23,7 +23,8 @@ var errRace = errors.New("store: a key is at another revision")
 type op struct {
 	key    string
 	expect uint64
-	data   []byte // nil: mark the key as gone
+	data   []byte        // nil: mark the key as gone
+	ttl    time.Duration // after which the server marks it as gone; 0: never
 }
 
 // commit makes all changes or none and returns the revision of the last one;
@@ -54,6 +55,9 @@ func (s *Store) message(o op) *nats.Msg {
 	m := nats.NewMsg(s.prefix + o.key)
 	m.Data = o.data
 	m.Header.Set("Nats-Expected-Last-Subject-Sequence", strconv.FormatUint(o.expect, 10))
+	if o.ttl > 0 { // in whole seconds, at least one (ADR-43)
+		m.Header.Set("Nats-TTL", strconv.FormatInt(int64(max(o.ttl, time.Second)/time.Second), 10))
+	}
 	if o.data == nil {
 		m.Header.Set("KV-Operation", "PURGE")
 		m.Header.Set("Nats-Rollup", "sub")

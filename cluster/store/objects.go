@@ -10,7 +10,8 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// An indexLine is what an index entry holds: where an endpoint's id leads.
+// An indexLine is what an index entry holds: where the id of an endpoint or of
+// an API key leads.
 type indexLine struct {
 	V         int          `json:"v"`
 	Partition uint8        `json:"partition,omitempty"`
@@ -20,13 +21,14 @@ type indexLine struct {
 // CreateEndpoint stores a new endpoint and returns its revision. It returns
 // endpoint.ErrExists if its address or its id is taken, ErrLimit when the
 // tenant has Config.MaxEndpoints already, and ErrAddress for kinds that have no
-// address yet. When it returns, every live decider knows the endpoint.
-func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error) {
+// address yet; of its terms, ErrDaily, endpoint.ErrReused and an
+// *endpoint.Repeat. When it returns, every live decider knows the endpoint.
+func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := endpointItem(&ep)
 	if err != nil {
 		return 0, err
 	}
-	return s.create(ctx, it, s.cfg.MaxEndpoints)
+	return s.create(ctx, it, s.cfg.MaxEndpoints, terms)
 }
 
 // UpdateEndpoint replaces the version at ep.Revision. It returns
@@ -74,12 +76,13 @@ func (s *Store) CountEndpoints(ctx context.Context, tenant string) (int, error) 
 }
 
 // CreateAgent stores a new agent, as CreateEndpoint does an endpoint.
-func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error) {
+func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := agentItem(&a)
 	if err != nil {
 		return 0, err
 	}
-	return s.create(ctx, it, s.cfg.MaxAgents)
+	terms.PerDay = 0 // endpoints are counted
+	return s.create(ctx, it, s.cfg.MaxAgents, terms)
 }
 
 // UpdateAgent replaces the version at a.Revision, as UpdateEndpoint does.
@@ -108,38 +111,6 @@ func (s *Store) CountAgents(ctx context.Context, tenant string) (int, error) {
 	return s.count(ctx, tenant, subject.NounAgent)
 }
 
-// CreateAccount stores a new account, or returns endpoint.ErrExists.
-func (s *Store) CreateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error) {
-	it, err := accountItem(&a)
-	if err != nil {
-		return 0, err
-	}
-	return s.attempt(ctx, it, func() (uint64, error) {
-		have, err := s.getLeader(ctx, it.key)
-		switch {
-		case err != nil:
-			return 0, err
-		case !have.gone():
-			return 0, endpoint.ErrExists
-		}
-		return s.commit(ctx, op{it.key, have.rev, it.data})
-	})
-}
-
-// UpdateAccount replaces the version at a.Revision, as UpdateEndpoint does.
-func (s *Store) UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error) {
-	it, err := accountItem(&a)
-	if err != nil {
-		return 0, err
-	}
-	return s.replace(ctx, it, a.Revision)
-}
-
-// AccountByTenant reads an account as the leader has it now.
-func (s *Store) AccountByTenant(ctx context.Context, tenant string) (endpoint.Account, error) {
-	return current[endpoint.Account](ctx, s, subject.KeyAccount(tenant))
-}
-
 // current reads an object from the leader.
 func current[T object](ctx context.Context, s *Store, key string) (T, error) {
 	var none T
@@ -156,24 +127,36 @@ func current[T object](ctx context.Context, s *Store, key string) (T, error) {
 
 // locate returns the key of the endpoint with the id.
 func (s *Store) locate(ctx context.Context, tenant, id string) (string, error) {
-	raw, err := s.getLeader(ctx, subject.KeyIndex(tenant, subject.NounEndpoint, id))
+	return s.lookUp(ctx, tenant, subject.NounEndpoint, id)
+}
+
+// lookUp returns the key of the object with the id.
+func (s *Store) lookUp(ctx context.Context, tenant string, noun subject.Noun, id string) (string, error) {
+	raw, err := s.getLeader(ctx, subject.KeyIndex(tenant, noun, id))
 	if err != nil {
-		return "", fmt.Errorf("find endpoint %s: %w", id, err)
+		return "", fmt.Errorf("find %s %s: %w", noun, id, err)
 	}
 	if raw.gone() {
-		return "", fmt.Errorf("find endpoint %s: %w", id, endpoint.ErrNotFound)
+		return "", fmt.Errorf("find %s %s: %w", noun, id, endpoint.ErrNotFound)
 	}
-	return target(raw, tenant, subject.NounEndpoint)
+	return target(raw, tenant, noun)
 }
 
 // target is the key of the object that an index entry stands for.
 func target(raw stored, tenant string, noun subject.Noun) (string, error) {
-	if noun == subject.NounAgent {
-		return subject.KeyAgent(tenant, raw.key[strings.LastIndexByte(raw.key, '.')+1:]), nil
+	id := raw.key[strings.LastIndexByte(raw.key, '.')+1:]
+	switch noun {
+	case subject.NounAgent:
+		return subject.KeyAgent(tenant, id), nil
+	case subject.NounAccount:
+		return subject.KeyAccount(id), nil
 	}
 	var l indexLine
 	if err := json.Unmarshal(raw.data, &l); err != nil || l.V != version {
 		return "", fmt.Errorf("read %s: revision %d is no index entry of version %d", raw.key, raw.rev, version)
+	}
+	if noun == subject.NounKey {
+		return subject.KeyAPIKey(l.Key), nil
 	}
 	return subject.KeyEndpoint(l.Key, l.Partition), nil
 }
@@ -212,13 +195,4 @@ func agentItem(a *endpoint.Agent) (item, error) {
 		tenant: a.Tenant, noun: subject.NounAgent, id: a.ID,
 		key: subject.KeyAgent(a.Tenant, a.ID), index: index, data: data,
 	}, nil
-}
-
-func accountItem(a *endpoint.Account) (item, error) {
-	a.V = version
-	data, err := json.Marshal(a)
-	if err != nil {
-		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
-	}
-	return item{tenant: a.Tenant, noun: "acct", id: a.ID, key: subject.KeyAccount(a.Tenant), data: data}, nil
 }

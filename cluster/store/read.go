@@ -15,7 +15,7 @@ import (
 
 // An object is what the bucket holds.
 type object interface {
-	endpoint.Endpoint | endpoint.Account | endpoint.Agent
+	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.APIKey
 }
 
 // Endpoint implements actors.Store. The value's slices and maps are shared:
@@ -115,6 +115,9 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 		v.Revision = rev
 		return v.V
 	case *endpoint.Agent:
+		v.Revision = rev
+		return v.V
+	case *endpoint.APIKey:
 		v.Revision = rev
 		return v.V
 	}

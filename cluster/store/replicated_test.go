@@ -79,6 +79,7 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(t, s)
+		accounts(t, js)
 		stores = append(stores, s)
 	}
 	const each = 10
@@ -86,7 +87,7 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 	for i, s := range stores {
 		wg.Go(func() {
 			for n := range each {
-				if _, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", i*each+n)); err != nil {
+				if _, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", i*each+n), endpoint.Terms{}); err != nil {
 					t.Errorf("create: %v", err)
 				}
 			}

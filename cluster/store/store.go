@@ -35,6 +35,9 @@ const (
 	turnstiles   = 64              // writes of one tenant pass one by one through one of these
 	maxAttempts  = 8               // of one write that loses races
 	maxFloors    = 1 << 16         // keys whose newest known revision is remembered
+	maxAccounts  = 10_000          // of the cluster
+	quotaTTL     = 48 * time.Hour  // of a day's count of creations
+	onceTTL      = 24 * time.Hour  // of an idempotency key
 	missingShare = 8               // misses take at most 1/8 of the cache's entries
 )
 

@@ -77,7 +77,21 @@ func open(t testing.TB, srv *broker.Server, cfg store.Config, obs store.Observer
 	if err != nil {
 		t.Fatal(err)
 	}
+	accounts(t, js)
 	return s
+}
+
+// accounts makes the accounts of the tests, past the store and its deciders.
+func accounts(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	for _, tenant := range []string{"acme", "other"} {
+		_, err := js.Publish(t.Context(), "$KV.endpoints.acct."+tenant, fmt.Appendf(nil, `{"v":1,"tenant":%q}`, tenant),
+			jetstream.WithExpectLastSequencePerSubject(0))
+		var told *jetstream.APIError
+		if err != nil && (!errors.As(err, &told) || told.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence) {
+			t.Fatal(err)
+		}
+	}
 }
 
 func newStore(t testing.TB) *store.Store {
@@ -100,7 +114,7 @@ func newAgent(tenant string, n int) endpoint.Agent {
 
 func create(t testing.TB, s *store.Store, ep endpoint.Endpoint) endpoint.Endpoint {
 	t.Helper()
-	rev, err := s.CreateEndpoint(t.Context(), ep)
+	rev, err := s.CreateEndpoint(t.Context(), ep, endpoint.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +154,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 		"an address": errs,
 		"an id":      second(s.EndpointByID(ctx, "acme", "acme-2")),
 		"another's":  second(s.EndpointByID(ctx, "other", "acme-1")),
-		"a tenant":   second(s.Account(ctx, "acme")),
+		"a tenant":   second(s.Account(ctx, "globex")),
 		"an agent":   second(s.Agent(ctx, "acme", "a")),
 		"a deletion": s.DeleteEndpoint(ctx, newEndpoint("acme", 2)),
 		"an update":  second(s.UpdateEndpoint(ctx, newEndpoint("acme", 2))),
@@ -163,7 +177,7 @@ func TestAnAddressAndAnIDAreTakenOnce(t *testing.T) {
 	sameID := newEndpoint("acme", 2)
 	sameID.ID = "acme-1"
 	for what, ep := range map[string]endpoint.Endpoint{"address": sameAddress, "id": sameID} {
-		if _, err := s.CreateEndpoint(t.Context(), ep); !errors.Is(err, endpoint.ErrExists) {
+		if _, err := s.CreateEndpoint(t.Context(), ep, endpoint.Terms{}); !errors.Is(err, endpoint.ErrExists) {
 			t.Errorf("same %s: %v", what, err)
 		}
 	}
@@ -240,7 +254,7 @@ func TestAListShowsEachObjectOfTheTenantOnceInOrder(t *testing.T) {
 	for i := range n {
 		create(t, s, newEndpoint("acme", i))
 		create(t, s, newEndpoint("other", 100+i))
-		if _, err := s.CreateAgent(t.Context(), newAgent("acme", i)); err != nil {
+		if _, err := s.CreateAgent(t.Context(), newAgent("acme", i), endpoint.Terms{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +309,7 @@ func TestATenantHasAsManyObjectsAsItMay(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			switch _, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", i)); {
+			switch _, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", i), endpoint.Terms{}); {
 			case err == nil:
 				made.Add(1)
 			case errors.Is(err, store.ErrLimit):
@@ -312,7 +326,7 @@ func TestATenantHasAsManyObjectsAsItMay(t *testing.T) {
 	}
 	create(t, s, newEndpoint("other", 100))
 	for i, want := range []error{nil, store.ErrLimit} {
-		if _, err := s.CreateAgent(t.Context(), newAgent("acme", i)); !errors.Is(err, want) {
+		if _, err := s.CreateAgent(t.Context(), newAgent("acme", i), endpoint.Terms{}); !errors.Is(err, want) {
 			t.Errorf("agent %d: %v, want %v", i, err, want)
 		}
 	}
@@ -322,30 +336,30 @@ func TestAccountsAndAgentsAreKeptAsEndpointsAre(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ctx := t.Context()
-	acct := endpoint.Account{ID: "1", Tenant: "acme", Name: "Acme", Refusal: endpoint.RefuseExplicit}
-	rev, err := s.CreateAccount(ctx, acct)
+	acct := endpoint.Account{ID: "1", Tenant: "globex", Name: "Globex", Refusal: endpoint.RefuseExplicit}
+	rev, err := s.CreateAccount(ctx, acct, endpoint.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateAccount(ctx, acct); !errors.Is(err, endpoint.ErrExists) {
+	if _, err := s.CreateAccount(ctx, acct, endpoint.Terms{}); !errors.Is(err, endpoint.ErrExists) {
 		t.Errorf("made twice: %v", err)
 	}
-	acct.Name, acct.Revision = "Acme Ltd", rev
+	acct.Name, acct.Revision = "Globex Ltd", rev
 	if _, err := s.UpdateAccount(ctx, acct); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.UpdateAccount(ctx, acct); !errors.Is(err, endpoint.ErrConflict) {
 		t.Errorf("updated from an older version: %v", err)
 	}
-	if got, err := s.Account(ctx, "acme"); err != nil || got.Name != "Acme Ltd" {
+	if got, err := s.Account(ctx, "globex"); err != nil || got.Name != "Globex Ltd" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := s.AccountByTenant(ctx, "acme"); err != nil || got.Name != "Acme Ltd" {
+	if got, err := s.AccountByTenant(ctx, "globex"); err != nil || got.Name != "Globex Ltd" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 
 	a := newAgent("acme", 1)
-	if a.Revision, err = s.CreateAgent(ctx, a); err != nil {
+	if a.Revision, err = s.CreateAgent(ctx, a, endpoint.Terms{}); err != nil {
 		t.Fatal(err)
 	}
 	a.Name = "Alice"
@@ -368,7 +382,7 @@ func TestAKindWithoutAnAddressIsRefused(t *testing.T) {
 	s := newStore(t)
 	ep := newEndpoint("acme", 1)
 	ep.Kind, ep.User = endpoint.KindCredential, "alice"
-	if _, err := s.CreateEndpoint(t.Context(), ep); !errors.Is(err, store.ErrAddress) {
+	if _, err := s.CreateEndpoint(t.Context(), ep, endpoint.Terms{}); !errors.Is(err, store.ErrAddress) {
 		t.Errorf("got %v", err)
 	}
 }

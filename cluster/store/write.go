@@ -30,12 +30,18 @@ type item struct {
 	data   []byte // nil: the object goes
 }
 
-// create writes it, its index entry and its tenant's count, all or nothing. It
-// returns endpoint.ErrExists if an object has the key or the id, ErrLimit when
-// the tenant has limit objects of the noun already (0: no limit).
-func (s *Store) create(ctx context.Context, it item, limit int) (endpoint.Revision, error) {
+// create writes it, its index entry, its tenant's count and what its terms ask
+// for, all or nothing. It returns endpoint.ErrExists if an object has the key
+// or the id, ErrLimit when the tenant has limit objects of the noun already (0:
+// no limit), ErrDaily when its day is used up, and endpoint.ErrNotFound where
+// the tenant has no account.
+func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.Terms) (endpoint.Revision, error) {
 	indexKey, countKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
 	return s.attempt(ctx, it, func() (uint64, error) {
+		more, err := s.accept(ctx, it, terms)
+		if err != nil {
+			return 0, err
+		}
 		have, err := s.leader(ctx, it.key, indexKey, countKey)
 		if err != nil {
 			return 0, err
@@ -47,10 +53,10 @@ func (s *Store) create(ctx context.Context, it item, limit int) (endpoint.Revisi
 		if limit > 0 && n >= limit {
 			return 0, fmt.Errorf("%w: %d", ErrLimit, limit)
 		}
-		return s.commit(ctx,
-			op{indexKey, have[1].rev, it.index},
-			op{countKey, have[2].rev, counted(n + 1)},
-			op{it.key, have[0].rev, it.data})
+		return s.commit(ctx, append(more,
+			op{key: indexKey, expect: have[1].rev, data: it.index},
+			op{key: countKey, expect: have[2].rev, data: counted(n + 1)},
+			op{key: it.key, expect: have[0].rev, data: it.data})...)
 	})
 }
 
@@ -61,7 +67,7 @@ func (s *Store) replace(ctx context.Context, it item, expect endpoint.Revision) 
 		if expect == 0 {
 			return 0, s.explain(ctx, it.key, expect)
 		}
-		rev, err := s.commit(ctx, op{it.key, uint64(expect), it.data})
+		rev, err := s.commit(ctx, op{key: it.key, expect: uint64(expect), data: it.data})
 		if !errors.Is(err, errRace) {
 			return rev, err
 		}
@@ -84,9 +90,9 @@ func (s *Store) remove(ctx context.Context, it item, expect endpoint.Revision) (
 			return 0, endpoint.ErrConflict
 		}
 		return s.commit(ctx,
-			op{indexKey, have[1].rev, nil},
-			op{countKey, have[2].rev, counted(count(have[2]) - 1)},
-			op{it.key, have[0].rev, nil})
+			op{key: indexKey, expect: have[1].rev},
+			op{key: countKey, expect: have[2].rev, data: counted(count(have[2]) - 1)},
+			op{key: it.key, expect: have[0].rev})
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay/actors/endpoint"
 	"patchbay/config"
 	"patchbay/control"
 	"patchbay/internal/caller"
@@ -131,7 +132,7 @@ func elsewhere(n *node, slug string) string {
 func provisionDemo(ctx context.Context, n *node) (control.EndpointView, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c := control.Client{Conn: n.ground.conn.Control(), Tenant: defaultTenant}
+	c := control.Client{Conn: n.ground.conn.Control(), Tenant: endpoint.OperatorTenant}
 	err := c.Do(ctx, "agent", "create", control.NewAgent{ID: demoAgentID,
 		Spec: fmt.Appendf(nil, `{"name":%q,"webrtc":{"connector":"nats"}}`, demoAgent)}, nil)
 	var told *control.Error

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay/actors/endpoint"
 	"patchbay/config"
 	"patchbay/control"
 	"patchbay/internal/echoagent"
@@ -27,7 +28,7 @@ func echoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := control.Dial(url, creds, defaultTenant, 5*time.Second)
+			client, err := control.Dial(url, creds, endpoint.OperatorTenant, 5*time.Second)
 			if err != nil {
 				return fmt.Errorf("%w (--nats %s)", err, url)
 			}

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/fx"
@@ -17,7 +14,6 @@ import (
 	"patchbay/cluster"
 	"patchbay/cluster/store"
 	"patchbay/control"
-	"patchbay/internal/keys"
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/web"
 )
@@ -27,9 +23,6 @@ var controlModule = fx.Module("control",
 	fx.Provide(newOperations, newService, newCommander),
 	fx.Invoke(attachControl),
 )
-
-// defaultTenant is the account that the first start makes.
-const defaultTenant = "default"
 
 func newCommander(g *ground) *cluster.Commander {
 	return cluster.NewCommander(g.conn, g.presence.Media)
@@ -45,7 +38,7 @@ func newService(g *ground, ops *control.Operations) *control.Service {
 }
 
 func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Service, c *cluster.Commander, w *web.Server) {
-	gate := &control.Gateway{DialIn: dialIn{c}, Tenant: g.tenantOf, Translate: rim, HTTP: g.cfg.HTTP, Log: g.log}
+	gate := &control.Gateway{DialIn: dialIn{c}, Verify: g.verify, Translate: rim, HTTP: g.cfg.HTTP, Log: g.log}
 	gate.Routes(w.Mount)
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
 		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.NATS.StartWait)
@@ -53,48 +46,6 @@ func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Ser
 		return func() {}, g.firstAccount(ctx)
 	}))
 	lifecycle.Attach(lc, app, g.log, s)
-}
-
-// firstAccount makes the account default and its admin key, at first start.
-func (g *ground) firstAccount(ctx context.Context) error {
-	admin, made, err := keys.EnsureAdmin(filepath.Join(g.cfg.Node.DataDir, "admin.key"))
-	if err != nil {
-		return fmt.Errorf("admin key: %w", err)
-	}
-	now := time.Now()
-	hash := admin.Hash()
-	acct, err := g.store.AccountByTenant(ctx, defaultTenant)
-	switch {
-	case err == nil && made: // the file was lost: whoever owns the data directory is the operator
-		acct.Keys = []endpoint.APIToken{{ID: control.NewUUID(), Kind: "native", Prefix: "pbk", Hash: hash[:], Scopes: []string{"*"}}}
-		acct.UpdatedAt = now
-		_, err = g.store.UpdateAccount(ctx, acct)
-		return err
-	case !errors.Is(err, endpoint.ErrNotFound):
-		return err
-	}
-	_, err = g.store.CreateAccount(ctx, endpoint.Account{V: 1, ID: control.NewUUID(), Tenant: defaultTenant, Name: "Default",
-		Refusal: endpoint.RefuseUniform, CreatedAt: now, UpdatedAt: now,
-		Keys: []endpoint.APIToken{{ID: control.NewUUID(), Kind: "native", Prefix: "pbk", Hash: hash[:], Scopes: []string{"*"}}}})
-	if errors.Is(err, endpoint.ErrExists) {
-		return nil // another node was faster
-	}
-	return err
-}
-
-// tenantOf returns whose key it is. Only the account default has keys yet.
-func (g *ground) tenantOf(ctx context.Context, key string) (string, bool) {
-	a, err := g.store.Account(ctx, defaultTenant)
-	if err != nil {
-		return "", false
-	}
-	hash := sha256.Sum256([]byte(key))
-	for _, k := range a.Keys {
-		if subtle.ConstantTimeCompare(hash[:], k.Hash) == 1 && k.RevokedAt == nil && (k.ExpiresAt == nil || k.ExpiresAt.After(time.Now())) {
-			return a.Tenant, true
-		}
-	}
-	return "", false
 }
 
 // shelf is control's view of the store: every write goes through it.
@@ -137,6 +88,10 @@ func rim(err error) error {
 		return fmt.Errorf("%w: %w", control.ErrUnavailable, err)
 	case errors.Is(err, store.ErrLimit):
 		return &control.Error{Code: control.CodeLimit, Message: "the account has as many objects of this kind as it may have"}
+	case errors.Is(err, store.ErrDaily):
+		return &control.Error{Code: control.CodeLimit, Message: "the account has created as many endpoints today as it may; the day is UTC's"}
+	case errors.Is(err, store.ErrNotEmpty):
+		return &control.Error{Code: control.CodeConflict, Message: "the account still has endpoints or agents"}
 	case errors.Is(err, store.ErrCursor):
 		return &control.Error{Code: control.CodeInvalid, Message: "the request is wrong",
 			Problems: []endpoint.Problem{{Field: "cursor", Code: endpoint.CodeInvalid, Message: "want next of a page of this list"}}}

@@ -1,0 +1,37 @@
+package subject
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+
+	"patchbay/actors/endpoint"
+)
+
+// Nouns that tenancy adds.
+const (
+	NounAccount Noun = "acct"
+	NounKey     Noun = "key"
+)
+
+// KeyAPIKey holds one API key, by the digest of its secret, so that a
+// credential is looked up with one read.
+func KeyAPIKey(digest endpoint.Key) string { return "key." + Token(string(digest)) }
+
+// KeyQuota counts what a tenant creates in one UTC day, yyyymmdd.
+func KeyQuota(tenant, day string) string { return "quota." + Token(tenant) + "." + Token(day) }
+
+// KeyOnce remembers a creation by the digest of its idempotency key.
+func KeyOnce(tenant, digest string) string { return "idem." + Token(tenant) + "." + Token(digest) }
+
+// KeyBlock holds one blocked range of sources.
+func KeyBlock(source netip.Prefix) string {
+	return "block." + hex.EncodeToString(source.Addr().AsSlice()) + "-" + strconv.Itoa(source.Bits())
+}
+
+// BlockAll matches every blocked range.
+const BlockAll = "block.*"
+
+// NodeDo asks nodes to do something, or how they are: all listen, and those
+// that are meant answer.
+const NodeDo = Prefix + "node.do"

@@ -1,0 +1,199 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"patchbay/actors/endpoint"
+)
+
+// A NewKey is the request of key.create.
+type NewKey struct {
+	Name      string     `json:"name"`
+	Kind      string     `json:"kind,omitempty"` // "": native
+	Scopes    []string   `json:"scopes"`
+	ProjectID string     `json:"project_id,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// A KeyView is an API key as its owner reads it: never with its secret.
+type KeyView struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Kind      string            `json:"kind"`
+	Prefix    string            `json:"prefix"` // how the secret starts
+	Scopes    []string          `json:"scopes"`
+	ProjectID string            `json:"project_id,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
+	RevokedAt *time.Time        `json:"revoked_at,omitempty"`
+	Revision  endpoint.Revision `json:"revision"`
+}
+
+// A MadeKey answers key.create. Secret is shown here and nowhere else.
+type MadeKey struct {
+	KeyView
+	Secret string `json:"secret"`
+}
+
+// CreateKey makes an API key. It can do no more than the key that asks for it.
+func (o *Operations) CreateKey(ctx context.Context, tenant string, in NewKey) (MadeKey, error) {
+	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
+		return o.keyAgain(ctx, tenant, before, err)
+	}
+	k, secret, err := o.newKey(ctx, tenant, in)
+	if err != nil {
+		return MadeKey{}, err
+	}
+	terms := o.terms(ctx, tenant, nil)
+	if terms.Once.Key != "" {
+		note, err := o.Sealer.Seal(secret)
+		if err != nil {
+			return MadeKey{}, fmt.Errorf("create key: %w", err)
+		}
+		terms.Once.Note = string(note)
+	}
+	if k.Revision, err = o.Store.CreateKey(ctx, k, terms); err != nil {
+		if before, err := repeatOf(err); err == nil {
+			return o.keyAgain(ctx, tenant, before, nil)
+		}
+		return MadeKey{}, fmt.Errorf("create key: %w", err)
+	}
+	return MadeKey{keyViewOf(k), secret}, nil
+}
+
+// newKey makes the key that in asks for, and its secret.
+func (o *Operations) newKey(ctx context.Context, tenant string, in NewKey) (endpoint.APIKey, string, error) {
+	if in.Kind == "" {
+		in.Kind = endpoint.KindOfNative
+	}
+	now := o.Now()
+	k := endpoint.APIKey{V: 1, Tenant: tenant, Name: in.Name, CreatedAt: now, APIToken: endpoint.APIToken{ID: NewUUID(),
+		ProjectID: in.ProjectID, Kind: in.Kind, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt}}
+	if problems := k.Validate(); len(problems) > 0 {
+		return k, "", invalidAll(problems)
+	}
+	cred := callOf(ctx, tenant).cred
+	for _, scope := range in.Scopes {
+		if !cred.Allows(scope) && !cred.Allows(ourWord[scope]) {
+			return k, "", &Error{Code: CodeForbidden, Message: "a key gives no scope that it lacks: " + scope}
+		}
+	}
+	if in.ProjectID != "" {
+		if err := o.projectExists(ctx, tenant, in.ProjectID); err != nil {
+			return k, "", err
+		}
+	}
+	var random [32]byte
+	_, _ = rand.Read(random[:])
+	secret := endpoint.NewKeySecret(k.Kind, random)
+	k.SetSecret(secret)
+	return k, secret, nil
+}
+
+// ourWord is what a vendor's scope grants.
+var ourWord = map[string]string{endpoint.ScopeYapprRead: endpoint.ScopeEndpointsRead, endpoint.ScopeYapprManage: endpoint.ScopeEndpointsManage}
+
+// keyAgain answers a creation that was made before as it was answered then.
+func (o *Operations) keyAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (MadeKey, error) {
+	var k endpoint.APIKey
+	if err == nil {
+		k, err = o.Store.KeyByID(ctx, tenant, before.ID)
+	}
+	if err != nil {
+		return MadeKey{}, again(err)
+	}
+	secret, err := o.Sealer.Open(endpoint.SecretRef(before.Note))
+	if err != nil {
+		return MadeKey{}, fmt.Errorf("create key: %w", err)
+	}
+	return MadeKey{keyViewOf(k), secret}, nil
+}
+
+// again says that what a repeated creation had made is gone since.
+func again(err error) error {
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return &Error{Code: CodeConflict, Message: "what this idempotency key made has been deleted since"}
+	}
+	return err
+}
+
+// GetKey returns one API key.
+func (o *Operations) GetKey(ctx context.Context, tenant string, in ID) (KeyView, error) {
+	if err := in.check(); err != nil {
+		return KeyView{}, err
+	}
+	k, err := o.Store.KeyByID(ctx, tenant, in.ID)
+	if err != nil {
+		return KeyView{}, fmt.Errorf("get key %s: %w", in.ID, err)
+	}
+	return keyViewOf(k), nil
+}
+
+// ListKeys returns one page of the tenant's API keys, oldest first.
+func (o *Operations) ListKeys(ctx context.Context, tenant string, in PageRequest) (Page[KeyView], error) {
+	limit, err := in.limit()
+	if err != nil {
+		return Page[KeyView]{}, err
+	}
+	all, next, err := o.Store.Keys(ctx, tenant, in.Cursor, limit)
+	if err != nil {
+		return Page[KeyView]{}, fmt.Errorf("list keys: %w", err)
+	}
+	page := Page[KeyView]{Items: make([]KeyView, len(all)), Next: next}
+	for i, k := range all {
+		page.Items[i] = keyViewOf(k)
+	}
+	return page, nil
+}
+
+// RevokeKey ends an API key for good. Every node refuses it within 2 s.
+// Revoking it again changes nothing.
+func (o *Operations) RevokeKey(ctx context.Context, tenant string, in Target) (KeyView, error) {
+	if err := in.check(); err != nil {
+		return KeyView{}, err
+	}
+	k, err := o.Store.KeyByID(ctx, tenant, in.ID)
+	switch {
+	case err != nil:
+		return KeyView{}, fmt.Errorf("revoke key %s: %w", in.ID, err)
+	case in.stale(k.Revision):
+		return KeyView{}, fmt.Errorf("revoke key %s: %w", in.ID, endpoint.ErrConflict)
+	case k.RevokedAt != nil:
+		return keyViewOf(k), nil
+	}
+	now := o.Now()
+	k.RevokedAt = &now
+	if k.Revision, err = o.Store.UpdateKey(ctx, k); err != nil {
+		return KeyView{}, fmt.Errorf("revoke key %s: %w", in.ID, err)
+	}
+	return keyViewOf(k), nil
+}
+
+// DeleteKey removes an API key that was revoked or has expired from the list.
+func (o *Operations) DeleteKey(ctx context.Context, tenant string, in Target) (Deleted, error) {
+	if err := in.check(); err != nil {
+		return Deleted{}, err
+	}
+	k, err := o.Store.KeyByID(ctx, tenant, in.ID)
+	switch {
+	case err != nil:
+		return Deleted{}, fmt.Errorf("delete key %s: %w", in.ID, err)
+	case in.stale(k.Revision):
+		return Deleted{}, fmt.Errorf("delete key %s: %w", in.ID, endpoint.ErrConflict)
+	case k.Live(o.Now()):
+		return Deleted{}, &Error{Code: CodeConflict, Message: "the key is good: revoke it first"}
+	}
+	if err := o.Store.DeleteKey(ctx, k); err != nil {
+		return Deleted{}, fmt.Errorf("delete key %s: %w", in.ID, err)
+	}
+	return Deleted{in.ID}, nil
+}
+
+func keyViewOf(k endpoint.APIKey) KeyView {
+	return KeyView{ID: k.ID, Name: k.Name, Kind: k.Kind, Prefix: k.Prefix, Scopes: k.Scopes, ProjectID: k.ProjectID,
+		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, Revision: k.Revision}
+}
