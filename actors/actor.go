@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 )
 
 // An actor carries one call. Its fields belong to its loop, except those of
@@ -18,6 +19,8 @@ type actor struct {
 
 	invitation call.Invitation
 	machine    Machine
+	stopAsking func()       // while a ruling is waited for
+	ruling     Ruling       // context and metadata that the owner's webhook gave
 	begun      bool         // the call has had its Invited
 	early      *call.Event  // a hangup that came before
 	bridge     Bridge       // while open
@@ -29,6 +32,7 @@ type actor struct {
 	dialogTimer *Timer
 	agentTimer  *Timer
 	limitTimer  *Timer
+	rulingTimer *Timer
 
 	inbox     inbox
 	lingering *list.Element // owned by Calls.linger
@@ -37,18 +41,26 @@ type actor struct {
 // prepare gives the actor its call, before its loop knows it.
 func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	c := a.calls
-	inv.From.Trusted = a.job.Agent.TrustCallerID
-	a.invitation = inv
-	a.machine = Machine{Dialog: dialog, Call: call.New(call.Params{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Agent: a.job.Agent.ID,
-		Node: c.node, DecisionID: a.job.DecisionID, Invitation: inv,
-		AgentTimeout: orDefault(a.job.Agent.JoinTimeoutMs, c.limits.AgentTimeout),
-		MaxDuration:  orDefault(a.job.Agent.MaxDurationMs, c.limits.MaxDuration),
-	})}
+	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: c.node, DecisionID: a.job.DecisionID}
+	if agent := a.job.Agent; agent != nil {
+		inv.From.Trusted = agent.TrustCallerID
+		params.Agent = agent.ID
+		params.AgentTimeout, params.MaxDuration = a.patience(agent)
+	} else {
+		params.Consult = max(time.Duration(a.job.Consult.WithinMs)*time.Millisecond, rulingSlack)
+	}
+	params.Invitation, a.invitation = inv, inv
+	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
 	a.job.Packet = call.Packet{} // the dialog has read it
 	a.dialogTimer = a.loop.Timer(a.wake)
 	a.agentTimer = a.loop.Timer(a.due(call.TimerAgent))
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
+	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
+}
+
+// patience is how long an agent may take to join, and how long its calls last.
+func (a *actor) patience(agent *endpoint.Agent) (join, longest time.Duration) {
+	return orDefault(agent.JoinTimeoutMs, a.calls.limits.AgentTimeout), orDefault(agent.MaxDurationMs, a.calls.limits.MaxDuration)
 }
 
 func orDefault(ms int64, otherwise time.Duration) time.Duration {
@@ -123,6 +135,8 @@ func (a *actor) act(now time.Time, action *Action) {
 	}
 	effect := &action.Effect
 	switch effect.Do {
+	case call.AskRuling:
+		a.askRuling()
 	case call.OpenBridge:
 		a.open(now)
 	case call.CloseBridge:
@@ -139,8 +153,11 @@ func (a *actor) act(now time.Time, action *Action) {
 }
 
 func (a *actor) timer(name call.Timer) *Timer {
-	if name == call.TimerAgent {
+	switch name {
+	case call.TimerAgent:
 		return a.agentTimer
+	case call.TimerRuling:
+		return a.rulingTimer
 	}
 	return a.limitTimer
 }
@@ -149,6 +166,7 @@ func (a *actor) open(now time.Time) {
 	c := a.calls
 	a.bridge = c.ports.Switchboard.Open(BridgeRequest{
 		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Agent: *a.job.Agent, Invitation: a.invitation,
+		Context: a.context(), Metadata: a.ruling.Metadata,
 		Deadline: now.Add(orDefault(a.job.Agent.JoinTimeoutMs, c.limits.AgentTimeout)),
 	}, a.post)
 }
@@ -170,7 +188,7 @@ func (a *actor) finish(rec call.Record) {
 	if a.calls.observer.Ended != nil {
 		a.calls.observer.Ended(rec)
 	}
-	a.invitation, a.job.Agent = call.Invitation{}, nil // a lingering call needs neither
+	a.invitation, a.job.Agent, a.ruling = call.Invitation{}, nil, Ruling{} // a lingering call needs none of it
 }
 
 // leave takes the call out of what counts, once.
@@ -179,6 +197,10 @@ func (a *actor) leave() {
 		return
 	}
 	a.over = true
+	if stop := a.stopAsking; stop != nil {
+		a.stopAsking = nil
+		stop()
+	}
 	c := a.calls
 	c.census.leave(a.id, a.job.Endpoint, a.job.Project)
 	c.live.Add(-1)
@@ -198,7 +220,7 @@ func (a *actor) drop(now time.Time) {
 	a.leave() // unless a panic has kept Finish from it
 	a.close(call.CauseInternal)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)

@@ -10,14 +10,19 @@ import (
 // decide reaches the verdict on an INVITE that is not remembered, and offers
 // an accepted one to the intake.
 func (p *partition) decide(now time.Time, in *invite, pol *Policy) {
-	if pol.Endpoint == nil || pol.Account == nil {
+	if pol.Account == nil {
 		p.refuse(in, "", endpoint.Unknown(), endpoint.RefuseUniform)
 		return
 	}
+	in.key = pol.Key
 	style := pol.Account.Refusal
-	v, limited := p.weigh(now, in, pol)
-	if v.Action == endpoint.Accept {
-		r := &recollection{tx: in.tx, branch: in.Branch, key: in.key, limited: limited, style: style, job: jobOf(in, pol)}
+	v, use, limited := p.weigh(now, in, pol)
+	if in.dry() {
+		in.tell(explanationOf(in, pol, v, use))
+		return
+	}
+	if v.Action != endpoint.Reject {
+		r := &recollection{tx: in.tx, branch: in.Branch, key: in.key, limited: limited, style: style, job: jobOf(in, pol, v, p.index)}
 		p.remember(now, r)
 		p.offer(in, r, v)
 		return
@@ -25,35 +30,39 @@ func (p *partition) decide(now time.Time, in *invite, pol *Policy) {
 	if v.Reason == endpoint.ReasonConcurrency || v.Reason == endpoint.ReasonRate {
 		p.remember(now, &recollection{tx: in.tx, branch: in.Branch, refused: true, outcome: rejected(v, style)})
 	}
-	p.refuse(in, pol.Endpoint.Tenant, v, style)
+	p.refuse(in, pol.Account.Tenant, v, style)
 }
 
-// weigh decides with the usage of this moment and, where the verdict is
-// Accept, reserves a place and takes the tokens in the same breath. limited is
-// the key of the project if it has limits.
-func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Verdict, limited endpoint.Key) {
+// weigh decides with the usage of this moment and, unless the verdict is
+// Reject or the decision dry, reserves a place and takes the tokens in the same
+// breath: a call that waits for its owner's webhook counts too. limited is the
+// key of the project if it has limits.
+func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Verdict, use endpoint.Usage, limited endpoint.Key) {
 	own := p.ownShare(now, in.key, pol.Endpoint)
-	limits := pol.Account.Limits(pol.Endpoint.ProjectID)
+	limits := pol.Account.Limits(pol.project())
 	if limits.CPS > 0 || limits.MaxConcurrentCalls > 0 {
 		limited = projectOf(pol)
 	}
 	p.projects.with(limited, func(q *quota) {
 		project := share{q, limited, limits.MaxConcurrentCalls > 0, limits.CPS}
-		use := endpoint.Usage{Now: now}
+		use.Now = now
 		use.Calls, use.Rate = own.used(now, p.load, p.beats)
 		use.ProjectCalls, use.ProjectRate = project.used(now, p.load, p.beats)
-		v = endpoint.Decide(*pol.Endpoint, *pol.Account, use, in.Invite).CheckAgent(pol.Agent)
-		if v.Action == endpoint.Accept {
+		v = pol.decide(use, in)
+		if v.Action != endpoint.Reject && !in.dry() {
 			own.take(now, in.tx)
 			project.take(now, in.tx)
 		}
 	})
-	return v, limited
+	return v, use, limited
 }
 
 // ownShare returns the caps of an endpoint and what it has used of them. An
-// endpoint without caps needs no state.
+// endpoint without caps needs no state; an account's own policy has none.
 func (p *partition) ownShare(now time.Time, key endpoint.Key, ep *endpoint.Endpoint) share {
+	if ep == nil {
+		return share{key: key}
+	}
 	s := share{key: key, capped: ep.MaxConcurrentCalls != nil}
 	if ep.MaxCallsPerSecond != nil {
 		s.perSecond = *ep.MaxCallsPerSecond
@@ -95,21 +104,41 @@ func (s share) take(now time.Time, tx call.TransactionKey) {
 // projectOf returns the key under which the calls of the endpoint's project
 // are counted; empty if it belongs to none.
 func projectOf(pol *Policy) endpoint.Key {
-	project := pol.Account.Project(pol.Endpoint.ProjectID)
+	project := pol.Account.Project(pol.project())
 	if project == nil {
 		return ""
 	}
 	return endpoint.ProjectKey(pol.Account.Tenant, project.ID)
 }
 
-// jobOf returns the job of an accepted INVITE.
-func jobOf(in *invite, pol *Policy) Job {
-	agent := pol.Agent
-	if trust := pol.Endpoint.CallerIDTrusted; trust != nil && *trust != agent.TrustCallerID {
-		changed := *agent // the cache's is shared
-		changed.TrustCallerID = *trust
-		agent = &changed
+// jobOf returns the job of an INVITE that is not rejected. Without an agent the
+// owner's webhook is asked who answers.
+func jobOf(in *invite, pol *Policy, v endpoint.Verdict, partition uint8) Job {
+	job := Job{V: 1, Key: in.tx, Branch: in.Branch, Tenant: pol.Account.Tenant, Endpoint: in.key,
+		Project: projectOf(pol), DecisionID: endpoint.DecisionID(in.CallID)}
+	var trust *bool
+	if pol.Endpoint != nil {
+		trust = pol.Endpoint.CallerIDTrusted
 	}
-	return Job{V: 1, Key: in.tx, Branch: in.Branch, Tenant: pol.Endpoint.Tenant, Endpoint: in.key,
-		Project: projectOf(pol), Agent: agent, DecisionID: endpoint.DecisionID(in.CallID)}
+	if v.Action == endpoint.Consult {
+		wait := rulingSlack.Milliseconds()
+		if f := pol.Account.SIP.Fallback; f != nil {
+			wait += f.Timeout()
+		}
+		job.Consult = &Consult{Partition: partition, WithinMs: wait, CallerIDTrusted: trust}
+		return job
+	}
+	job.Agent = trusting(pol.Agent, trust)
+	return job
+}
+
+// trusting returns the agent with the endpoint's word on callers' ids, if it
+// has one. The agent itself is shared and stays as it is.
+func trusting(agent *endpoint.Agent, trust *bool) *endpoint.Agent {
+	if trust == nil || *trust == agent.TrustCallerID {
+		return agent
+	}
+	changed := *agent
+	changed.TrustCallerID = *trust
+	return &changed
 }

@@ -25,6 +25,7 @@ type CallPorts struct {
 	Wire        Wire
 	Switchboard Switchboard
 	Ledger      Ledger
+	Rulings     Rulings // nil: no call can wait for its owner's webhook
 }
 
 // A CallObserver hears what [Calls] does. Funcs must not block; nil is

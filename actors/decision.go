@@ -42,6 +42,8 @@ type EndpointObserver struct {
 	HostObserver
 	// Decided hears each decision once; retransmissions are Repeated.
 	Decided func(Decision)
+	// Consulted hears of each question to an owner's webhook, and its end.
+	Consulted func(Consultation)
 	// Repeated hears of an INVITE whose decision was remembered.
 	Repeated func(endpoint.Key)
 }

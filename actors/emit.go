@@ -17,8 +17,11 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 	if a.bridge == nil {
 		return
 	}
-	if name == call.EventAnswered {
+	switch name {
+	case call.EventAnswered:
 		a.bridge.Answered()
+	case call.EventRuled:
+		name = call.EventStarted // for its agent the call begins here
 	}
 	a.bridge.Notify(name, ev)
 }
@@ -29,7 +32,9 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 	case call.EventStarted:
 		inv := &a.invitation
 		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
-			"sip_call_id": inv.Key.CallID, "agent": a.job.Agent.ID, "decision_id": a.job.DecisionID}
+			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+	case call.EventRuled:
+		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
 		return map[string]any{"worker": ev.Agent}
 	case call.EventAnswered:
@@ -38,7 +43,8 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
 	case call.EventEnded:
 		rec := a.machine.Call.Record()
-		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy}
+		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,
+			"decision_id": rec.DecisionID}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,14 @@ type EndpointLimits struct {
 	Mailbox      int           // messages that wait in one partition; beyond it 503
 	Remembered   int           // decisions one partition keeps for retransmissions, 32 s each
 	StoreTimeout time.Duration // longest read of a cold endpoint
+}
+
+// EndpointPorts are what endpoint actors need of the rest of the node.
+type EndpointPorts struct {
+	Store    Store
+	Intake   Intake
+	Load     Load
+	Fallback Fallback // nil: no webhook can be asked, and calls that need one get 502
 }
 
 // Bounds that need no setting.
@@ -35,6 +44,7 @@ type Endpoints struct {
 	cache    Cache // the store, if it is one
 	intake   Intake
 	load     Load
+	fallback Fallback
 	beats    BeatCounter // the load, if it is one
 	observer EndpointObserver
 
@@ -42,6 +52,8 @@ type Endpoints struct {
 	partitions [endpoint.Partitions]*partition
 	projects   projects
 	reads      chan struct{} // a place for each read under way
+	consults   chan struct{} // a place for each webhook that is asked
+	asking     sync.WaitGroup
 	ctx        context.Context
 	cancel     context.CancelFunc
 
@@ -51,12 +63,12 @@ type Endpoints struct {
 
 // NewEndpoints returns the endpoint actors of a node. They cost nothing until
 // the first INVITE.
-func NewEndpoints(limits EndpointLimits, store Store, intake Intake, load Load, observer EndpointObserver) *Endpoints {
-	e := &Endpoints{limits: limits, store: store, intake: intake, load: load, observer: observer,
+func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointObserver) *Endpoints {
+	e := &Endpoints{limits: limits, store: ports.Store, intake: ports.Intake, load: ports.Load, fallback: ports.Fallback, observer: observer,
 		host:  NewHost(endpoint.Partitions, limits.Mailbox, observer.HostObserver),
-		reads: make(chan struct{}, maxReads)}
-	e.cache, _ = store.(Cache)
-	e.beats, _ = load.(BeatCounter)
+		reads: make(chan struct{}, maxReads), consults: make(chan struct{}, maxConsults)}
+	e.cache, _ = ports.Store.(Cache)
+	e.beats, _ = ports.Load.(BeatCounter)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	for i := range e.partitions {
 		e.partitions[i] = newPartition(e, uint8(i))
@@ -67,17 +79,7 @@ func NewEndpoints(limits EndpointLimits, store Store, intake Intake, load Load, 
 // Invite decides on an initial INVITE, or recalls what was decided on an
 // earlier copy. reply is called once, from any goroutine, and must not block.
 func (e *Endpoints) Invite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) {
-	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv), key: inv.Address.Key()}
-	part := e.partitions[inv.Address.Partition()]
-	err := part.loop.Tell(func(now time.Time) { part.receive(now, in) })
-	if err == nil {
-		return
-	}
-	why := endpoint.ReasonBusy
-	if err == ErrStopped {
-		why = endpoint.ReasonDraining
-	}
-	part.refuse(in, "", endpoint.Unavailable(why), endpoint.RefuseUniform)
+	e.send(newInvite(inv, p, reply))
 }
 
 // Cancel passes a CANCEL to the media node that its transaction key names,
@@ -113,4 +115,5 @@ func (e *Endpoints) Resident() (endpoints, decisions int) {
 func (e *Endpoints) Stop() {
 	e.host.Stop()
 	e.cancel()
+	e.asking.Wait()
 }

@@ -23,6 +23,9 @@ type shelf struct {
 	endpoints map[endpoint.Key]endpoint.Endpoint
 	account   endpoint.Account
 	agent     *endpoint.Agent
+	agents    map[string]endpoint.Agent // beside agent, by id
+	domains   map[endpoint.Key]string
+	numbers   map[endpoint.Key]endpoint.Claims
 	reads     int
 	read      func(ctx context.Context, key endpoint.Key) error // before each read of an endpoint
 }
@@ -65,23 +68,68 @@ func (s *shelf) Endpoint(ctx context.Context, key endpoint.Key, _ uint8) (endpoi
 func (s *shelf) Account(context.Context, string) (endpoint.Account, error) { return s.account, nil }
 
 func (s *shelf) Agent(_ context.Context, _, id string) (endpoint.Agent, error) {
-	if s.agent == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, ok := s.agents[id]; ok {
+		return a, nil
+	}
+	if s.agent == nil || s.agents != nil {
 		return endpoint.Agent{}, fmt.Errorf("get %s: %w", id, endpoint.ErrNotFound)
 	}
 	return *s.agent, nil
 }
 
+func (s *shelf) Domain(_ context.Context, key endpoint.Key, _ uint8) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tenant, ok := s.domains[key]; ok {
+		return tenant, nil
+	}
+	return "", fmt.Errorf("get %s: %w", key, endpoint.ErrNotFound)
+}
+
+func (s *shelf) Number(_ context.Context, key endpoint.Key, _ uint8) (endpoint.Claims, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if claims, ok := s.numbers[key]; ok {
+		return claims, nil
+	}
+	return endpoint.Claims{}, fmt.Errorf("get %s: %w", key, endpoint.ErrNotFound)
+}
+
 // warm is a shelf that answers from memory.
 type warm struct{ *shelf }
 
-func (w warm) Cached(key endpoint.Key, _ uint8) (actors.Policy, bool) {
+func known[T any](v T, err error) (*T, bool) {
+	if err != nil {
+		return nil, true
+	}
+	return &v, true
+}
+
+func (w warm) CachedEndpoint(key endpoint.Key, _ uint8) (*endpoint.Endpoint, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ep, ok := w.endpoints[key]
 	if !ok {
-		return actors.Policy{}, true
+		return nil, true
 	}
-	return actors.Policy{Endpoint: &ep, Account: &w.account, Agent: w.agent}, true
+	return &ep, true
+}
+
+func (w warm) CachedAccount(string) (*endpoint.Account, bool) { return &w.account, true }
+
+func (w warm) CachedAgent(tenant, id string) (*endpoint.Agent, bool) {
+	return known(w.Agent(context.Background(), tenant, id))
+}
+
+func (w warm) CachedDomain(key endpoint.Key, k uint8) (string, bool) {
+	tenant, _ := w.Domain(context.Background(), key, k)
+	return tenant, true
+}
+
+func (w warm) CachedNumber(key endpoint.Key, k uint8) (*endpoint.Claims, bool) {
+	return known(w.Number(context.Background(), key, k))
 }
 
 type intakeFunc func(ctx context.Context, job actors.Job, done func(actors.Taken, error))
@@ -167,10 +215,18 @@ func (c counting) Beats(string) uint64 {
 	return c.beats
 }
 
+type fallbackFunc func(ctx context.Context, req actors.FallbackRequest) (endpoint.Answer, error)
+
+func (f fallbackFunc) Ask(ctx context.Context, req actors.FallbackRequest) (endpoint.Answer, error) {
+	return f(ctx, req)
+}
+
 // A decider is endpoint actors under test, and what they said.
 type decider struct {
 	*actors.Endpoints
+	fallback  fallbackFunc
 	mu        sync.Mutex
+	consulted []actors.Consultation
 	decisions []actors.Decision
 	panics    int
 }
@@ -184,8 +240,15 @@ func newDecider(t testing.TB, limits actors.EndpointLimits, store actors.Store, 
 		limits.Remembered = 4096
 	}
 	limits.StoreTimeout = 100 * time.Millisecond
-	d.Endpoints = actors.NewEndpoints(limits, store, intake, load, actors.EndpointObserver{
+	ports := actors.EndpointPorts{Store: store, Intake: intake, Load: load, Fallback: fallbackFunc(func(ctx context.Context, req actors.FallbackRequest) (endpoint.Answer, error) {
+		if d.fallback == nil {
+			return endpoint.Answer{}, &actors.WebhookError{Reason: endpoint.ReasonWebhookFailed, Why: "none in this test"}
+		}
+		return d.fallback(ctx, req)
+	})}
+	d.Endpoints = actors.NewEndpoints(limits, ports, actors.EndpointObserver{
 		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { d.mu.Lock(); d.panics++; d.mu.Unlock() }},
+		Consulted:    func(n actors.Consultation) { d.mu.Lock(); d.consulted = append(d.consulted, n); d.mu.Unlock() },
 		Decided:      func(n actors.Decision) { d.mu.Lock(); d.decisions = append(d.decisions, n); d.mu.Unlock() },
 	})
 	t.Cleanup(d.Stop)

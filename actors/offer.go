@@ -100,6 +100,10 @@ func (p *partition) refuse(in *invite, tenant string, v endpoint.Verdict, style 
 	if in.reply == nil {
 		return
 	}
+	if in.dry() {
+		in.tell(Explanation{Tenant: tenant, Key: in.key, Verdict: v, Shown: v.Shown(style)})
+		return
+	}
 	in.answer(rejected(v, style))
 	p.report(in, Decision{Tenant: tenant, Verdict: v, Shown: v.Shown(style)})
 }

@@ -15,7 +15,11 @@ type invite struct {
 	reply  func(Outcome) // nil once it was called
 	came   time.Time
 	tx     call.TransactionKey
-	key    endpoint.Key
+
+	dialled endpoint.Key      // of the address, or of the endpoint that a number leads to
+	account endpoint.Key      // of the account at whose domain it was dialled; "": none
+	key     endpoint.Key      // of what decides: dialled, or account
+	explain func(Explanation) // set: decide dry, and say why
 }
 
 // answer replies unless that was done already.
@@ -29,8 +33,9 @@ func (in *invite) answer(o Outcome) {
 // A resident is an endpoint of which something must be kept for now.
 type resident struct {
 	quota
-	reading bool
-	pending []*invite // wait for the read, in order
+	consulting int // calls that wait for the owner's webhook
+	reading    bool
+	pending    []*invite // wait for the read, in order
 }
 
 // A partition is one mailbox of endpoints. All its fields belong to its loop.
@@ -52,7 +57,7 @@ func newPartition(e *Endpoints, index uint8) *partition {
 // receive takes one INVITE from the mailbox.
 func (p *partition) receive(now time.Time, in *invite) {
 	p.guard(in, func() {
-		if r := p.endpoints[in.key]; r != nil && r.reading {
+		if r := p.endpoints[in.dialled]; r != nil && r.reading {
 			p.wait(r, in)
 			return
 		}
@@ -68,7 +73,7 @@ func (p *partition) guard(in *invite, do func()) {
 		if ended {
 			return
 		}
-		if r := p.memory.find(in.tx, in.came); r != nil && r.offering {
+		if r := p.memory.find(in.tx, in.came); r != nil && r.offering && !in.dry() {
 			p.memory.forget(r)
 		}
 		p.refuse(in, "", endpoint.Fault(), endpoint.RefuseUniform)
@@ -80,12 +85,12 @@ func (p *partition) guard(in *invite, do func()) {
 // serve answers from memory, or decides by pol; nil: by what the cache holds,
 // or else once the store was read.
 func (p *partition) serve(now time.Time, in *invite, pol *Policy) {
-	if r := p.memory.find(in.tx, now); r != nil {
+	if r := p.memory.find(in.tx, now); r != nil && !in.dry() {
 		p.repeat(now, in, r)
 		return
 	}
 	if pol == nil && p.cache != nil {
-		if cached, known := p.cache.Cached(in.key, p.index); known {
+		if cached, err := policyFor(memorySource{p.cache}, in, p.index); err == nil {
 			pol = &cached
 		}
 	}
@@ -115,20 +120,20 @@ func (p *partition) read(now time.Time, in *invite) {
 		p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonBusy), endpoint.RefuseUniform)
 		return
 	}
-	r := p.resident(now, in.key)
+	r := p.resident(now, in.dialled)
 	r.reading = true
 	p.wait(r, in)
-	key := in.key
 	go func() {
-		pol, err := p.ask(key)
+		var pol Policy
+		err := p.ask(func(src source) (err error) { pol, err = policyFor(src, in, p.index); return err })
 		<-p.reads
 		// ErrStopped: nobody is left to tell.
-		_ = p.loop.Post(func(now time.Time) { p.loaded(now, key, pol, err) })
+		_ = p.loop.Post(func(now time.Time) { p.loaded(now, in.dialled, pol, err) })
 	}()
 }
 
-// ask reads a policy, within StoreTimeout if the store keeps to its context.
-func (p *partition) ask(key endpoint.Key) (pol Policy, err error) {
+// ask reads from the store, within StoreTimeout if that keeps to its context.
+func (p *partition) ask(read func(source) error) (err error) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.limits.StoreTimeout)
 	defer cancel()
 	defer func() {
@@ -137,10 +142,12 @@ func (p *partition) ask(key endpoint.Key) (pol Policy, err error) {
 			p.host.panicked(int(p.index), v)
 		}
 	}()
-	return readPolicy(ctx, p.store, key, p.index)
+	return read(storeSource{ctx, p.store})
 }
 
-// loaded decides on all that waited for a read, in order.
+// loaded decides on all that waited for a read, in order. What was read for
+// the first may lack the agent of another, whom a rule gives a different one:
+// that one and all behind it wait for a read of their own.
 func (p *partition) loaded(now time.Time, key endpoint.Key, pol Policy, err error) {
 	r := p.endpoints[key]
 	if r == nil {
@@ -148,8 +155,19 @@ func (p *partition) loaded(now time.Time, key endpoint.Key, pol Policy, err erro
 	}
 	pending := r.pending
 	r.reading, r.pending = false, nil
-	for _, in := range pending {
+	for i, in := range pending {
+		if i > 0 && err == nil && !pol.fits(in) {
+			p.again(now, pending[i:])
+			return
+		}
 		p.loop.turn(func(now time.Time) { p.guard(in, func() { p.resume(now, in, &pol, err) }) }, now)
+	}
+}
+
+// again reads once more for INVITEs that still wait.
+func (p *partition) again(now time.Time, pending []*invite) {
+	for _, in := range pending {
+		p.loop.turn(func(now time.Time) { p.receive(now, in) }, now)
 	}
 }
 
@@ -197,7 +215,7 @@ func (p *partition) tidy(now time.Time) {
 	p.memory.expire(now)
 	p.remembered.Add(int64(p.memory.len() - before))
 	for key, r := range p.endpoints {
-		if !r.reading && r.idle(now) {
+		if !r.reading && r.consulting == 0 && r.idle(now) {
 			delete(p.endpoints, key)
 			p.residents.Add(-1)
 		}

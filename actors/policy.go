@@ -1,8 +1,7 @@
 package actors
 
 import (
-	"context"
-	"errors"
+	"fmt"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -11,19 +10,11 @@ import (
 // A Policy is all that is read to decide on a call. It may be shared: nobody
 // writes to it.
 type Policy struct {
-	Endpoint *endpoint.Endpoint // nil: known not to exist
-	Account  *endpoint.Account
-	Agent    *endpoint.Agent // of Endpoint.Handler; nil: none bound, or known not to exist
-}
-
-// A Cache is a [Store] that can also answer from memory alone. Where the Store
-// of [Endpoints] is one, warm endpoints are decided on without leaving their
-// loop.
-type Cache interface {
-	Store
-	// Cached returns a policy all of which is in memory; false: something
-	// would have to be read. It never blocks.
-	Cached(key endpoint.Key, partition uint8) (Policy, bool)
+	Key      endpoint.Key       // of what decides: the endpoint, or the account's own address
+	Endpoint *endpoint.Endpoint // nil: the account itself decides
+	Account  *endpoint.Account  // nil: what was dialled does not exist
+	Agent    *endpoint.Agent    // that the policy names for this call; nil: none, or known not to exist
+	asked    string             // id under which Agent was looked up
 }
 
 // A BeatCounter is a [Load] that counts the reports of each media node. Where
@@ -33,33 +24,70 @@ type BeatCounter interface {
 	Beats(node string) uint64
 }
 
-// readPolicy reads a policy, however long ctx allows. An endpoint that does
-// not exist is no error.
-func readPolicy(ctx context.Context, store Store, key endpoint.Key, partition uint8) (Policy, error) {
-	ep, err := store.Endpoint(ctx, key, partition)
-	if errors.Is(err, endpoint.ErrNotFound) {
+// policyFor reads the policy that decides on an INVITE: that of the endpoint
+// at its address, else that of the account at whose domain it was dialled.
+func policyFor(src source, in *invite, partition uint8) (Policy, error) {
+	pol := Policy{Key: in.dialled}
+	ep, err := src.endpoint(in.dialled, partition)
+	if err != nil {
+		return Policy{}, err
+	}
+	tenant := ""
+	switch {
+	case ep != nil:
+		pol.Endpoint, tenant = ep, ep.Tenant
+	case in.account != "":
+		pol.Key = in.account
+		if tenant, err = src.domain(in.account, partition); err != nil {
+			return Policy{}, err
+		}
+	}
+	if tenant == "" {
 		return Policy{}, nil
 	}
-	if err != nil {
+	if pol.Account, err = src.account(tenant); err != nil {
 		return Policy{}, err
 	}
-	acct, err := store.Account(ctx, ep.Tenant)
-	if err != nil {
-		return Policy{}, err
+	if pol.Account == nil {
+		return Policy{}, fmt.Errorf("account %s: %w", tenant, endpoint.ErrNotFound)
 	}
-	pol := Policy{Endpoint: &ep, Account: &acct}
-	id := ep.Handler.Agent()
-	if id == "" {
-		return pol, nil
+	if pol.Endpoint == nil && endpoint.AccountAddress(pol.Account.SIP.DomainIdentifier).Key() != in.account {
+		return Policy{}, nil // claimed, and never taken into use
 	}
-	agent, err := store.Agent(ctx, ep.Tenant, id)
-	if err != nil && !errors.Is(err, endpoint.ErrNotFound) {
-		return Policy{}, err
+	if pol.asked = pol.agentOf(in); pol.asked != "" {
+		pol.Agent, err = src.agent(tenant, pol.asked)
 	}
-	if err == nil {
-		pol.Agent = &agent
+	return pol, err
+}
+
+// agentOf returns the id of the agent that the policy names for an INVITE, or
+// "".
+func (p *Policy) agentOf(in *invite) string {
+	if p.Endpoint != nil && p.Endpoint.Handler.Active != endpoint.HandlerRules {
+		return p.Endpoint.Handler.Agent()
 	}
-	return pol, nil
+	return p.Account.Route(&in.Invite).Agent
+}
+
+// fits reports whether the policy, read for one INVITE, is whole for another
+// to the same address.
+func (p *Policy) fits(in *invite) bool { return p.Account == nil || p.agentOf(in) == p.asked }
+
+// decide returns the verdict on an INVITE.
+func (p *Policy) decide(use endpoint.Usage, in *invite) endpoint.Verdict {
+	if p.Endpoint == nil {
+		return endpoint.DecideAccount(*p.Account, use, in.Invite).CheckAgent(p.Agent)
+	}
+	return endpoint.Decide(*p.Endpoint, *p.Account, use, in.Invite).CheckAgent(p.Agent)
+}
+
+// project returns the id of the project whose limits count; "" is the
+// account's first.
+func (p *Policy) project() string {
+	if p.Endpoint == nil {
+		return ""
+	}
+	return p.Endpoint.ProjectID
 }
 
 // transactionOf returns what makes two copies of an INVITE the same.

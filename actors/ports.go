@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -21,14 +22,44 @@ var (
 
 // ---- Ports of the endpoint actors ----
 
-// A Store reads the configuration of endpoints, accounts and agents. Get
+// A Store reads the configuration of endpoints, accounts and agents. Its
 // methods return endpoint.ErrNotFound, or a wrapped transport error. They
 // answer from a cache where they can.
 type Store interface {
 	Endpoint(ctx context.Context, key endpoint.Key, partition uint8) (endpoint.Endpoint, error)
 	Account(ctx context.Context, tenant string) (endpoint.Account, error)
 	Agent(ctx context.Context, tenant, id string) (endpoint.Agent, error)
+	// Domain returns the tenant at whose domain the address of that key lies.
+	Domain(ctx context.Context, key endpoint.Key, partition uint8) (tenant string, err error)
+	// Number returns the claims on the number whose address has that key.
+	Number(ctx context.Context, key endpoint.Key, partition uint8) (endpoint.Claims, error)
 }
+
+// A Fallback asks owners' webhooks. Ask blocks until the webhook has answered,
+// its own time is over, or ctx ends. Its error is a [*WebhookError] where the
+// owner's side is to blame.
+type Fallback interface {
+	Ask(ctx context.Context, req FallbackRequest) (endpoint.Answer, error)
+}
+
+// A FallbackRequest is one question to a webhook. Two with the same Call are
+// one to its owner.
+type FallbackRequest struct {
+	Call    call.ID
+	Tenant  string
+	Handler endpoint.FallbackHandler // secrets still sealed
+	Body    []byte                   // endpoint.Question.Body
+}
+
+// A WebhookError says why a webhook did not decide. Why holds no secret: it
+// reaches logs.
+type WebhookError struct {
+	Reason endpoint.Reason // webhook_timeout, webhook_failed, webhook_bad_reply or webhook_suspended
+	Why    string
+}
+
+// Error implements error.
+func (e *WebhookError) Error() string { return string(e.Reason) + ": " + e.Why }
 
 // An Intake hands accepted INVITEs, and CANCELs, to the media node that their
 // transaction key names. done is called once, from any goroutine.
@@ -47,8 +78,40 @@ type Job struct {
 	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
 	Project    endpoint.Key        `json:"project,omitempty"` // counts the call too: endpoint.ProjectKey
 	Agent      *endpoint.Agent     `json:"agent,omitempty"`   // who answers; secrets still sealed
+	Consult    *Consult            `json:"consult,omitempty"` // instead of Agent: the owner's webhook says who answers
 	DecisionID string              `json:"decision_id,omitempty"`
 	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
+}
+
+// A Consult says that the call waits for a ruling, and where to ask for it.
+type Consult struct {
+	Partition       uint8 `json:"partition"`
+	WithinMs        int64 `json:"within_ms"`                   // longest wait for the ruling, the webhook's own limit included
+	CallerIDTrusted *bool `json:"caller_id_trusted,omitempty"` // the endpoint's word; nil: the agent's
+}
+
+// A Question is what a media node asks a decider about a call that it has:
+// who answers. It may be asked twice, of two deciders.
+type Question struct {
+	V          int           `json:"v"`
+	Call       call.ID       `json:"call_id"`
+	Tenant     string        `json:"tenant"`
+	Endpoint   endpoint.Key  `json:"endpoint"`
+	Partition  uint8         `json:"partition"`
+	DecisionID string        `json:"decision_id"`
+	From       call.Party    `json:"from"`
+	To         call.Party    `json:"to"` // a bearer slug is redacted
+	Headers    []call.Header `json:"headers,omitempty"`
+}
+
+// A Ruling is the answer to a Question: an agent, or a status and why.
+type Ruling struct {
+	V        int             `json:"v"`
+	Agent    *endpoint.Agent `json:"agent,omitempty"`    // nil: refused
+	Context  json.RawMessage `json:"context,omitempty"`  // of the webhook, for the agent
+	Metadata json.RawMessage `json:"metadata,omitempty"` // likewise
+	Status   int             `json:"status,omitempty"`   // of a refusal
+	Reason   endpoint.Reason `json:"reason,omitempty"`   // of a refusal
 }
 
 // Taken is what became of a Job.
@@ -97,6 +160,13 @@ type Dialog interface {
 	Done() bool
 }
 
+// Rulings asks deciders what the owner of a call's endpoint decided.
+type Rulings interface {
+	// Ask calls done once, from any goroutine, unless stop is called first.
+	// Where no decider answers, the ruling is 503.
+	Ask(q Question, done func(Ruling)) (stop func())
+}
+
 // A Wire sends SIP messages out through an edge. It never blocks; a message
 // that cannot be sent is counted and lost, as on any network.
 type Wire interface {
@@ -119,8 +189,10 @@ type BridgeRequest struct {
 	Endpoint   endpoint.Key
 	Agent      endpoint.Agent
 	Invitation call.Invitation
-	Codecs     []string  // the endpoint's media policy, by name; empty: all
-	Deadline   time.Time // AgentJoined must come before; TimerAgent ends it otherwise
+	Context    json.RawMessage // what the agent is told of its call beside that; nil: nothing
+	Metadata   json.RawMessage // of the owner's webhook; nil: none
+	Codecs     []string        // the endpoint's media policy, by name; empty: all
+	Deadline   time.Time       // AgentJoined must come before; TimerAgent ends it otherwise
 }
 
 // A Bridge is one call's media.

@@ -140,7 +140,8 @@ func BenchmarkInviteToVerdict(b *testing.B) {
 		calls++
 		done(actors.Taken{ID: call.ID(calls), New: true, Node: "m1"}, nil)
 	})
-	d := actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: time.Second}, warm{store}, intake, counting{desk}, actors.EndpointObserver{})
+	d := actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: time.Second},
+		actors.EndpointPorts{Store: warm{store}, Intake: intake, Load: counting{desk}}, actors.EndpointObserver{})
 	defer d.Stop()
 	to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(100_000) })
 	out := make(chan actors.Outcome, 1)

@@ -74,6 +74,7 @@ type Actor struct {
 	StoreTimeout  time.Duration `koanf:"store_timeout" default:"100ms" doc:"Longest read of a cold endpoint."`
 	IntakeTimeout time.Duration `koanf:"intake_timeout" default:"120ms" doc:"Wait for a media node to take a call before the next is asked."`
 	DeadNodeHold  time.Duration `koanf:"dead_node_hold" default:"30s" doc:"How long a silent media node's calls still count against caps."`
+	AllowPrivate  bool          `koanf:"allow_private_webhooks" default:"false" doc:"Whether owners' webhooks may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
 }
 
 // Media is how calls are carried.

@@ -11,6 +11,7 @@ type Params struct {
 	Node         string
 	DecisionID   string
 	Invitation   Invitation
+	Consult      time.Duration // longest wait for the owner's ruling; 0: Agent answers
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
 }
@@ -21,6 +22,7 @@ type State string
 // States, in the order a successful call passes them.
 const (
 	StateNew         State = "new"
+	StateDeciding    State = "deciding"    // ours since 100; the owner's webhook is asked
 	StateTrying      State = "trying"      // ours since 100; looking for an agent
 	StateRinging     State = "ringing"     // an agent is chosen and joins
 	StateAnswered    State = "answered"    // 200 sent, ACK not yet seen
@@ -32,6 +34,7 @@ const (
 // Names of the events that a call emits to its agent and to the event stream.
 const (
 	EventStarted  = "call.started"
+	EventRuled    = "call.ruled" // the owner's webhook named an agent
 	EventRinging  = "call.ringing"
 	EventAnswered = "call.answered"
 	EventDigit    = "dtmf"
@@ -44,6 +47,7 @@ const (
 	ByAgent    = "agent"
 	ByOperator = "operator"
 	ByNode     = "node"
+	ByOwner    = "owner" // by the owner's webhook
 )
 
 // A Call is the state of one call. Make it with [New].
@@ -94,6 +98,8 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	switch c.state {
 	case StateNew:
 		c.begin(now, ev)
+	case StateDeciding:
+		c.deciding(now, ev)
 	case StateTrying, StateRinging:
 		c.unanswered(now, ev)
 	case StateAnswered, StateEstablished:
@@ -127,8 +133,12 @@ func (c *Call) begin(now time.Time, ev Event) {
 	if ev.Kind != Invited {
 		return
 	}
-	c.state = StateTrying
 	c.record.Stages.Invited = now
+	if c.params.Consult > 0 {
+		c.consult(ev)
+		return
+	}
+	c.state = StateTrying
 	c.respond(Response{Status: 100})
 	c.do(Effect{Do: Arm, Timer: TimerAgent, After: c.params.AgentTimeout})
 	c.do(Effect{Do: OpenBridge})
@@ -235,7 +245,7 @@ func (c *Call) reject(now time.Time, ev Event, status int, by string, cause Caus
 		status = statusOf(cause)
 	}
 	c.record.Status = status
-	c.do(Effect{Do: Disarm, Timer: TimerAgent})
+	c.do(Effect{Do: Disarm, Timer: c.unansweredTimer()})
 	r := Response{Status: status, Cause: cause}
 	if status == 503 {
 		r.RetryAfter = c.retryAfter()
@@ -262,7 +272,9 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	c.record.Stages.Ended = now
 	ev.Cause, ev.Status = cause, c.record.Status
 	c.emit(EventEnded, ev)
-	c.do(Effect{Do: CloseBridge, Cause: cause})
+	if c.state != StateDeciding { // no bridge before the ruling
+		c.do(Effect{Do: CloseBridge, Cause: cause})
+	}
 }
 
 func (c *Call) finish() {

@@ -32,6 +32,9 @@ var (
 	CauseMergedRequest = Cause{127, "merged_request"} // 482
 )
 
+// CauseWebhookTimeout is an owner's webhook that did not decide in time.
+var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
+
 // CauseCarrier is a carrier that ended the call with another reason than
 // normal clearing; its own Q.850 number replaces this one.
 var CauseCarrier = Cause{31, "carrier_cleared"}

@@ -9,6 +9,7 @@ type EffectKind string
 const (
 	Respond     EffectKind = "respond"      // answer the INVITE: Response
 	SendBye     EffectKind = "send-bye"     // Cause becomes the Reason header
+	AskRuling   EffectKind = "ask-ruling"   // ask the owner's webhook; Ruled brings its answer
 	OpenBridge  EffectKind = "open-bridge"  // reserve RTP and join an agent
 	CloseBridge EffectKind = "close-bridge" // Cause is told to the agent
 	Arm         EffectKind = "arm"          // Timer after After; arming again replaces
@@ -56,7 +57,7 @@ type Record struct {
 	Codec      string    `json:"codec,omitempty"`
 	Status     int       `json:"status"` // final response to the INVITE
 	Cause      Cause     `json:"cause"`
-	EndedBy    string    `json:"ended_by"` // carrier, agent, operator, node
+	EndedBy    string    `json:"ended_by"` // carrier, agent, operator, node, owner
 	Stages     Stages    `json:"stages"`
 	Quality    Quality   `json:"quality"`
 }
@@ -64,6 +65,7 @@ type Record struct {
 // Stages are the moments of a call; zero where it never got there.
 type Stages struct {
 	Invited       time.Time `json:"invited"`
+	Ruled         time.Time `json:"ruled,omitzero"` // the owner's webhook named an agent
 	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
 	Answered      time.Time `json:"answered,omitzero"` // 200 sent
 	Acked         time.Time `json:"acked,omitzero"`

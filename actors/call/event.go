@@ -15,6 +15,7 @@ const (
 	CarrierBye EventKind = "carrier-bye"
 	ByeDone    EventKind = "bye-done" // our BYE was answered, or timed out
 
+	Ruled         EventKind = "ruled"           // the owner's webhook has decided: Ruling
 	AgentChosen   EventKind = "agent-chosen"    // an agent took the offer, or may now dial in
 	AgentJoined   EventKind = "agent-joined"    // both legs are up: Answer holds the codec
 	AgentFailed   EventKind = "agent-failed"    // no agent, no codec, no ports: Status and Cause say which
@@ -34,6 +35,7 @@ type Event struct {
 	Cause  Cause
 	Status int // SIP status of AgentFailed, of ByeDone
 	Answer *Answer
+	Ruling *Ruling
 	Agent  string // name or id of the worker that took the call
 	Timer  Timer
 	Digit  string
@@ -46,6 +48,7 @@ type Timer string
 
 // Timers of a call.
 const (
+	TimerRuling   Timer = "ruling"   // longest wait for the owner's webhook
 	TimerAgent    Timer = "agent"    // longest wait for an agent
 	TimerDuration Timer = "duration" // longest call
 )

@@ -115,3 +115,10 @@ func (k Key) partition() uint8 {
 	_, _ = h.Write([]byte(k))
 	return uint8(h.Sum32() % Partitions)
 }
+
+// A Domain says whose account a label under the base domain is.
+type Domain struct {
+	V      int    `json:"v"`
+	Tenant string `json:"tenant"`
+	Label  string `json:"label"`
+}

@@ -44,13 +44,7 @@ func Context(template json.RawMessage, fields []HeaderField, from Caller, schema
 			doc[key] = contextValue(value)
 		}
 	}
-	sip := map[string]string{}
-	for key, value := range map[string]string{"caller_id": from.ID, "from_display_name": from.DisplayName, "from_uri": from.URI} {
-		if value != "" {
-			sip[key] = value
-		}
-	}
-	if len(sip) > 0 {
+	if sip := from.said(); len(sip) > 0 {
 		doc["ultravox"], _ = json.Marshal(map[string]any{"sip": sip}) // texts cannot fail
 	}
 	allowed, closed := named(schema)
@@ -67,6 +61,18 @@ func Context(template json.RawMessage, fields []HeaderField, from Caller, schema
 		return nil
 	}
 	return b
+}
+
+// said are the caller's fields that are not empty, by their names in a
+// context.
+func (c Caller) said() map[string]string {
+	fields := map[string]string{"caller_id": c.ID, "from_display_name": c.DisplayName, "from_uri": c.URI}
+	for key, value := range fields {
+		if value == "" {
+			delete(fields, key)
+		}
+	}
+	return fields
 }
 
 // contextKey is the name that a header field has in a context.

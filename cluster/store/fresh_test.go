@@ -182,7 +182,12 @@ func TestAWarmPolicyIsServedFromMemoryAlone(t *testing.T) {
 	ep.Handler = endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: &agent}
 	create(t, s, ep)
 	addr := endpoint.SlugAddress(slug(1))
-	cached := func() bool { _, ok := s.Cached(addr.Key(), addr.Partition()); return ok }
+	cached := func() bool {
+		_, ep := s.CachedEndpoint(addr.Key(), addr.Partition())
+		_, acct := s.CachedAccount("acme")
+		_, bot := s.CachedAgent("acme", agent)
+		return ep && acct && bot
+	}
 	if cached() {
 		t.Error("cached before anything was read")
 	}
@@ -197,8 +202,11 @@ func TestAWarmPolicyIsServedFromMemoryAlone(t *testing.T) {
 	if _, err := s.Agent(ctx, "acme", agent); !errors.Is(err, endpoint.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if pol, ok := s.Cached(addr.Key(), addr.Partition()); !ok || pol.Endpoint.Name != "number 1" || pol.Account.Tenant != "acme" || pol.Agent != nil {
-		t.Errorf("got %+v, %v; want a policy without an agent", pol, ok)
+	got, _ := s.CachedEndpoint(addr.Key(), addr.Partition())
+	acct, _ := s.CachedAccount("acme")
+	bot, known := s.CachedAgent("acme", agent)
+	if !cached() || got.Name != "number 1" || acct.Tenant != "acme" || bot != nil || !known {
+		t.Errorf("got %+v, %+v, %+v; want a policy without an agent", got, acct, bot)
 	}
 	if _, err := s.CreateAgent(ctx, newAgent("acme", 1), endpoint.Terms{}); err != nil {
 		t.Fatal(err)
@@ -208,8 +216,8 @@ func TestAWarmPolicyIsServedFromMemoryAlone(t *testing.T) {
 	}
 	unknown := endpoint.SlugAddress(slug(2))
 	_, _ = dial(t, s, 2)
-	if pol, ok := s.Cached(unknown.Key(), unknown.Partition()); !ok || pol.Endpoint != nil {
-		t.Errorf("an endpoint known not to exist: %+v, %v", pol, ok)
+	if ep, ok := s.CachedEndpoint(unknown.Key(), unknown.Partition()); !ok || ep != nil {
+		t.Errorf("an endpoint known not to exist: %+v, %v", ep, ok)
 	}
 }
 

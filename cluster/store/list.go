@@ -28,39 +28,49 @@ func (s *Store) Agents(ctx context.Context, tenant, cursor string, limit int) ([
 	return page[endpoint.Agent](ctx, s, tenant, subject.NounAgent, cursor, limit)
 }
 
-// page reads the tenant's part of the index in the order of its sequences,
-// without touching other tenants', then the objects.
-func page[T object](ctx context.Context, s *Store, tenant string, noun subject.Noun, cursor string, limit int) ([]T, string, error) {
+// page returns the objects of one page of the tenant's index.
+func page[T object](ctx context.Context, s *Store, tenant string, noun subject.Noun, cursor string, limit int) (out []T, next string, err error) {
+	next, err = s.walk(ctx, tenant, noun, cursor, limit, func(index []stored) (int, error) {
+		got, err := objects[T](ctx, s, tenant, noun, index)
+		out = append(out, got...)
+		return len(got), err
+	})
+	return out, next, err
+}
+
+// walk reads the tenant's part of the index in the order of its sequences,
+// without touching other tenants', until take has found limit objects; take
+// says how many each part of the index has brought.
+func (s *Store) walk(ctx context.Context, tenant string, noun subject.Noun, cursor string, limit int, take func(index []stored) (int, error)) (string, error) {
 	from, err := parseCursor(cursor)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	limit = min(max(limit, 1), MaxPage)
-	var out []T
-	for len(out) < limit {
-		want := limit - len(out)
+	for have := 0; have < limit; {
+		want := limit - have
 		// One more than wanted says whether there is a next page.
 		index, err := s.getMany(ctx, directQuery{
 			Seq: from, Batch: want + 1, Next: s.prefix + subject.IndexOf(tenant, noun),
 		})
 		if err != nil {
-			return nil, "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
+			return "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
 		}
 		more := len(index) > want
 		if more {
 			from = index[want].rev
 			index = index[:want]
 		}
-		got, err := objects[T](ctx, s, tenant, noun, index)
+		n, err := take(index)
 		if err != nil {
-			return nil, "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
+			return "", fmt.Errorf("list %s of %s: %w", noun, tenant, err)
 		}
-		out = append(out, got...)
+		have += n
 		if !more {
-			return out, "", nil
+			return "", nil
 		}
 	}
-	return out, strconv.FormatUint(from, 36), nil
+	return strconv.FormatUint(from, 36), nil
 }
 
 // objects reads what index entries stand for, in their order; what has gone

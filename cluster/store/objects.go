@@ -162,10 +162,10 @@ func target(raw stored, tenant string, noun subject.Noun) (string, error) {
 }
 
 func endpointItem(ep *endpoint.Endpoint) (item, error) {
-	if ep.Kind != endpoint.KindSlug || ep.Slug == "" {
+	addr, ok := ep.Address()
+	if !ok {
 		return item{}, fmt.Errorf("%w %s: kind %q has none yet", ErrAddress, ep.ID, ep.Kind)
 	}
-	addr := endpoint.SlugAddress(ep.Slug)
 	ep.V = version
 	data, err := json.Marshal(ep)
 	if err != nil {

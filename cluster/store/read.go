@@ -8,14 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"patchbay/actors"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
 )
 
 // An object is what the bucket holds.
 type object interface {
-	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.APIKey
+	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.Domain | endpoint.Claims | endpoint.APIKey
 }
 
 // Endpoint implements actors.Store. The value's slices and maps are shared:
@@ -113,9 +112,14 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 		return v.V
 	case *endpoint.Account:
 		v.Revision = rev
+		v.Compile()
 		return v.V
 	case *endpoint.Agent:
 		v.Revision = rev
+		return v.V
+	case *endpoint.Domain:
+		return v.V
+	case *endpoint.Claims:
 		return v.V
 	case *endpoint.APIKey:
 		v.Revision = rev
@@ -145,32 +149,44 @@ func (s *Store) trusted(now time.Time, e *entry) bool {
 	return s.feed.age(now) < feedStale || now.Sub(e.checked) < recheck
 }
 
-// Cached implements actors.Cache.
-func (s *Store) Cached(key endpoint.Key, partition uint8) (actors.Policy, bool) {
-	now := time.Now()
-	ep, missing, known := cached[endpoint.Endpoint](s, now, subject.KeyEndpoint(key, partition))
-	if !known || missing {
-		return actors.Policy{}, known
-	}
-	acct, missing, known := cached[endpoint.Account](s, now, subject.KeyAccount(ep.Tenant))
-	if !known || missing { // an endpoint without its account is an error of the slow path
-		return actors.Policy{}, false
-	}
-	pol := actors.Policy{Endpoint: ep, Account: acct}
-	if id := ep.Handler.Agent(); id != "" {
-		pol.Agent, _, known = cached[endpoint.Agent](s, now, subject.KeyAgent(ep.Tenant, id))
-	}
-	return pol, known
+// CachedEndpoint implements actors.Cache.
+func (s *Store) CachedEndpoint(key endpoint.Key, partition uint8) (*endpoint.Endpoint, bool) {
+	return cached[endpoint.Endpoint](s, subject.KeyEndpoint(key, partition))
 }
 
-// cached returns what memory holds of key: an object, or that there is none.
-func cached[T object](s *Store, now time.Time, key string) (v *T, missing, known bool) {
-	e, ok := s.cache.get(key)
-	if !ok || !s.trusted(now, &e) {
-		return nil, false, false
+// CachedAccount implements actors.Cache.
+func (s *Store) CachedAccount(tenant string) (*endpoint.Account, bool) {
+	return cached[endpoint.Account](s, subject.KeyAccount(tenant))
+}
+
+// CachedAgent implements actors.Cache.
+func (s *Store) CachedAgent(tenant, id string) (*endpoint.Agent, bool) {
+	return cached[endpoint.Agent](s, subject.KeyAgent(tenant, id))
+}
+
+// CachedDomain implements actors.Cache.
+func (s *Store) CachedDomain(key endpoint.Key, partition uint8) (string, bool) {
+	d, known := cached[endpoint.Domain](s, subject.KeyDomain(key, partition))
+	if d == nil {
+		return "", known
 	}
-	v, present := e.value.(*T)
-	return v, !present, true
+	return d.Tenant, known
+}
+
+// CachedNumber implements actors.Cache.
+func (s *Store) CachedNumber(key endpoint.Key, partition uint8) (*endpoint.Claims, bool) {
+	return cached[endpoint.Claims](s, subject.KeyNumber(key, partition))
+}
+
+// cached returns what memory holds of key: an object, or nil where it knows
+// that there is none.
+func cached[T object](s *Store, key string) (v *T, known bool) {
+	e, ok := s.cache.get(key)
+	if !ok || !s.trusted(time.Now(), &e) {
+		return nil, false
+	}
+	v, _ = e.value.(*T)
+	return v, true
 }
 
 func (s *Store) observeRead(key, from string, since time.Time) {

@@ -89,7 +89,7 @@ func (s *Store) gather(ctx context.Context, key string, rev uint64) int {
 
 // syncSubject is where the deciders of a key are asked.
 func syncSubject(key string) string {
-	if rest, ok := strings.CutPrefix(key, "ep."); ok {
+	if kind, rest, _ := strings.Cut(key, "."); kind == "ep" || kind == "dom" || kind == "num" {
 		partition, _, _ := strings.Cut(rest, ".")
 		if k, err := strconv.ParseUint(partition, 10, 8); err == nil {
 			return subject.Sync(uint8(k))

@@ -24,6 +24,7 @@ type Noun string
 const (
 	NounEndpoint Noun = "ep"
 	NounAgent    Noun = "ag"
+	NounNumber   Noun = "num"
 )
 
 // Keys of the endpoints bucket.
@@ -31,6 +32,16 @@ const (
 // KeyEndpoint holds one endpoint.
 func KeyEndpoint(key endpoint.Key, partition uint8) string {
 	return "ep." + strconv.Itoa(int(partition)) + "." + Token(string(key))
+}
+
+// KeyDomain holds whose an account's domain is.
+func KeyDomain(key endpoint.Key, partition uint8) string {
+	return "dom." + strconv.Itoa(int(partition)) + "." + Token(string(key))
+}
+
+// KeyNumber holds the claims on one phone number.
+func KeyNumber(key endpoint.Key, partition uint8) string {
+	return "num." + strconv.Itoa(int(partition)) + "." + Token(string(key))
 }
 
 // KeyAccount holds one account.

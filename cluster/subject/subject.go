@@ -22,6 +22,9 @@ const (
 const (
 	InviteOwners = Prefix + "invite.p.*" // a decider takes any partition
 	InviteAny    = Prefix + "invite.any"
+	RulingOwners = Prefix + "verdict.p.*"
+	RulingAny    = Prefix + "verdict.any"
+	ExplainAll   = Prefix + "explain.p.*"
 	FindAll      = Prefix + "call.find.*"
 	DoAll        = Prefix + "call.*.do"
 	BeatAll      = Prefix + "beat.*.*"
@@ -43,6 +46,13 @@ var invites = func() (s [endpoint.Partitions]string) {
 
 // Invite is where the owner of a partition is asked for a verdict.
 func Invite(partition uint8) string { return invites[partition] }
+
+// Ruling is where the owner of a partition is asked who answers a call that
+// waits for its endpoint's owner.
+func Ruling(partition uint8) string { return Prefix + "verdict.p." + strconv.Itoa(int(partition)) }
+
+// Explain is where the owner of a partition explains what it would decide.
+func Explain(partition uint8) string { return Prefix + "explain.p." + strconv.Itoa(int(partition)) }
 
 // Intake is where a media node takes calls and CANCELs.
 func Intake(slot call.Slot) string { return ofSlot(slot, ".intake") }

@@ -16,6 +16,10 @@ func TestTheTableOfSubjects(t *testing.T) {
 	const id = call.ID(0x0123456789abcdef)
 	for want, got := range map[string]string{
 		"pb.v1.invite.p.255":             subject.Invite(255),
+		"pb.v1.verdict.p.7":              subject.Ruling(7),
+		"pb.v1.explain.p.9":              subject.Explain(9),
+		"dom.3.abc":                      subject.KeyDomain("abc", 3),
+		"num.4.abc":                      subject.KeyNumber("abc", 4),
 		"pb.v1.call.65535.intake":        subject.Intake(65535),
 		"pb.v1.call.0.sip":               subject.InDialog(0),
 		"pb.v1.call.7.cmd":               subject.Command(7),

@@ -24,7 +24,7 @@ import (
 
 // mediaModule carries calls.
 var mediaModule = fx.Module("media",
-	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newDialogs, newWire, newCalls),
+	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newDialogs, newWire, newRulings, newCalls),
 	fx.Invoke(attachMedia),
 )
 
@@ -38,12 +38,16 @@ func newWire(g *ground, obs observers) *cluster.Wire {
 	return cluster.NewWire(g.conn, g.presence.Gone, obs.wire())
 }
 
-func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m *media.Node, l actors.Ledger, obs observers) *actors.Calls {
+func newRulings(g *ground, obs observers) (*cluster.Rulings, error) {
+	return cluster.NewRulings(g.conn, g.cfg.Media.MaxCalls, obs.rulings())
+}
+
+func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m *media.Node, l actors.Ledger, r actors.Rulings, obs observers) *actors.Calls {
 	c := g.cfg.Media
 	return actors.NewCalls(g.cfg.Node.Name,
 		actors.CallLimits{Loops: c.Loops, Mailbox: c.Mailbox, MaxCalls: c.MaxCalls, AgentTimeout: c.AgentTimeout,
 			MaxDuration: c.MaxDuration, T1: g.cfg.SIP.T1},
-		actors.CallPorts{Dialogs: d, Wire: w, Switchboard: m, Ledger: l}, randomID, obs.calls())
+		actors.CallPorts{Dialogs: d, Wire: w, Switchboard: m, Ledger: l, Rulings: r}, randomID, obs.calls())
 }
 
 func randomID() call.ID {
@@ -87,7 +91,7 @@ func newMediaNode(g *ground, c connectors, obs observers) (*media.Node, error) {
 	}, g.log, media.Observer{Panicked: func(where string) { obs.panicked("media", where) }})
 }
 
-func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Calls, m *media.Node, s *peer.Stack, c connectors, obs observers) {
+func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Calls, m *media.Node, s *peer.Stack, c connectors, r *cluster.Rulings, obs observers) {
 	gauge := func(name, help string, value func() int) {
 		obs.metrics.Gauge(name, help, func() float64 { return float64(value()) })
 	}
@@ -103,6 +107,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 		return func() {
 			door.Close()
 			calls.Stop()
+			r.Close()
 			_ = m.Close() // never fails: it waits
 			s.Wait()
 			c.http.Close()

@@ -7,7 +7,6 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
-	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/store"
 	"patchbay/internal/telemetry"
@@ -21,10 +20,6 @@ type observers struct {
 	metrics *telemetry.Metrics
 }
 
-// rejectedLogEvery thins out the log lines of rejected strangers: the first of
-// each second is written, the rest are counted.
-const rejectedLogEvery = time.Second
-
 func (o observers) edge() edge.Observer {
 	connections := o.metrics.Connections
 	return edge.Observer{
@@ -35,20 +30,6 @@ func (o observers) edge() edge.Observer {
 		Dropped:     func(why edge.Drop) { o.metrics.SIPDropped.WithLabelValues(string(why)).Inc() },
 		Panicked:    func(where string) { o.panicked("edge", where) },
 	}
-}
-
-func (o observers) endpoints() actors.EndpointObserver {
-	strangers := newSampler(rejectedLogEvery)
-	return actors.EndpointObserver{HostObserver: o.host("endpoint"), Decided: func(d actors.Decision) {
-		reason := string(d.Verdict.Reason)
-		o.metrics.Decisions.WithLabelValues(d.Verdict.Action.String(), reason).Inc()
-		if d.Verdict.Reason == endpoint.ReasonUnknown && !strangers.allow(time.Now()) {
-			return
-		}
-		o.log.Info("decision", "decision_id", d.ID, "endpoint", d.Key, "tenant", d.Tenant, "source", d.Source,
-			"transport", d.Transport, "action", d.Verdict.Action, "reason", reason, "status", d.Shown.Status,
-			"call_id", d.Call, "node", d.Node, "took", d.Took)
-	}}
 }
 
 func (o observers) calls() actors.CallObserver {
@@ -132,6 +113,14 @@ func (o observers) intake() cluster.IntakeObserver {
 		Next:  func(node string) { o.log.Warn("media node did not take a call", "node", node) },
 		None:  func() { o.metrics.Bus.WithLabelValues("no-media-node").Inc() },
 		Panic: func(any) { o.panicked("intake", "ask") },
+	}
+}
+
+func (o observers) rulings() cluster.RulingObserver {
+	return cluster.RulingObserver{
+		Next:  func(int) { o.metrics.Bus.WithLabelValues("ruling-next").Inc() },
+		None:  func() { o.metrics.Bus.WithLabelValues("no-ruling").Inc() },
+		Panic: func(any) { o.panicked("rulings", "ask") },
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/cluster/store"
+	"patchbay/internal/dialguard"
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/telemetry"
 	"patchbay/internal/web"
+	"patchbay/internal/webhook"
 	"patchbay/sip/edge"
 )
 
@@ -42,6 +44,9 @@ var bindings = fx.Provide(
 	func(w *cluster.Wire) actors.Wire { return w },
 	func(l *cluster.Ledger) actors.Ledger { return l },
 	func(e *actors.Endpoints) cluster.Decider { return e },
+	func(e *actors.Endpoints) cluster.Counsel { return e },
+	func(w *webhook.Client) actors.Fallback { return w },
+	func(r *cluster.Rulings) actors.Rulings { return r },
 )
 
 // options returns the application of a node that stands on g.
@@ -80,7 +85,7 @@ func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 
 // actorModule decides on INVITEs.
 var actorModule = fx.Module("actor",
-	fx.Provide(newIntake, newEndpoints),
+	fx.Provide(newIntake, newWebhook, newEndpoints),
 	fx.Invoke(attachEndpoints),
 )
 
@@ -88,14 +93,20 @@ func newIntake(g *ground, obs observers) (*cluster.Intake, error) {
 	return cluster.NewIntake(g.conn, g.presence.Media, g.cfg.Actor.IntakeTimeout, g.cfg.SIP.MaxPending, obs.intake())
 }
 
-func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, obs observers) *actors.Endpoints {
+// newWebhook asks owners' webhooks, within what the node may dial.
+func newWebhook(g *ground) *webhook.Client {
+	return webhook.New(dialguard.Guard{AllowPrivate: g.cfg.Actor.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}, g.keys.Open)
+}
+
+func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, f actors.Fallback, l actors.Ledger, obs observers) *actors.Endpoints {
 	a := g.cfg.Actor
 	e := actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
-		s, in, load, obs.endpoints())
+		actors.EndpointPorts{Store: s, Intake: in, Load: load, Fallback: f}, obs.endpoints(l))
 	return e
 }
 
-func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.Endpoints, d cluster.Decider, in *cluster.Intake, obs observers) {
+func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.Endpoints, d cluster.Decider, c cluster.Counsel,
+	in *cluster.Intake, w *webhook.Client, obs observers) {
 	obs.metrics.Gauge(telemetry.NameMailbox+"_endpoint", "Messages waiting in endpoint actors' mailboxes.",
 		func() float64 { return float64(e.Depth()) })
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
@@ -103,7 +114,12 @@ func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.En
 		if err != nil {
 			return nil, err
 		}
-		return func() { door.Close(); e.Stop(); in.Close() }, nil
+		rulings, err := cluster.OpenRulingDoor(g.conn, c, obs.door("ruling"))
+		if err != nil {
+			door.Close()
+			return nil, err
+		}
+		return func() { door.Close(); rulings.Close(); e.Stop(); in.Close(); w.Close() }, nil
 	}))
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleActor, Node: g.cfg.Node.Name, Boot: g.boot}))
 }

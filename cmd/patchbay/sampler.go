@@ -11,8 +11,6 @@ type sampler struct {
 	next  atomic.Int64 // unix nanoseconds
 }
 
-func newSampler(every time.Duration) *sampler { return &sampler{every: every} }
-
 func (s *sampler) allow(now time.Time) bool {
 	at := s.next.Load()
 	return now.UnixNano() >= at && s.next.CompareAndSwap(at, now.Add(s.every).UnixNano())

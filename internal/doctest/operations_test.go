@@ -15,6 +15,7 @@ import (
 const (
 	operationsDoc = "docs/operations.md"
 	observeFile   = "cmd/patchbay/observe.go"
+	decidedFile   = "cmd/patchbay/decided.go"
 )
 
 func TestMetricsAreInTheDocument(t *testing.T) {
@@ -109,7 +110,7 @@ func causes(t *testing.T, name string) map[string]string {
 func TestKeysOfLogLinesAreInTheDocument(t *testing.T) {
 	t.Parallel()
 	lines := map[string][]string{}
-	inspect(t, observeFile, func(n ast.Node) {
+	look := func(n ast.Node) {
 		call, ok := n.(*ast.CallExpr)
 		if !ok || len(call.Args) == 0 {
 			return
@@ -121,12 +122,14 @@ func TestKeysOfLogLinesAreInTheDocument(t *testing.T) {
 		for i := 1; i < len(call.Args); i += 2 {
 			lines[message] = append(lines[message], literal(call.Args[i]))
 		}
-	})
+	}
+	inspect(t, observeFile, look)
+	inspect(t, decidedFile, look)
 	text := read(t, operationsDoc)
 	var findings []string
-	for _, message := range []string{"decision", "call ended"} {
+	for _, message := range []string{"decision", "webhook asked", "call ended"} {
 		if len(lines[message]) == 0 {
-			t.Fatalf("%s writes no line %q", observeFile, message)
+			t.Fatalf("%s and %s write no line %q", observeFile, decidedFile, message)
 		}
 		findings = append(findings, compareColumn(operationsDoc, text, "key of "+message, lines[message])...)
 	}

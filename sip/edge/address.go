@@ -1,21 +1,13 @@
 package edge
 
 import (
-	"strings"
-
 	"patchbay/actors/endpoint"
 	"patchbay/sip/wire"
 )
 
-// addressOf returns what was dialled (design 3). The Request-URI decides: at
-// <label>.<base domain> it is a user of an account, anywhere else a slug.
+// addressOf returns what was dialled (design 3). The Request-URI decides.
 func addressOf(uri wire.URI, baseDomain string) endpoint.Address {
-	host := strings.TrimSuffix(uri.Host, ".")
-	label, ok := strings.CutSuffix(host, "."+strings.ToLower(baseDomain))
-	if ok && label != "" && !strings.Contains(label, ".") {
-		return endpoint.UserAddress(label, uri.User)
-	}
-	return endpoint.SlugAddress(endpoint.Slug(uri.User))
+	return endpoint.Dialled(uri.User, uri.Host, baseDomain)
 }
 
 // inviteOf returns the facts of an initial INVITE, or of a CANCEL of one.

@@ -1,0 +1,64 @@
+package call
+
+import "time"
+
+// A Ruling is what the owner of an endpoint decided about a call that waited
+// for it: an agent, or a refusal.
+type Ruling struct {
+	Agent        string // id; "": refused
+	AgentTimeout time.Duration
+	MaxDuration  time.Duration
+	Status       int    // of a refusal
+	Cause        Cause  // of a refusal
+	By           string // of a refusal: ByOwner, or ByNode where the owner was not heard
+}
+
+// consult begins a call whose owner has yet to decide. It is ours from its
+// 100 on, as any other; no port is taken and no agent asked before the ruling.
+func (c *Call) consult(ev Event) {
+	c.state = StateDeciding
+	c.respond(Response{Status: 100})
+	c.do(Effect{Do: Arm, Timer: TimerRuling, After: c.params.Consult})
+	c.do(Effect{Do: AskRuling})
+	c.emit(EventStarted, ev)
+}
+
+// deciding is a call that waits for its ruling.
+func (c *Call) deciding(now time.Time, ev Event) {
+	switch ev.Kind {
+	case Ruled:
+		if ev.Ruling != nil {
+			c.ruled(now, ev)
+		}
+	case Cancelled, CarrierBye, Hangup:
+		c.unanswered(now, ev)
+	case TimerDue:
+		if ev.Timer == TimerRuling {
+			c.reject(now, ev, 504, ByOwner, CauseWebhookTimeout)
+		}
+	}
+}
+
+func (c *Call) ruled(now time.Time, ev Event) {
+	r := ev.Ruling
+	if r.Agent == "" {
+		c.reject(now, ev, r.Status, r.By, r.Cause)
+		return
+	}
+	c.state = StateTrying
+	c.record.Agent = r.Agent
+	c.record.Stages.Ruled = now
+	c.params.AgentTimeout, c.params.MaxDuration = r.AgentTimeout, r.MaxDuration
+	c.do(Effect{Do: Disarm, Timer: TimerRuling})
+	c.do(Effect{Do: Arm, Timer: TimerAgent, After: r.AgentTimeout})
+	c.do(Effect{Do: OpenBridge})
+	c.emit(EventRuled, ev)
+}
+
+// unansweredTimer is the clock of a call that was not answered.
+func (c *Call) unansweredTimer() Timer {
+	if c.state == StateDeciding {
+		return TimerRuling
+	}
+	return TimerAgent
+}

@@ -1,0 +1,91 @@
+package actors
+
+import (
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
+)
+
+// newInvite returns one copy of an INVITE on its way to its partition.
+func newInvite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) *invite {
+	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv), dialled: inv.Address.Key()}
+	if account, ok := inv.Address.Account(); ok {
+		in.account = account.Key()
+	}
+	in.key = in.dialled
+	return in
+}
+
+// send gives an INVITE to the partition of its address. A number has none of
+// its own: the endpoint that it leads to decides, in its mailbox.
+func (e *Endpoints) send(in *invite) {
+	part := e.partitions[in.Address.Partition()]
+	take := part.receive
+	if in.Address.IsNumber() {
+		take = part.number
+	}
+	part.tell(in, take)
+}
+
+// tell leaves an INVITE in the mailbox, or refuses it.
+func (p *partition) tell(in *invite, take func(time.Time, *invite)) {
+	err := p.loop.Tell(func(now time.Time) { take(now, in) })
+	if err == nil {
+		return
+	}
+	why := endpoint.ReasonBusy
+	if err == ErrStopped {
+		why = endpoint.ReasonDraining
+	}
+	p.refuse(in, "", endpoint.Unavailable(why), endpoint.RefuseUniform)
+}
+
+// number takes one INVITE to a number.
+func (p *partition) number(_ time.Time, in *invite) {
+	p.guard(in, func() {
+		if p.cache != nil {
+			if claims, known := p.cache.CachedNumber(in.dialled, p.index); known {
+				p.follow(in, claims)
+				return
+			}
+		}
+		p.readNumber(in)
+	})
+}
+
+// readNumber asks the store off the loop, as read does.
+func (p *partition) readNumber(in *invite) {
+	select {
+	case p.reads <- struct{}{}:
+	default:
+		p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonBusy), endpoint.RefuseUniform)
+		return
+	}
+	go func() {
+		var claims *endpoint.Claims
+		err := p.ask(func(src source) (err error) { claims, err = src.number(in.dialled, p.index); return err })
+		<-p.reads
+		if err != nil {
+			p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonUnavailable), endpoint.RefuseUniform)
+			return
+		}
+		p.follow(in, claims)
+	}()
+}
+
+// follow hands an INVITE to the endpoint that its number leads to, for a
+// caller of its trunk.
+func (p *partition) follow(in *invite, claims *endpoint.Claims) {
+	var to *endpoint.Number
+	if claims != nil {
+		to = claims.Find(in.Source.Addr())
+	}
+	if to == nil {
+		p.refuse(in, "", endpoint.Unknown(), endpoint.RefuseUniform)
+		return
+	}
+	in.dialled, in.key = to.Key, to.Key
+	next := p.partitions[to.Partition]
+	next.tell(in, next.receive)
+}

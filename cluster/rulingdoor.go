@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors"
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+)
+
+// workingEvery is how often a decider shows that it works on a question.
+const workingEvery = 400 * time.Millisecond
+
+// A Counsel says who answers a call that waits for its endpoint's owner, and
+// explains decisions; *actors.Endpoints is one. Both answer by reply, once,
+// from any goroutine, and do not block.
+type Counsel interface {
+	Consult(q actors.Question, reply func(actors.Ruling))
+	Explain(tenant string, inv endpoint.Invite, reply func(actors.Explanation))
+}
+
+// OpenRulingDoor gives questions to counsel and sends its rulings back, and
+// signs of progress until then.
+func OpenRulingDoor(c *Conn, counsel Counsel, obs DoorObserver) (*EndpointDoor, error) {
+	d := &EndpointDoor{}
+	for _, at := range []struct {
+		subj string
+		take func(*nats.Msg)
+	}{
+		{subject.RulingOwners, func(m *nats.Msg) { rule(m, counsel, obs) }},
+		{subject.RulingAny, func(m *nats.Msg) { rule(m, counsel, obs) }},
+		{subject.ExplainAll, func(m *nats.Msg) { explain(m, counsel, obs) }},
+	} {
+		take := func(m *nats.Msg) {
+			defer contain(obs.Panic)
+			at.take(m)
+		}
+		if err := d.subs.add(c.Control(), at.subj, subject.Deciders, maxPendingInvites, take); err != nil {
+			d.Close()
+			return nil, fmt.Errorf("open ruling door: %w", err)
+		}
+	}
+	return d, nil
+}
+
+func rule(m *nats.Msg, counsel Counsel, obs DoorObserver) {
+	q, err := envelope.DecodeQuestion(m.Data)
+	if err != nil {
+		obs.malformed(m.Subject, err)
+		return
+	}
+	stop := working(m, obs)
+	counsel.Consult(q, func(r actors.Ruling) {
+		stop()
+		respond(m, obs, func() ([]byte, error) { return envelope.EncodeRuling(r) })
+	})
+}
+
+// maxWorking is the longest a decider says that it works on one question.
+const maxWorking = time.Minute
+
+// working shows progress at once and from time to time until it is stopped.
+func working(m *nats.Msg, obs DoorObserver) (stop func()) {
+	var mu sync.Mutex
+	var again *time.Timer
+	stopped, until := false, time.Now().Add(maxWorking)
+	var show func()
+	show = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if stopped || time.Now().After(until) {
+			return
+		}
+		respond(m, obs, envelope.EncodeWorking)
+		again = time.AfterFunc(workingEvery, show)
+	}
+	show()
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		if again != nil {
+			again.Stop()
+		}
+	}
+}
+
+func explain(m *nats.Msg, counsel Counsel, obs DoorObserver) {
+	tenant, inv, err := envelope.DecodeExplain(m.Data)
+	if err != nil {
+		obs.malformed(m.Subject, err)
+		return
+	}
+	counsel.Explain(tenant, inv, func(x actors.Explanation) {
+		respond(m, obs, func() ([]byte, error) { return envelope.EncodeExplanation(x) })
+	})
+}
