@@ -118,7 +118,6 @@ func TestAgentMistakesNameTheirField(t *testing.T) {
 		"webrtc.url required":            func(a *endpoint.Agent) { a.WebRTC.URL = "" },
 		"webrtc.url too_long":            func(a *endpoint.Agent) { a.WebRTC.URL += strings.Repeat("x", 3000) },
 		"webrtc.dialect invalid":         func(a *endpoint.Agent) { a.WebRTC.Dialect = "smoke" },
-		"webrtc.dialect not_supported":   func(a *endpoint.Agent) { a.WebRTC.Dialect = "openai" },
 		"webrtc.auth_type invalid":       func(a *endpoint.Agent) { a.WebRTC.AuthType = "basic" },
 		"webrtc.auth_secret invalid":     func(a *endpoint.Agent) { a.WebRTC.AuthType = "bearer" },
 		"webrtc.headers too_many":        func(a *endpoint.Agent) { a.WebRTC.Headers = many(33) },

@@ -40,7 +40,7 @@ func reachedBy(t control.TransportSpec) string {
 
 // agentFlags are what can be set by flag; everything else goes by --spec.
 type agentFlags struct {
-	name, http, secretFile, spec string
+	name, http, dialect, secretFile, spec string
 	nats, dialin, active         bool
 	codecs                       []string
 }
@@ -48,7 +48,8 @@ type agentFlags struct {
 func (a *agentFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.name, "name", "", "name for people")
-	f.StringVar(&a.http, "http", "", "URL that takes our SDP offer as JSON")
+	f.StringVar(&a.http, "http", "", "URL that takes our SDP offer")
+	f.StringVar(&a.dialect, "dialect", "", "of that URL: json, openai, pipecat, fastrtc or whip")
 	f.BoolVar(&a.nats, "nats-workers", false, "workers in a NATS queue group answer")
 	f.BoolVar(&a.dialin, "dial-in", false, "the agent posts its own offer to the call")
 	f.StringVar(&a.secretFile, "secret-file", "", "file with the bearer secret sent to the URL; -: standard input")
@@ -92,6 +93,9 @@ func (a *agentFlags) transport(cmd *cobra.Command, webrtc map[string]any) error 
 		webrtc["connector"] = endpoint.ConnectNATS
 	case a.dialin:
 		webrtc["connector"] = endpoint.ConnectDialIn
+	}
+	if a.dialect != "" {
+		webrtc["dialect"] = a.dialect
 	}
 	if cmd.Flags().Changed("codec") {
 		webrtc["codecs"] = a.codecs

@@ -46,8 +46,10 @@ func attempts(t endpoint.AgentTransport) int {
 	return min(t.Attempts, MaxAttempts)
 }
 
-func newPeer(s *peer.Stack, req media.JoinRequest) *peer.Peer {
-	return s.Peer(peer.Wanted{Codecs: req.Codecs, DTMF: req.DTMF, Channel: req.Agent.WebRTC.DataChannel != "off"})
+// newPeer returns a peer for the call. A silent one has no data channel.
+func newPeer(s *peer.Stack, req media.JoinRequest, d peer.Dialect, silent bool) *peer.Peer {
+	return s.Peer(peer.Wanted{Codecs: req.Codecs, DTMF: req.DTMF, Dialect: d,
+		Channel: !silent && req.Agent.WebRTC.DataChannel != "off"})
 }
 
 // finish takes the agent's answer and waits for its media.

@@ -125,7 +125,7 @@ func (d *DialIn) Answer(ctx context.Context, id call.ID, token, offer string) (s
 		d.release(w, nil)
 		return "", fmt.Errorf("%w: its offer is larger than 64 KiB", media.ErrAgentRefused)
 	}
-	p := newPeer(d.stack, w.req)
+	p := newPeer(d.stack, w.req, peer.Dialect{}, false)
 	answer, err := p.AnswerTo(ctx, offer)
 	if err != nil {
 		d.release(w, nil)

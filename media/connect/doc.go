@@ -7,7 +7,10 @@
 // in [Invitation]: claims of the caller, marked untrusted unless the agent's
 // owner opted in, and left out altogether where the agent wants none.
 //
-// It refuses HTTP dialects other than json, redirects, answers beyond
+// HTTP servers speak one of five dialects, a file each: json (ours), openai,
+// pipecat, fastrtc and whip.
+//
+// It refuses other dialects, redirects, answers beyond
 // [MaxAnswer], addresses that the dial guard forbids, and more than
 // [MaxWaiting] calls that wait for agents to dial in. Errors never name a
 // secret, a URL's path or query, or SDP.

@@ -18,7 +18,10 @@ func TestTheDocumentShowsWhatIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"testdata/nats_offer.json", "testdata/http_json.txt"} {
+	for _, name := range []string{
+		"testdata/nats_offer.json", "testdata/http_json.txt", "testdata/http_openai.txt", "testdata/openai_dtmf.json",
+		"testdata/http_pipecat.txt", "testdata/http_fastrtc.txt", "testdata/http_whip.txt",
+	} {
 		want, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -93,7 +93,7 @@ func TestHTTPAgentsThatDoNotTakeTheCall(t *testing.T) {
 		"a page":            {status(200, "<html>"), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"too large":         {status(200, `{"sdp":"`+strings.Repeat("x", connect.MaxAnswer)+`"}`), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"slow":              {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, endpoint.AgentTransport{TimeoutMs: 30}, media.ErrAgentUnreachable, 2},
-		"other dialect":     {status(200, ""), endpoint.AgentTransport{Dialect: "openai"}, media.ErrAgentUnreachable, 0},
+		"other dialect":     {status(200, ""), endpoint.AgentTransport{Dialect: "livekit"}, media.ErrAgentUnreachable, 0},
 		"other auth":        {status(200, ""), endpoint.AgentTransport{AuthType: "hmac"}, media.ErrAgentUnreachable, 0},
 		"broken secret":     {status(200, ""), endpoint.AgentTransport{AuthType: "bearer", AuthSecret: "broken"}, media.ErrAgentUnreachable, 0},
 	} {

@@ -43,7 +43,7 @@ func NewNATS(s *peer.Stack, w Workers, noWorker error) *NATS {
 // Join implements [media.Connector]. While no worker listens it asks again
 // until ctx ends, so that one that starts in time still gets the call.
 func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(worker string)) (media.AgentLeg, error) {
-	p := newPeer(n.stack, req)
+	p := newPeer(n.stack, req, peer.Dialect{}, false)
 	worker, err := n.join(ctx, req, p, chosen)
 	if err != nil {
 		p.Close(causeOf(err))

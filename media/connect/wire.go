@@ -81,12 +81,14 @@ const codeBusy = 503
 // errBusy says that one agent had no room; another may.
 var errBusy = errors.New("busy")
 
+var errTooLarge = fmt.Errorf("%w: its answer is larger than 64 KiB", media.ErrAgentRefused)
+
 // readAnswer reads a reply. It returns errBusy, or an error that wraps
 // [media.ErrAgentRefused].
 func readAnswer(b []byte) (Answer, error) {
 	var a Answer
 	if len(b) > MaxAnswer {
-		return a, fmt.Errorf("%w: its answer is larger than 64 KiB", media.ErrAgentRefused)
+		return a, errTooLarge
 	}
 	if err := json.Unmarshal(b, &a); err != nil {
 		return a, fmt.Errorf("%w: its answer is no JSON object", media.ErrAgentRefused)

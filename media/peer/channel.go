@@ -23,9 +23,42 @@ const (
 	channelReceive = 128 << 10
 )
 
+// What an agent's message turned out to be.
+const (
+	HeardCommand Heard = iota // read it as a command and answer it
+	HeardNothing              // none of our business
+	HeardLeft                 // the agent takes its leave
+)
+
+// Heard says what a message of an agent is to us.
+type Heard uint8
+
+// A Dialect is how agents of one stack use their data channel. The zero value
+// is our own: [ChannelLabel], and every message a command.
+type Dialect struct {
+	Label string                     // of the channel that we open
+	Hear  func(message []byte) Heard // must not block
+}
+
+func (d Dialect) label() string {
+	if d.Label == "" {
+		return ChannelLabel
+	}
+	return d.Label
+}
+
+func (d Dialect) hear(message []byte) Heard {
+	if d.Hear == nil {
+		return HeardCommand
+	}
+	return d.Hear(message)
+}
+
 // A channel is the data channel of one peer; it may never come to be.
 type channel struct {
+	dialect  Dialect
 	commands *Commands
+	left     func()
 	panics   func(where string)
 
 	mu      sync.Mutex
@@ -62,8 +95,14 @@ func (c *channel) message(m webrtc.DataChannelMessage) {
 			c.panics("media.channel")
 		}
 	}()
-	if answer := c.commands.Answer(time.Now(), m.Data); answer != nil {
-		c.send(answer)
+	switch c.dialect.hear(m.Data) {
+	case HeardCommand:
+		if answer := c.commands.Answer(time.Now(), m.Data); answer != nil {
+			c.send(answer)
+		}
+	case HeardLeft:
+		c.left()
+	case HeardNothing:
 	}
 }
 

@@ -20,6 +20,7 @@ type Wanted struct {
 	Codecs  []call.Codec
 	DTMF    []call.Codec
 	Channel bool // a data channel for events and commands
+	Dialect Dialect
 }
 
 // A Peer is one agent's leg. It implements [media.AgentLeg] once it is
@@ -57,11 +58,13 @@ type Peer struct {
 // Peer returns a new peer. It takes a port with Offer or AnswerTo, and must be
 // closed.
 func (s *Stack) Peer(w Wanted) *Peer {
-	return &Peer{
+	p := &Peer{
 		stack: s, codecs: offered(w.Codecs), dtmf: offered(w.DTMF), wantDC: w.Channel,
-		channel: channel{commands: NewCommands(nil), panics: s.hooks.panicked},
+		channel: channel{dialect: w.Dialect, commands: NewCommands(nil), panics: s.hooks.panicked},
 		track:   newTrack(), up: make(chan struct{}), down: make(chan struct{}),
 	}
+	p.channel.left = p.left
+	return p
 }
 
 // open takes a port and makes the connection, with the codecs given.
@@ -127,7 +130,7 @@ func (p *Peer) Offer(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if p.wantDC {
-		dc, err := p.pc.CreateDataChannel(ChannelLabel, nil)
+		dc, err := p.pc.CreateDataChannel(p.channel.dialect.label(), nil)
 		if err != nil {
 			return "", fmt.Errorf("make the data channel: %w", err)
 		}
@@ -181,7 +184,7 @@ func (p *Peer) AnswerTo(ctx context.Context, offer string) (string, error) {
 	}
 	if p.wantDC {
 		p.pc.OnDataChannel(func(dc *webrtc.DataChannel) {
-			if dc.Label() == ChannelLabel {
+			if dc.Label() == p.channel.dialect.label() {
 				p.channel.attach(dc)
 			}
 		})
