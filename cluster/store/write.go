@@ -99,10 +99,21 @@ func (s *Store) remove(ctx context.Context, it item, expect endpoint.Revision) (
 // attempt repeats try while it loses races, then makes the revision known to
 // everybody who decides.
 func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)) (endpoint.Revision, error) {
-	start := time.Now()
-	leave, err := s.enter(ctx, it.tenant)
+	rev, err := s.write(ctx, it.tenant, it.noun, try)
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w", it.key, err)
+	}
+	s.cache.raise(it.key, rev)
+	s.sync(ctx, it.key, rev)
+	return endpoint.Revision(rev), nil
+}
+
+// write repeats try while it loses races, in the tenant's turn.
+func (s *Store) write(ctx context.Context, tenant string, noun subject.Noun, try func() (uint64, error)) (uint64, error) {
+	start := time.Now()
+	leave, err := s.enter(ctx, tenant)
+	if err != nil {
+		return 0, err
 	}
 	defer leave()
 	var rev uint64
@@ -120,14 +131,9 @@ func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)
 		err = fmt.Errorf("%w: too many writes of the same tenant at once", ErrUnavailable)
 	}
 	if s.obs.Write != nil {
-		s.obs.Write(string(it.noun), time.Since(start), err)
+		s.obs.Write(string(noun), time.Since(start), err)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("write %s: %w", it.key, err)
-	}
-	s.cache.raise(it.key, rev)
-	s.sync(ctx, it.key, rev)
-	return endpoint.Revision(rev), nil
+	return rev, err
 }
 
 // enter waits for the tenant's turn: writes of one node need not race each

@@ -1,0 +1,217 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/subject"
+	"patchbay/internal/prefixset"
+)
+
+// settle is how long changes of the list are gathered before the set is made
+// anew: a list that is read for the first time, or many blocks at once, cost
+// one set and not one each.
+const settle = 20 * time.Millisecond
+
+// maxFirstRead is the longest wait for the list before it counts as ready: a
+// node without JetStream must still start.
+const maxFirstRead = 5 * time.Second
+
+// A Blocklist is an edge's copy of the blocked sources. It follows them with an
+// ordered consumer that sees nothing else of the bucket, and keeps what it
+// knows while JetStream is away; expired blocks end all the same.
+type Blocklist struct {
+	js    jetstream.JetStream
+	log   *slog.Logger
+	set   atomic.Pointer[prefixset.Set]
+	ready chan struct{}
+
+	mu     sync.Mutex
+	blocks map[string]endpoint.Block // by key, at most MaxBlocks
+	full   bool                      // one over the limit was told of
+}
+
+// NewBlocklist returns an empty list that fills once it runs.
+func NewBlocklist(js jetstream.JetStream, log *slog.Logger) *Blocklist {
+	return &Blocklist{js: js, log: log, ready: make(chan struct{}), blocks: map[string]endpoint.Block{}}
+}
+
+// Contains reports whether a source is turned away. It takes no lock and
+// allocates nothing: an edge asks it before it reads a message.
+func (l *Blocklist) Contains(a netip.Addr) bool { return l.set.Load().Contains(a) }
+
+// Len is how many blocks are known.
+func (l *Blocklist) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.blocks)
+}
+
+// Ready is closed once the list was read, or after 5 s.
+func (l *Blocklist) Ready() <-chan struct{} { return l.ready }
+
+// Run follows the list until ctx ends.
+func (l *Blocklist) Run(ctx context.Context) error {
+	late := time.AfterFunc(maxFirstRead, l.isReady)
+	defer late.Stop()
+	changed := make(chan struct{}, 1)
+	var maker sync.WaitGroup
+	maker.Go(func() { l.compile(ctx, changed) })
+	defer maker.Wait()
+	for ctx.Err() == nil {
+		err := l.follow(ctx, changed)
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.log.Warn("feed of blocked sources interrupted", "err", err)
+		select {
+		case <-time.After(feedRetry):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (l *Blocklist) isReady() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ready:
+	default:
+		close(l.ready)
+	}
+}
+
+// follow reads the list as it stands and then every change. Keys that the new
+// reading does not name have gone meanwhile.
+func (l *Blocklist) follow(ctx context.Context, changed chan<- struct{}) error {
+	prefix := "$KV." + subject.BucketEndpoints + "."
+	cons, err := l.js.OrderedConsumer(ctx, "KV_"+subject.BucketEndpoints, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{prefix + subject.BlockAll}})
+	if err != nil {
+		return fmt.Errorf("create consumer: %w", err)
+	}
+	info, err := cons.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("read consumer: %w", err)
+	}
+	msgs, err := cons.Messages(jetstream.PullHeartbeat(feedHeartbeat), jetstream.PullExpiry(feedExpiry))
+	if err != nil {
+		return fmt.Errorf("start consumer: %w", err)
+	}
+	defer msgs.Stop()
+	seen := map[string]bool{}
+	whole := info.NumPending == 0
+	for {
+		if whole && seen != nil {
+			l.forgetOthers(seen)
+			seen = nil
+			poke(changed)
+		}
+		m, err := msgs.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		key := strings.TrimPrefix(m.Subject(), prefix)
+		if seen != nil {
+			seen[key] = true
+		}
+		l.take(key, m, meta.Sequence.Stream)
+		whole = whole || meta.NumPending == 0
+		poke(changed)
+	}
+}
+
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take learns of one block, or of its end.
+func (l *Blocklist) take(key string, m jetstream.Msg, rev uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.blocks, key)
+	if marker(m.Headers().Get("KV-Operation"), m.Headers().Get("Nats-Marker-Reason")) != "" {
+		return
+	}
+	b, err := blockOf(m.Data(), rev)
+	switch {
+	case err != nil:
+		l.log.Warn("block not understood", "err", err)
+	case len(l.blocks) >= MaxBlocks:
+		if !l.full {
+			l.full = true
+			l.log.Warn("more sources are blocked than may be; some are let in", "limit", MaxBlocks)
+		}
+	default:
+		l.blocks[key] = b
+	}
+}
+
+func (l *Blocklist) forgetOthers(seen map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.blocks {
+		if !seen[key] {
+			delete(l.blocks, key)
+		}
+	}
+}
+
+// compile makes the set anew after changes and when a block expires.
+func (l *Blocklist) compile(ctx context.Context, changed <-chan struct{}) {
+	expiry := time.NewTimer(time.Hour)
+	defer expiry.Stop()
+	for {
+		select {
+		case <-changed:
+			select {
+			case <-time.After(settle):
+			case <-ctx.Done():
+			}
+		case <-expiry.C:
+		case <-ctx.Done():
+			return
+		}
+		next := l.build(time.Now())
+		l.isReady()
+		expiry.Reset(next)
+	}
+}
+
+// build makes the set of what is blocked now and returns when to do so again.
+func (l *Blocklist) build(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := time.Hour
+	prefixes := make([]netip.Prefix, 0, len(l.blocks))
+	for key, b := range l.blocks {
+		if b.ExpiresAt != nil {
+			left := b.ExpiresAt.Sub(now)
+			if left <= 0 {
+				delete(l.blocks, key)
+				continue
+			}
+			next = min(next, left)
+		}
+		prefixes = append(prefixes, b.Source)
+	}
+	l.set.Store(prefixset.New(prefixes))
+	return next
+}
