@@ -10,6 +10,9 @@ import (
 // emit tells the agent and the event stream what has happened.
 func (a *actor) emit(now time.Time, name string, ev call.Event) {
 	a.seq++
+	if name == call.EventStarted { // after the 100, before anything else is told
+		a.calls.ports.Ledger.Begin(a.machine.Call.Record())
+	}
 	a.calls.ports.Ledger.Event(a.job.Tenant, CallEvent{
 		V: 1, ID: a.id.String() + "." + strconv.FormatUint(a.seq, 10), Call: a.id, Seq: a.seq, Type: name,
 		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev),

@@ -89,6 +89,7 @@ type phone struct {
 	sent    []string // messages that went out
 	flows   []call.Flow
 	events  []string
+	begun   []call.Record
 	records []call.Record
 	bridges map[call.ID]*bridge
 	dialogs map[call.ID]*dialog
@@ -185,6 +186,12 @@ func (ph *phone) Event(_ string, ev actors.CallEvent) {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.events = append(ph.events, fmt.Sprint(ev.Seq, " ", ev.Type))
+}
+
+func (ph *phone) Begin(rec call.Record) {
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	ph.begun = append(ph.begun, rec)
 }
 
 func (ph *phone) Record(rec call.Record) {

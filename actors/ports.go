@@ -208,10 +208,14 @@ type Bridge interface {
 	Close(cause call.Cause)
 }
 
-// A Ledger takes what calls leave behind, without blocking: events for the
-// event stream, and records.
+// A Ledger takes what calls leave behind, without blocking.
 type Ledger interface {
+	// Event takes an entry of a call's history.
 	Event(tenant string, ev CallEvent)
+	// Begin takes the record of a call that has begun, as far as it is known:
+	// what is to be said of it if the node dies.
+	Begin(rec call.Record)
+	// Record takes the record of a call that is over.
 	Record(rec call.Record)
 }
 

@@ -3,7 +3,7 @@
 // never decides what becomes of a call.
 //
 // An edge uses [Router] and [EdgeDoor], an actor node [EndpointDoor] and
-// [Intake], a media node [CallDoor], [Wire], [Slots], [Beats] and [Ledger],
+// [Intake], a media node [CallDoor], [Wire], [Slots] and [Beats],
 // control [Commander]. All stand on one [Conn]; [Presence] knows who is alive.
 // Configuration lives in cluster/store, the embedded NATS server in
 // cluster/broker, wire formats in cluster/envelope, subjects in

@@ -1,8 +1,6 @@
 package cluster_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,9 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/cluster/broker"
@@ -254,79 +250,6 @@ func TestALeaseThatIsRenewedIsKept(t *testing.T) {
 	}
 	if err := m1.Renew(t.Context()); err == nil {
 		t.Error("m1 renewed a slot that is m3's")
-	}
-}
-
-func newLedger(t testing.TB, c *cluster.Conn, obs cluster.LedgerObserver) *cluster.Ledger {
-	t.Helper()
-	l, err := cluster.OpenLedger(context.Background(), c, cluster.LedgerConfig{MaxBytes: 64 << 20}, slog.New(slog.DiscardHandler), obs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-func event(n int) actors.CallEvent {
-	return actors.CallEvent{ID: fmt.Sprintf("x.%d", n), Call: 5, Seq: uint64(n), Type: "call.started", Tenant: "acme", At: time.Unix(1, 0)}
-}
-
-func TestEventsReachListenersAndTheStreamOnce(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	heard, err := c.Control().SubscribeSync(subject.CallEvents(5))
-	if err != nil {
-		t.Fatal(err)
-	}
-	flush(t, c)
-	var published atomic.Int32
-	l := newLedger(t, c, cluster.LedgerObserver{Published: func(time.Duration) { published.Add(1) }})
-	t.Run("ledger", func(t *testing.T) {
-		run(t, l)
-		l.Event("acme", event(1))
-		l.Event("acme", event(1)) // a repetition
-		l.Record(call.Record{ID: 5, Tenant: "acme", Status: 200})
-	})
-	if published.Load() != 3 {
-		t.Errorf("%d acknowledged, want 3", published.Load())
-	}
-	m, err := heard.NextMsg(patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ev actors.CallEvent
-	if err := json.Unmarshal(m.Data, &ev); err != nil || ev.ID != "x.1" || ev.V != 1 {
-		t.Errorf("got %s, %v", m.Data, err)
-	}
-	stream, err := c.JetStream().Stream(t.Context(), subject.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(">"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var subjects []string
-	for s, n := range info.State.Subjects {
-		subjects = append(subjects, fmt.Sprint(s[strings.Index(s, "acme"):], " ", n))
-	}
-	if len(subjects) != 2 || info.State.Msgs != 2 {
-		t.Errorf("the stream holds %v", subjects)
-	}
-}
-
-func TestALedgerThatIsFullDropsAndCounts(t *testing.T) {
-	t.Parallel()
-	var dropped atomic.Int32
-	l := newLedger(t, newConn(t), cluster.LedgerObserver{Dropped: func(why string) {
-		if why == "queue_full" {
-			dropped.Add(1)
-		}
-	}})
-	for i := range 8192 + 10 {
-		l.Event("acme", event(i)) // nobody publishes
-	}
-	if dropped.Load() != 10 || l.Waiting() != 8192 {
-		t.Errorf("%d dropped, %d waiting", dropped.Load(), l.Waiting())
 	}
 }
 

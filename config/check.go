@@ -43,6 +43,9 @@ func (c *checker) check() {
 // Has reports whether the process plays a role.
 func (n Node) Has(role string) bool { return slices.Contains(n.Roles, role) }
 
+// minSpool is the smallest spool, bytes: a second of a busy node.
+const minSpool = 1 << 20
+
 // nodeName is what fits into a NATS subject and a host name.
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
@@ -53,6 +56,9 @@ func (c *checker) node() {
 	}
 	if n.DataDir == "" {
 		c.mistake("node.data_dir", "must not be empty")
+	}
+	if n.SpoolBytes < minSpool {
+		c.mistake("node.spool_max_bytes", "%d is less than 1 MiB, %d", n.SpoolBytes, minSpool)
 	}
 	if len(n.Roles) == 0 {
 		c.mistake("node.roles", "must not be empty")

@@ -24,6 +24,8 @@ type Node struct {
 	Roles       []string      `koanf:"roles" default:"edge,actor,media,control,broker" doc:"Roles this process plays. broker is left out where nats.url names another NATS."`
 	DataDir     string        `koanf:"data_dir" default:"./data" doc:"Directory for keys and JetStream."`
 	ClusterKey  string        `koanf:"cluster_key_file" default:"" doc:"File with the 32-byte cluster key, hex; empty: cluster.key in data_dir, made at first start."`
+	SpoolDir    string        `koanf:"spool_dir" default:"" doc:"Directory for events and records that wait for JetStream, encrypted; one process at a time; empty: spool in data_dir."`
+	SpoolBytes  int64         `koanf:"spool_max_bytes" default:"268435456" doc:"Largest size of spool_dir, bytes, at least 1 MiB; the oldest events make room, records never do."`
 	DrainPeriod time.Duration `koanf:"drain_period" default:"1h" doc:"Longest wait for calls to end after the first SIGTERM; the container's grace period must exceed it."`
 }
 
@@ -42,6 +44,8 @@ type NATS struct {
 	SyncAlways  bool          `koanf:"sync_always" default:"true" doc:"Whether JetStream syncs each write to disk before it acknowledges."`
 	StartWait   time.Duration `koanf:"start_wait" default:"30s" doc:"Longest wait for NATS and JetStream at start."`
 	Replicas    int           `koanf:"replicas" default:"1" doc:"Replicas of each bucket and stream: 1, 3 or 5."`
+	RecordsAge  time.Duration `koanf:"records_max_age" default:"720h" doc:"How long records of calls are kept."`
+	RecordsMax  int64         `koanf:"records_max_bytes" default:"2147483648" doc:"Largest size of the stream of records, bytes; when it is full, new records wait in the spools until old ones have aged or this is raised."`
 }
 
 // SIP is how carriers reach an edge.

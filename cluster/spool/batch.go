@@ -23,35 +23,44 @@ func (s *Spool) Next(kind Kind) (*Batch, error) {
 		if g == nil || err != nil {
 			return nil, err
 		}
-		text, err := os.ReadFile(g.path)
-		if errors.Is(err, os.ErrNotExist) { // somebody cleared it away
-			s.discard(kind, g)
-			continue
-		}
+		b, err := s.read(kind, g)
 		if err != nil {
 			return nil, fmt.Errorf("read spool: %w", err)
 		}
-		of, entries, damaged, err := Read(text, s.cluster)
-		if err == nil && of != kind {
-			err = fmt.Errorf("%w: it holds %s", ErrUnreadable, of)
-		}
-		if err != nil {
-			if err := s.setAside(kind, g, err); err != nil {
-				return nil, err
-			}
+		if b == nil {
 			continue
 		}
-		if damaged > 0 && s.obs.Damaged != nil {
-			s.obs.Damaged(kind, damaged)
-		}
-		b := &Batch{Entries: entries, kind: kind, segment: g}
-		if len(entries) > 0 {
+		if len(b.Entries) > 0 {
 			return b, nil
 		}
 		if err := s.Settle(b); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// read returns what can be read of a segment; nil: nothing, and it is out of
+// the way.
+func (s *Spool) read(kind Kind, g *segment) (*Batch, error) {
+	text, err := os.ReadFile(g.path)
+	if errors.Is(err, os.ErrNotExist) { // somebody cleared it away
+		s.discard(kind, g)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	of, entries, damaged, err := Read(text, s.cluster)
+	if err == nil && of != kind {
+		err = fmt.Errorf("%w: it holds %s", ErrUnreadable, of)
+	}
+	if err != nil {
+		return nil, s.setAside(kind, g, err)
+	}
+	if damaged > 0 && s.obs.Damaged != nil {
+		s.obs.Damaged(kind, damaged)
+	}
+	return &Batch{Entries: entries, kind: kind, segment: g}, nil
 }
 
 // take marks the oldest segment of a kind as worked on. The one that is being

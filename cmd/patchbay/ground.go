@@ -19,6 +19,8 @@ import (
 	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/cluster/broker"
+	"patchbay/cluster/ledger"
+	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
 	"patchbay/config"
 	"patchbay/internal/keys"
@@ -40,10 +42,11 @@ type ground struct {
 	presence *cluster.Presence
 	slots    *cluster.Slots // of media nodes
 	slot     call.Slot
-	ledger   *cluster.Ledger
-	base     *fx.App     // broker and connection
-	up       atomic.Bool // every role serves
-	draining atomic.Bool // no new calls are taken
+	ledger   *ledger.Ledger
+	board    *stats.Board // totals of endpoints
+	base     *fx.App      // broker and connection
+	up       atomic.Bool  // every role serves
+	draining atomic.Bool  // no new calls are taken
 }
 
 // errStarting says that not every role of the node serves yet.
@@ -160,10 +163,7 @@ func (g *ground) openNATS(ctx context.Context) error {
 
 func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
 	n := g.cfg.NATS
-	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence())
-	if err := g.presence.Listen(g.conn); err != nil {
-		return err
-	}
+	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
 	g.store, err = store.Open(ctx, g.conn.JetStream(), store.Config{
 		Node: g.cfg.Node.Name, Replicas: n.Replicas, CacheEntries: g.cfg.Actor.CacheEntries,
 		MaxEndpoints: g.cfg.Control.MaxEndpoints, MaxAgents: g.cfg.Control.MaxAgents, ReadTimeout: g.cfg.Actor.StoreTimeout,
@@ -173,8 +173,10 @@ func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
 	if err != nil {
 		return err
 	}
-	g.ledger, err = cluster.OpenLedger(ctx, g.conn, cluster.LedgerConfig{Replicas: n.Replicas, MaxBytes: eventsMaxBytes}, g.log, obs.ledger())
-	if err != nil || !g.has("media") {
+	if err = g.openLedger(ctx, obs); err != nil {
+		return err
+	}
+	if err = g.presence.Listen(g.conn); err != nil || !g.has("media") { // it tells the ledger who died
 		return err
 	}
 	g.slots, err = cluster.OpenSlots(ctx, g.conn, n.Replicas, g.cfg.Node.Name, time.Now, g.log)
@@ -189,6 +191,9 @@ func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
 func (g *ground) close(ctx context.Context) error {
 	if g.presence != nil {
 		g.presence.Close()
+	}
+	if g.ledger != nil {
+		g.ledger.Close()
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

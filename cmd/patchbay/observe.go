@@ -131,11 +131,12 @@ func (o observers) wire() cluster.WireObserver {
 	}
 }
 
-func (o observers) presence() cluster.PresenceObserver {
+func (o observers) presence(lost func(role string)) cluster.PresenceObserver {
 	return cluster.PresenceObserver{
 		Joined: func(role, node string) { o.log.Info("node joined", "role", role, "node", node) },
 		Lost: func(role, node string, calls int) {
 			o.log.Warn("node is silent", "role", role, "node", node, "calls", calls)
+			lost(role)
 		},
 		Twin: func(role, node string) {
 			o.log.Error("two processes use one node name; give each its own node.name", "role", role, "node", node)
@@ -154,8 +155,4 @@ func (o observers) store() store.Observer {
 			}
 		},
 	}
-}
-
-func (o observers) ledger() cluster.LedgerObserver {
-	return cluster.LedgerObserver{Dropped: func(why string) { o.metrics.Bus.WithLabelValues("event-dropped-" + why).Inc() }}
 }

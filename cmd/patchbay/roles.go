@@ -8,6 +8,8 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster"
+	"patchbay/cluster/ledger"
+	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
 	"patchbay/internal/dialguard"
 	"patchbay/internal/lifecycle"
@@ -42,7 +44,7 @@ var bindings = fx.Provide(
 	func(in *cluster.Intake) actors.Intake { return in },
 	func(p *cluster.Presence) actors.Load { return p },
 	func(w *cluster.Wire) actors.Wire { return w },
-	func(l *cluster.Ledger) actors.Ledger { return l },
+	func(l *ledger.Ledger) actors.Ledger { return l },
 	func(e *actors.Endpoints) cluster.Decider { return e },
 	func(e *actors.Endpoints) cluster.Counsel { return e },
 	func(w *webhook.Client) actors.Fallback { return w },
@@ -70,7 +72,7 @@ var sharedModule = fx.Module("shared",
 	fx.Provide(newWeb),
 	fx.Invoke(
 		lifecycle.Attach[*store.Store],
-		lifecycle.Attach[*cluster.Ledger],
+		attachLedger,
 		lifecycle.Attach[*web.Server],
 	),
 )
@@ -85,8 +87,8 @@ func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 
 // actorModule decides on INVITEs.
 var actorModule = fx.Module("actor",
-	fx.Provide(newIntake, newWebhook, newEndpoints),
-	fx.Invoke(attachEndpoints),
+	fx.Provide(newIntake, newWebhook, newCounter, newEndpoints),
+	fx.Invoke(lifecycle.Attach[*stats.Counter], attachEndpoints),
 )
 
 func newIntake(g *ground, obs observers) (*cluster.Intake, error) {
@@ -98,10 +100,11 @@ func newWebhook(g *ground) *webhook.Client {
 	return webhook.New(dialguard.Guard{AllowPrivate: g.cfg.Actor.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}, g.keys.Open)
 }
 
-func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, f actors.Fallback, l actors.Ledger, obs observers) *actors.Endpoints {
+func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, f actors.Fallback, l actors.Ledger,
+	c *stats.Counter, obs observers) *actors.Endpoints {
 	a := g.cfg.Actor
 	e := actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
-		actors.EndpointPorts{Store: s, Intake: in, Load: load, Fallback: f}, obs.endpoints(l))
+		actors.EndpointPorts{Store: s, Intake: in, Load: load, Fallback: f}, counting(obs.endpoints(l), c))
 	return e
 }
 

@@ -49,6 +49,8 @@ type Metrics struct {
 	SIPAnswered *prometheus.CounterVec   // status
 	SIPDropped  *prometheus.CounterVec   // why
 	Panics      *prometheus.CounterVec   // where
+	Events      *prometheus.CounterVec   // fate: words of cluster/ledger
+	Records     *prometheus.CounterVec   // fate: likewise
 	Bus         *prometheus.CounterVec   // what: owner, fallback, timeout, dropped
 	Connections *prometheus.GaugeVec     // transport
 }
@@ -65,6 +67,8 @@ func New() *Metrics {
 	m.SIPAnswered = m.counter(NameSIPAnswered, "Stateless answers of the edge.", "status")
 	m.SIPDropped = m.counter(NameSIPDropped, "SIP messages dropped by the edge.", "why")
 	m.Panics = m.counter(NamePanics, "Panics contained; each cost one message.", "where")
+	m.Events = m.counter(NameEvents, "Events of calls, by what became of them; lost ones are gone.", "fate")
+	m.Records = m.counter(NameRecords, "Records of calls, by what became of them; lost ones are gone.", "fate")
 	m.Bus = m.counter(NameBus, "Requests and messages between nodes.", "what")
 	m.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: NameConnections, Help: "SIP stream connections now."}, []string{"transport"})
 	m.registry.MustRegister(m.Connections)
@@ -82,6 +86,15 @@ const (
 	NameSIPAnswered = "patchbay_sip_answered_total"
 	NameSIPDropped  = "patchbay_sip_dropped_total"
 	NamePanics      = "patchbay_panics_total"
+	NameEvents      = "patchbay_events_total"
+	NameRecords     = "patchbay_records_total"
+	NameSpoolBytes  = "patchbay_spool_bytes"
+
+	NameEventsWaiting  = "patchbay_ledger_waiting_events"
+	NameRecordsWaiting = "patchbay_ledger_waiting_records"
+	NameEventsSpooled  = "patchbay_spool_events"
+	NameRecordsSpooled = "patchbay_spool_records"
+
 	NameBus         = "patchbay_bus_total"
 	NameMailbox     = "patchbay_mailbox_depth"
 	NamePorts       = "patchbay_rtp_ports_in_use"

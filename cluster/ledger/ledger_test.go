@@ -1,0 +1,357 @@
+package ledger_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/actors"
+	"patchbay/actors/call"
+	"patchbay/cluster"
+	"patchbay/cluster/journal"
+	"patchbay/cluster/ledger"
+	"patchbay/cluster/subject"
+	"patchbay/internal/dirlock"
+)
+
+// checkWhole fails unless every call has exactly one record and its three
+// events once, in order, and nothing else is kept of it.
+func checkWhole(t *testing.T, c *cluster.Conn, first, last call.ID) {
+	t.Helper()
+	k := look(t, c)
+	for id := first; id <= last; id++ {
+		if n := k.records[id.String()]; n != 1 {
+			t.Errorf("call %v has %d records", id, n)
+		}
+		if got := k.seqs[id.String()]; !slices.Equal(got, []int{1, 2, 3}) {
+			t.Errorf("call %v has events %v", id, got)
+		}
+	}
+	if len(k.records) != int(last-first)+1 || k.twice != 0 || k.entries != 0 {
+		t.Errorf("%d records, %d events twice, %d entries left", len(k.records), k.twice, k.entries)
+	}
+}
+
+func TestACallLeavesItsEventsAndOneRecord(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	heard, err := c.Control().SubscribeSync(subject.CallEvents(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Control().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, c, t.TempDir(), 1)
+	b.live(5)
+	eventually(t, "an entry", func() bool { return look(t, c).entries == 1 })
+	b.Event("acme", event(5, 1, call.EventStarted)) // a repetition
+	b.over(5)
+	b.stop()
+	checkWhole(t, c, 5, 5)
+	for _, want := range []string{"call.started", "call.answered"} {
+		if m, err := heard.NextMsg(patience); err != nil || !strings.Contains(string(m.Data), want) {
+			t.Errorf("heard %v, %v; want %s", m, err, want)
+		}
+	}
+	if _, n := b.of(ledger.Published); n != 1 || b.Waiting() != (ledger.Waiting{}) {
+		t.Errorf("%d records published, %+v", n, b.Waiting())
+	}
+}
+
+// TestJetStreamMayBeAwayDuringCalls is the outage of a minute in short: some
+// calls end before it, some begin before and end in it, some live in it only,
+// some live through it.
+func TestJetStreamMayBeAwayDuringCalls(t *testing.T) {
+	t.Parallel()
+	t.Run("with NATS", func(t *testing.T) { t.Parallel(); s := newSite(t); outage(t, s, s.stop, s.start) })
+	t.Run("alone", func(t *testing.T) { t.Parallel(); s := newSite(t); outage(t, s, s.stopJetStream, s.startJetStream) })
+}
+
+func outage(t *testing.T, s *site, away, back func()) {
+	c := s.connect()
+	b := start(t, c, t.TempDir(), 1)
+	group := func(n int, do func(call.ID)) {
+		for id := call.ID(n * 100); id < call.ID(n*100+50); id++ {
+			do(id)
+		}
+	}
+	group(1, b.live)
+	group(2, b.live)
+	group(3, b.live)
+	group(1, b.over)
+	away()
+	slowest := time.Duration(0)
+	timed := func(do func(call.ID)) func(call.ID) {
+		return func(id call.ID) {
+			at := time.Now()
+			do(id)
+			slowest = max(slowest, time.Since(at))
+		}
+	}
+	group(4, timed(b.live))
+	group(5, timed(b.live))
+	group(2, timed(b.over))
+	group(4, timed(b.over))
+	if slowest > 100*time.Millisecond {
+		t.Errorf("a call waited %v for the ledger", slowest)
+	}
+	eventually(t, "records of 2 and 4 on the disk", func() bool { _, n := b.of(ledger.Spooled); return n >= 100 })
+	back()
+	eventually(t, "an empty spool", func() bool {
+		w := b.Waiting()
+		return w.SpooledEvents == 0 && w.SpooledRecords == 0
+	})
+	eventually(t, "the entries of calls that began meanwhile", func() bool { return look(t, c).entries == 100 })
+	group(3, b.over)
+	group(5, b.over)
+	b.stop()
+	k := look(t, c)
+	for n := 1; n <= 5; n++ {
+		group(n, func(id call.ID) {
+			if k.records[id.String()] != 1 {
+				t.Errorf("call %d has %d records", id, k.records[id.String()])
+			}
+			got := slices.Clone(k.seqs[id.String()])
+			slices.Sort(got) // those published while it went away may come late
+			if !slices.Equal(got, []int{1, 2, 3}) {
+				t.Errorf("call %d has events %v", id, got)
+			}
+		})
+	}
+	if len(k.records) != 250 || k.twice != 0 || k.entries != 0 {
+		t.Errorf("%d records, %d events twice, %d entries left", len(k.records), k.twice, k.entries)
+	}
+	if _, lost := b.of(ledger.Lost); lost != 0 {
+		t.Errorf("%d records lost", lost)
+	}
+}
+
+func TestWhatIsSpooledIsPublishedAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	s, dir := newSite(t), t.TempDir()
+	c := s.connect()
+	b := start(t, c, dir, 1)
+	for id := call.ID(1); id <= 10; id++ {
+		b.live(id)
+	}
+	eventually(t, "their entries", func() bool { return look(t, c).entries == 10 })
+	s.stop()
+	for id := call.ID(1); id <= 10; id++ {
+		b.over(id)
+	}
+	b.stop() // the node goes down in the middle of it
+	if w := b.Waiting(); w.SpooledRecords != 10 || w.SpooledEvents < 10 {
+		t.Fatalf("spooled: %+v", w)
+	}
+	s.start()
+	again := start(t, s.connect(), dir, 2)
+	eventually(t, "an empty spool", func() bool { w := again.Waiting(); return w.SpooledEvents == 0 && w.SpooledRecords == 0 })
+	again.stop()
+	checkWhole(t, c, 1, 10)
+	if _, n := again.of(ledger.Replayed); n != 10 {
+		t.Errorf("%d records replayed", n)
+	}
+	if _, n := again.of(ledger.NodeLost); n != 0 {
+		t.Errorf("%d calls counted as lost with their node, and their records were in the spool", n)
+	}
+}
+
+func TestARecordThatWasReplayedTwiceIsThereOnce(t *testing.T) {
+	t.Parallel()
+	s, dir := newSite(t), t.TempDir()
+	c := s.connect()
+	b := start(t, c, dir, 1)
+	s.stop()
+	for id := call.ID(1); id <= 20; id++ {
+		b.live(id)
+		b.over(id)
+	}
+	b.stop()
+	s.start()
+	copied := copyDir(t, dir) // a node that dies after the replay and before it clears the spool
+	start(t, c, dir, 2).drained(t)
+	start(t, c, copied, 3).drained(t)
+	checkWhole(t, c, 1, 20)
+}
+
+func TestCallsThatDieWithTheirNodeAreRecordedWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	b := start(t, c, t.TempDir(), 1)
+	b.live(5)
+	eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
+	b.stop() // and nobody told how the call ended
+	again := start(t, c, t.TempDir(), 2)
+	eventually(t, "its record", func() bool { _, n := again.of(ledger.NodeLost); return n == 1 })
+	rec, err := again.Journal().Get(t.Context(), "acme", 5)
+	if err != nil || rec.Cause != call.CauseNodeLost || look(t, c).entries != 0 {
+		t.Errorf("got %+v, %v", rec, err)
+	}
+}
+
+func TestSurvivorsPublishTombstones(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	dead := open(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.Journal.Node = "m2" })
+	hold, err := dead.Journal().Begin(t.Context(), record(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dead.Journal().End(t.Context(), record(5), hold); err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, c, t.TempDir(), 1) // finds it too young, and comes again
+	b.Sweep()
+	eventually(t, "the record", func() bool { _, n := b.of(ledger.Swept); return n == 1 })
+	if k := look(t, c); k.records[call.ID(5).String()] != 1 || k.entries != 0 {
+		t.Errorf("got %+v", k)
+	}
+}
+
+func TestAnotherOwnersRecordIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	b := start(t, c, t.TempDir(), 1)
+	b.live(5)
+	eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
+	adopter := open(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.Journal.Node = "m2" })
+	rev := uint64(0)
+	each(t, c, "KV_calls", func(m *jetstream.RawStreamMsg) { rev = m.Sequence })
+	if fresh, err := adopter.Journal().Finish(t.Context(), record(5), journal.Hold{Epoch: 2, Revision: rev}); !fresh || err != nil {
+		t.Fatalf("the adopter: %v, %v", fresh, err)
+	}
+	b.over(5)
+	b.stop()
+	if _, n := b.of(ledger.Known); n != 1 || look(t, c).records[call.ID(5).String()] != 1 {
+		t.Errorf("%d known, %+v", n, look(t, c))
+	}
+}
+
+func TestAFullSpoolKeepsRecordsAndLetsOldEventsGo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	b := start(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.SpoolBytes = 1 << 20 })
+	s.stop()
+	b.live(1)
+	b.over(1)
+	eventually(t, "spooling", func() bool { return b.Waiting().SpooledRecords == 1 })
+	for n := range 6000 {
+		ev := event(2, uint64(n), call.EventDigit)
+		ev.Data = map[string]any{"digit": strings.Repeat("5", 300)}
+		b.Event("acme", ev)
+	}
+	eventually(t, "events that made room", func() bool { n, _ := b.of(ledger.Lost); return n > 1000 })
+	for id := call.ID(3); id <= 40; id++ {
+		b.over(id)
+	}
+	eventually(t, "records on the disk", func() bool { return b.Waiting().SpooledRecords == 39 })
+	if w := b.Waiting(); w.SpoolBytes > 1<<20 {
+		t.Errorf("%d bytes", w.SpoolBytes)
+	}
+	s.start()
+	b.drained(t)
+	if k := look(t, c); len(k.records) != 39 {
+		t.Errorf("%d records", len(k.records))
+	}
+	if _, lost := b.of(ledger.Lost); lost != 0 {
+		t.Errorf("%d records lost", lost)
+	}
+}
+
+func TestRecordsWaitInMemoryWhenEvenTheSpoolIsFull(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.connect()
+	b := start(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.SpoolBytes = 1 << 20 })
+	s.stop()
+	const calls = 2400 // about half of them fit
+	long := strings.Repeat("x", 500)
+	for id := call.ID(1); id <= calls; id++ {
+		rec := record(id)
+		rec.SIPCallID = long
+		b.Record(rec)
+	}
+	eventually(t, "a full spool", func() bool { w := b.Waiting(); return w.Records > 200 && w.SpooledRecords > 500 })
+	time.Sleep(fullFor)
+	s.start()
+	eventually(t, "everything published", func() bool { w := b.Waiting(); return w.Records == 0 && w.SpooledRecords == 0 })
+	b.drained(t)
+	if k := look(t, c); len(k.records) != calls {
+		t.Errorf("%d of %d records", len(k.records), calls)
+	}
+	if _, lost := b.of(ledger.Lost); lost != 0 {
+		t.Errorf("%d records lost", lost)
+	}
+}
+
+// fullFor is how long the test above leaves the spool full.
+const fullFor = 700 * time.Millisecond
+
+func TestALedgerThatIsFullLosesAndCounts(t *testing.T) {
+	t.Parallel()
+	b := open(t, newSite(t).connect(), t.TempDir(), 1)
+	for i := range 8192 + 10 {
+		b.Event("acme", event(5, uint64(i), "dtmf")) // nobody publishes
+	}
+	for range 512 {
+		b.Begin(record(5))
+	}
+	if b.Waiting().Records != 256 {
+		t.Errorf("%d beginnings wait: half of the room is for records", b.Waiting().Records)
+	}
+	for range 256 + 7 {
+		b.Record(record(5))
+	}
+	events, records := b.of(ledger.Lost)
+	if events != 10 || records != 7 || b.Waiting().Events != 8192 {
+		t.Errorf("%d events and %d records lost, %+v", events, records, b.Waiting())
+	}
+}
+
+func TestOneSpoolHasOneLedger(t *testing.T) {
+	t.Parallel()
+	c, dir := newSite(t).connect(), t.TempDir()
+	open(t, c, dir, 1)
+	cfg := ledger.Config{Journal: journal.Config{Node: "m2", Boot: 1}, SpoolDir: dir}
+	_, err := ledger.Open(t.Context(), ledger.Bus{Hot: c.Hot(), JetStream: c.JetStream()}, cfg, clusterKey(t), quiet, ledger.Observer{})
+	if !errors.Is(err, dirlock.ErrInUse) || !strings.Contains(err.Error(), "node.spool_dir") {
+		t.Errorf("got %v", err)
+	}
+}
+
+var _ actors.Ledger = (*ledger.Ledger)(nil)
+
+func BenchmarkEventReturnsAtOnce(b *testing.B) {
+	l := start(b, newSite(b).connect(), b.TempDir(), 1)
+	ev := event(5, 1, call.EventDigit)
+	ev.Data = map[string]any{"digit": "5", "duration_ms": 100}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Event("acme", ev)
+	}
+}
+
+func BenchmarkRecordsPerSecond(b *testing.B) {
+	l := start(b, newSite(b).connect(), b.TempDir(), 1)
+	var id atomic.Uint64
+	b.ReportAllocs()
+	for b.Loop() {
+		n := call.ID(id.Add(1))
+		for l.Waiting().Records > 64 {
+			time.Sleep(50 * time.Microsecond)
+		}
+		l.Begin(record(n))
+		l.Record(record(n))
+	}
+}

@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/cluster/spool"
+)
+
+// replay publishes what the spool holds until ctx ends: at once what an
+// earlier start left, later whatever there is, every second.
+func (l *Ledger) replay(ctx context.Context) {
+	records, events := cursor{kind: spool.Records}, cursor{kind: spool.Events}
+	tick := time.NewTicker(replayEvery)
+	defer tick.Stop()
+	for {
+		l.guard(func() { l.replayRecords(ctx, &records) })
+		l.guard(func() { l.replayEvents(ctx, &events) })
+		if err := l.spool.Sync(); err != nil {
+			l.log.Error("spool not on disk", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A cursor is where a replay stands.
+type cursor struct {
+	kind  spool.Kind
+	batch *spool.Batch
+	at    int // entries of batch that are done
+}
+
+// next returns the entries that are to be replayed now, or none.
+func (c *cursor) next(s *spool.Spool) ([][]byte, error) {
+	if c.batch != nil && c.at == len(c.batch.Entries) {
+		if err := s.Settle(c.batch); err != nil {
+			return nil, err
+		}
+		c.batch, c.at = nil, 0
+	}
+	if c.batch == nil {
+		b, err := s.Next(c.kind)
+		if b == nil || err != nil {
+			return nil, err
+		}
+		c.batch, c.at = b, 0
+	}
+	return c.batch.Entries[c.at:], nil
+}
+
+// replayRecords stops at the first record that JetStream does not take.
+func (l *Ledger) replayRecords(ctx context.Context, c *cursor) {
+	for ctx.Err() == nil {
+		entries, err := c.next(l.spool)
+		if err != nil {
+			l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+			return
+		}
+		if len(entries) == 0 {
+			if l.back("records") {
+				for i := range l.work {
+					select {
+					case l.work[i].back <- struct{}{}:
+					default:
+					}
+				}
+			}
+			return
+		}
+		for _, entry := range entries {
+			r, err := decodeRecord(entry)
+			if err != nil {
+				l.log.Error("spooled record makes no sense", "err", err)
+				l.record(Damaged, 1)
+			} else if !l.tryFinish(ctx, r.Record, r.Hold, replayWait, Replayed) {
+				return
+			}
+			c.at++
+		}
+	}
+}
+
+// replayEvents publishes a segment's events at once, so that the stream gets
+// them in their order, and goes on from the first that it did not take.
+func (l *Ledger) replayEvents(ctx context.Context, c *cursor) {
+	for ctx.Err() == nil {
+		entries, err := c.next(l.spool)
+		if err != nil {
+			l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+			return
+		}
+		if len(entries) == 0 {
+			l.back("events")
+			return
+		}
+		done, err := l.resend(ctx, entries[:min(len(entries), maxEventPending/2)])
+		c.at += done
+		if err != nil {
+			l.away("events", err)
+			return
+		}
+	}
+}
+
+// resend publishes events of the spool and returns how many of them are done,
+// from the first on.
+func (l *Ledger) resend(ctx context.Context, entries [][]byte) (done int, err error) {
+	futures := make([]jetstream.PubAckFuture, 0, len(entries)) // nil: cannot be published
+	for _, entry := range entries {
+		e, bad := decodeEvent(entry)
+		var f jetstream.PubAckFuture
+		if bad == nil {
+			f, err = l.send(e.To, e.ID, e.Data)
+		}
+		if errors.Is(err, nats.ErrMaxPayload) { // it would stand in the way for ever
+			err = nil
+		}
+		if err != nil {
+			break
+		}
+		futures = append(futures, f)
+	}
+	for i, f := range futures {
+		if f == nil {
+			l.event(Damaged, 1)
+			continue
+		}
+		if err := acknowledged(ctx, f); err != nil {
+			return i, err
+		}
+		l.event(Replayed, 1)
+	}
+	return len(futures), err
+}
+
+// sweep looks for what other nodes left behind: at the start, when told to,
+// and every ten minutes. What the node's own spool knows comes first.
+func (l *Ledger) sweep(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-l.swept:
+		case <-ctx.Done():
+			return
+		}
+		next := sweepEvery
+		if l.spool.Waiting(spool.Records) > 0 || l.recordsAway.Load() {
+			next = replayEvery
+		} else {
+			l.guard(func() { next = l.look(ctx) })
+		}
+		timer.Reset(next)
+	}
+}
+
+// look is one sweep; it returns when to look again.
+func (l *Ledger) look(ctx context.Context) time.Duration {
+	s, err := l.journal.Sweep(ctx, time.Now())
+	l.record(Swept, s.Published)
+	l.record(Known, s.Known)
+	l.record(NodeLost, s.Lost)
+	if s.Published+s.Lost+s.Unread > 0 {
+		l.log.Info("records of calls left behind", "published", s.Published, "node_lost", s.Lost, "unread", s.Unread)
+	}
+	if err != nil && ctx.Err() == nil {
+		l.log.Warn("tombstones not swept", "err", err)
+	}
+	if err != nil || s.Young > 0 {
+		return sweepAgain
+	}
+	return sweepEvery
+}
+
+// spoolObserver says what the spool has lost.
+func (l *Ledger) spoolObserver() spool.Observer {
+	return spool.Observer{
+		Dropped: func(_ spool.Kind, n int) { l.loseEvents(n, "spool_full", nil) }, // records never make room
+		Damaged: func(kind spool.Kind, n int) {
+			l.log.Error("spool is damaged", "kind", kind.String(), "count", n)
+			if kind == spool.Records {
+				l.record(Damaged, n)
+				return
+			}
+			l.event(Damaged, n)
+		},
+		Unreadable: func(segment string, err error) {
+			l.log.Error("segment of the spool set aside", "segment", segment, "err", err)
+		},
+	}
+}
