@@ -39,13 +39,14 @@ func (o *Operations) CreateAccount(ctx context.Context, tenant string, in NewAcc
 	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
 		return o.accountAgain(ctx, before, err)
 	}
-	spec, err := merge(AccountSpec{Name: in.Tenant, Refusal: endpoint.RefuseUniform}, in.Spec)
+	spec, err := merge(AccountSpec{Name: in.Tenant, Refusal: endpoint.RefuseUniform, SIP: sipSpecOf(endpoint.SipSettings{})}, in.Spec)
 	if err != nil {
 		return AccountView{}, err
 	}
 	now := o.Now()
 	a := endpoint.Account{V: 1, ID: NewUUID(), Tenant: in.Tenant, CreatedAt: now}
-	if err := o.putAccount(&a, spec); err != nil {
+	made, err := o.putAccount(ctx, &a, spec)
+	if err != nil {
 		return AccountView{}, fmt.Errorf("create account: %w", err)
 	}
 	if a.Revision, err = o.Store.CreateAccount(ctx, a, o.terms(ctx, tenant, nil)); err != nil {
@@ -54,7 +55,7 @@ func (o *Operations) CreateAccount(ctx context.Context, tenant string, in NewAcc
 		}
 		return AccountView{}, fmt.Errorf("create account: %w", err)
 	}
-	return accountViewOf(a), nil
+	return accountViewOf(a).telling(made), nil
 }
 
 func (o *Operations) accountAgain(ctx context.Context, before endpoint.Repeat, err error) (AccountView, error) {
@@ -122,30 +123,37 @@ func (o *Operations) UpdateAccount(ctx context.Context, tenant string, in Accoun
 	if err != nil {
 		return AccountView{}, err
 	}
-	if err := o.putAccount(&a, spec); err != nil {
+	made, err := o.putAccount(ctx, &a, spec)
+	if err != nil {
 		return AccountView{}, fmt.Errorf("update account: %w", err)
 	}
 	if a.Revision, err = o.Store.UpdateAccount(ctx, a); err != nil {
 		return AccountView{}, fmt.Errorf("update account: %w", err)
 	}
-	return accountViewOf(a), nil
+	return accountViewOf(a).telling(made), nil
 }
 
 func accountSpecOf(a endpoint.Account) AccountSpec {
 	view := accountViewOf(a)
-	return AccountSpec{Name: view.Name, Refusal: view.Refusal, Limits: view.Limits}
+	return AccountSpec{Name: view.Name, Refusal: view.Refusal, Limits: view.Limits, SIP: view.SIP}
 }
 
-// putAccount writes spec over a. The limits are those of its first project.
-func (o *Operations) putAccount(a *endpoint.Account, spec AccountSpec) error {
+// putAccount writes spec over a. The limits are those of its first project. It
+// returns a secret that had to be made, if any.
+func (o *Operations) putAccount(ctx context.Context, a *endpoint.Account, spec AccountSpec) (made string, err error) {
 	if len(a.Projects) == 0 {
 		a.Projects = []endpoint.Project{{ID: a.ID, Name: spec.Name}}
 	}
 	a.Name, a.Refusal, a.Projects[0].Limits, a.UpdatedAt = spec.Name, spec.Refusal, spec.Limits, o.Now()
-	if problems := a.Validate(); len(problems) > 0 {
-		return invalidAll(problems)
+	return o.putSIP(ctx, a, spec.SIP)
+}
+
+// telling adds a secret that was made just now: nothing tells it again.
+func (v AccountView) telling(made string) AccountView {
+	if made != "" {
+		v.SIP.Fallback.Secrets = []string{made}
 	}
-	return nil
+	return v
 }
 
 // An AccountTarget names an account to delete.

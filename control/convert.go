@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"patchbay/actors/endpoint"
@@ -15,10 +16,15 @@ func specOf(ep endpoint.Endpoint) EndpointSpec {
 		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy,
 		Auth: AuthSpec{Mode: ep.Auth.Mode}, Media: ep.Media, CallerID: ep.CallerID, SendAs: ep.SendAs,
 		CallerIDTrusted: ep.CallerIDTrusted, Perm: ep.Perm, Compat: ep.Compat,
-		IP: IPSpec{Mode: ep.IP.Mode},
+		IP: ipSpecOf(ep.IP),
 	}
-	for _, e := range ep.IP.Entries {
-		spec.IP.Entries = append(spec.IP.Entries, IPEntrySpec{Raw: e.Raw, Name: e.Name, Description: e.Description, Disabled: !e.Enabled})
+	return spec
+}
+
+func ipSpecOf(p endpoint.IPPolicy) IPSpec {
+	spec := IPSpec{Mode: p.Mode}
+	for _, e := range p.Entries {
+		spec.Entries = append(spec.Entries, IPEntrySpec{Raw: e.Raw, Name: e.Name, Description: e.Description, Disabled: !e.Enabled})
 	}
 	return spec
 }
@@ -53,11 +59,30 @@ func (s IPSpec) policy() (endpoint.IPPolicy, []endpoint.Problem) {
 
 // viewOf returns an endpoint as its owner reads it.
 func (o *Operations) viewOf(ep endpoint.Endpoint) EndpointView {
-	v := EndpointView{ID: ep.ID, Key: endpoint.SlugAddress(ep.Slug).Key(), Kind: ep.Kind, LastCallAt: ep.LastCallAt,
-		Slug: ep.Slug.Reveal(), Origin: ep.Origin, CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt, Revision: ep.Revision,
-		EndpointSpec: specOf(ep)}
+	v := EndpointView{ID: ep.ID, Kind: ep.Kind, LastCallAt: ep.LastCallAt, Slug: ep.Slug.Reveal(), User: ep.User,
+		Origin: ep.Origin, CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt, Revision: ep.Revision, EndpointSpec: specOf(ep)}
+	if addr, ok := ep.Address(); ok {
+		v.Key = addr.Key()
+	}
 	v.SIPURI = "sip:" + ep.Slug.Reveal() + "@" + o.Host
+	if ep.Kind == endpoint.KindAddress {
+		v.SIPURI = "sip:" + escapeUser(ep.User) + "@" + ep.Domain + "." + o.Domain
+	}
 	return v
+}
+
+// escapeUser writes a user as it stands in a URI (RFC 3261 25.1).
+func escapeUser(user string) string {
+	var b strings.Builder
+	for i := range len(user) {
+		c := user[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()&=+$,?", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
 }
 
 func agentSpecOf(a endpoint.Agent) AgentSpec {
@@ -110,7 +135,7 @@ func agentViewOf(a endpoint.Agent) AgentView {
 }
 
 func accountViewOf(a endpoint.Account) AccountView {
-	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, Refusal: a.Refusal, Revision: a.Revision}
+	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, Refusal: a.Refusal, Revision: a.Revision, SIP: sipSpecOf(a.SIP)}
 	if len(a.Projects) > 0 {
 		v.Limits = a.Projects[0].Limits
 	}

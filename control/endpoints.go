@@ -12,6 +12,7 @@ import (
 // A NewEndpoint is the request of endpoint.create.
 type NewEndpoint struct {
 	SlugPrefix string          `json:"slug_prefix,omitempty"` // 1 to 12 characters; "": ep
+	User       string          `json:"user,omitempty"`        // at the account's domain, instead of a slug
 	AgentID    string          `json:"agent_id,omitempty"`    // short for a handler bound to this agent
 	Spec       json.RawMessage `json:"spec,omitempty"`        // an EndpointSpec over the defaults
 }
@@ -19,8 +20,9 @@ type NewEndpoint struct {
 // defaultPrefix starts the slug of an endpoint whose owner named none.
 const defaultPrefix = "ep"
 
-// CreateEndpoint makes an endpoint with a slug of its own. It is active and
-// admits every source unless the spec says otherwise.
+// CreateEndpoint makes an endpoint with a slug of its own, or a user at the
+// account's domain. It is active and admits every source unless the spec says
+// otherwise.
 func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEndpoint) (EndpointView, error) {
 	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
 		return o.endpointAgain(ctx, tenant, before, err)
@@ -34,26 +36,19 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 	if err != nil {
 		return EndpointView{}, err
 	}
-	if in.SlugPrefix == "" {
-		in.SlugPrefix = defaultPrefix
-	}
-	var random [endpoint.SlugSecret]byte
-	_, _ = rand.Read(random[:])
-	slug, err := endpoint.NewSlug(in.SlugPrefix, random)
+	acct, err := o.account(ctx, tenant)
 	if err != nil {
-		return EndpointView{}, problemOf(err)
+		return EndpointView{}, err
 	}
 	now := o.Now()
-	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Kind: endpoint.KindSlug, Slug: slug,
-		Origin: "native", CreatedAt: now}
+	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Origin: "native", CreatedAt: now}
+	if err := address(&ep, in, acct); err != nil {
+		return EndpointView{}, err
+	}
 	if problems := spec.put(&ep, now); len(problems) > 0 {
 		return EndpointView{}, invalidAll(problems)
 	}
 	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
-		return EndpointView{}, err
-	}
-	acct, err := o.account(ctx, tenant)
-	if err != nil {
 		return EndpointView{}, err
 	}
 	if ep.Revision, err = o.Store.CreateEndpoint(ctx, ep, o.terms(ctx, tenant, acct)); err != nil {
@@ -63,6 +58,28 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
 	}
 	return o.viewOf(ep), nil
+}
+
+// address gives a new endpoint its slug, or its user at the account's domain.
+func address(ep *endpoint.Endpoint, in NewEndpoint, acct *endpoint.Account) error {
+	if in.User != "" {
+		if in.SlugPrefix != "" {
+			return invalid("slug_prefix", endpoint.CodeInvalid, "a user at the account's domain has no slug")
+		}
+		ep.Kind, ep.User, ep.Domain = endpoint.KindAddress, in.User, acct.SIP.DomainIdentifier
+		return nil
+	}
+	if in.SlugPrefix == "" {
+		in.SlugPrefix = defaultPrefix
+	}
+	var random [endpoint.SlugSecret]byte
+	_, _ = rand.Read(random[:])
+	slug, err := endpoint.NewSlug(in.SlugPrefix, random)
+	if err != nil {
+		return problemOf(err)
+	}
+	ep.Kind, ep.Slug = endpoint.KindSlug, slug
+	return nil
 }
 
 // endpointAgain answers a creation that was made before with what it made, as

@@ -27,6 +27,14 @@ type Store interface {
 	DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error
 	Endpoints(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Endpoint, next string, err error)
 
+	// ClaimDomain makes a label the tenant's for ever; endpoint.ErrExists: it is
+	// another's.
+	ClaimDomain(ctx context.Context, tenant, label string) error
+	CreateNumber(ctx context.Context, n endpoint.Number, terms endpoint.Terms) (endpoint.Revision, error)
+	NumberByID(ctx context.Context, tenant, id string) (endpoint.Number, error)
+	DeleteNumber(ctx context.Context, tenant, id string) error
+	Numbers(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Number, next string, err error)
+
 	CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoint.Terms) (endpoint.Revision, error)
 	AgentByID(ctx context.Context, tenant, id string) (endpoint.Agent, error)
 	UpdateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error)

@@ -53,6 +53,7 @@ type EndpointView struct {
 	Kind       endpoint.Kind     `json:"kind"`
 	SIPURI     string            `json:"sip_uri"`
 	Slug       string            `json:"slug,omitempty"`
+	User       string            `json:"user,omitempty"` // at the account's domain
 	LastCallAt *time.Time        `json:"last_call_at,omitempty"`
 	Origin     string            `json:"origin,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
@@ -113,6 +114,7 @@ type AccountView struct {
 	Name     string                `json:"name"`
 	Refusal  endpoint.RefusalStyle `json:"refusal"`
 	Limits   endpoint.Limits       `json:"limits"`
+	SIP      SIPSpec               `json:"sip"`
 	Revision endpoint.Revision     `json:"revision"`
 }
 
@@ -121,4 +123,5 @@ type AccountSpec struct {
 	Name    string                `json:"name"`
 	Refusal endpoint.RefusalStyle `json:"refusal"`
 	Limits  endpoint.Limits       `json:"limits"`
+	SIP     SIPSpec               `json:"sip"`
 }

@@ -44,7 +44,18 @@ func (o *Operations) table() []operation {
 		own("agent", "update", o.UpdateAgent, endpoint.ScopeAgentsManage),
 		own("agent", "delete", o.DeleteAgent, endpoint.ScopeAgentsManage),
 	}
-	return append(all, o.liveTable()...)
+	return append(append(all, o.routeTable()...), o.liveTable()...)
+}
+
+// routeTable is the part about where calls go.
+func (o *Operations) routeTable() []operation {
+	return []operation{
+		own("number", "create", o.CreateNumber, endpoint.ScopeEndpointsManage),
+		own("number", "get", o.GetNumber, endpoint.ScopeEndpointsRead),
+		own("number", "list", o.ListNumbers, endpoint.ScopeEndpointsRead),
+		own("number", "delete", o.DeleteNumber, endpoint.ScopeEndpointsManage),
+		own("call", "explain", o.ExplainCall, endpoint.ScopeEndpointsRead),
+	}
 }
 
 // liveTable is the part about what runs: calls, nodes, and who may reach them.

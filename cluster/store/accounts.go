@@ -10,7 +10,7 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// ErrNotEmpty says that an account still has endpoints or agents.
+// ErrNotEmpty says that an account still has endpoints, agents or numbers.
 var ErrNotEmpty = errors.New("store: the account is not empty")
 
 // CreateAccount stores a new account, or returns endpoint.ErrExists, or
@@ -44,7 +44,7 @@ func (s *Store) Accounts(ctx context.Context, cursor string, limit int) ([]endpo
 }
 
 // DeleteAccount removes the account with a's tenant and its API keys if it is
-// at a.Revision (0: at any) and has neither endpoints nor agents, else
+// at a.Revision (0: at any) and has no endpoints, agents or numbers, else
 // ErrNotEmpty. What somebody creates in it meanwhile loses.
 func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	it, err := accountItem(&a)
@@ -56,7 +56,7 @@ func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	var keys []op
 	_, err = s.attempt(ctx, it, func() (uint64, error) {
 		have, err := s.leader(ctx, it.key, indexKey, listKey, subject.KeyCount(a.Tenant, subject.NounEndpoint),
-			subject.KeyCount(a.Tenant, subject.NounAgent), subject.KeyCount(a.Tenant, subject.NounKey))
+			subject.KeyCount(a.Tenant, subject.NounAgent), subject.KeyCount(a.Tenant, subject.NounKey), subject.KeyCount(a.Tenant, subject.NounNumber))
 		switch {
 		case err != nil:
 			return 0, err
@@ -64,8 +64,8 @@ func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 			return 0, endpoint.ErrNotFound
 		case a.Revision != 0 && uint64(a.Revision) != have[0].rev:
 			return 0, endpoint.ErrConflict
-		case count(have[3]) > 0 || count(have[4]) > 0:
-			return 0, fmt.Errorf("%w: %d endpoints, %d agents", ErrNotEmpty, count(have[3]), count(have[4]))
+		case count(have[3]) > 0 || count(have[4]) > 0 || count(have[6]) > 0:
+			return 0, fmt.Errorf("%w: %d endpoints, %d agents, %d numbers", ErrNotEmpty, count(have[3]), count(have[4]), count(have[6]))
 		}
 		if keys, err = s.keysOf(ctx, a.Tenant); err != nil {
 			return 0, err

@@ -20,15 +20,20 @@ func (s *Store) Number(ctx context.Context, key endpoint.Key, partition uint8) (
 // CreateNumber stores a claim on a number and returns its revision. It returns
 // endpoint.ErrExists where another claim stands in its way
 // ([endpoint.Number.Conflicts]), and ErrLimit when the tenant has as many
-// numbers as it may have endpoints, or the number [endpoint.MaxClaims].
-func (s *Store) CreateNumber(ctx context.Context, n endpoint.Number) (endpoint.Revision, error) {
-	n.V = version
+// numbers as it may have endpoints, or the number [endpoint.MaxClaims];
+// of its terms what CreateEndpoint returns.
+func (s *Store) CreateNumber(ctx context.Context, n endpoint.Number, terms endpoint.Terms) (endpoint.Revision, error) {
+	n.V, terms.PerDay = version, 0 // endpoints are counted
 	it, err := numberItem(&n)
 	if err != nil {
 		return 0, err
 	}
 	indexKey, countKey := subject.KeyIndex(n.Tenant, it.noun, n.ID), subject.KeyCount(n.Tenant, it.noun)
 	return s.attempt(ctx, it, func() (uint64, error) {
+		more, err := s.accept(ctx, it, terms)
+		if err != nil {
+			return 0, err
+		}
 		have, err := s.leader(ctx, it.key, indexKey, countKey)
 		if err != nil {
 			return 0, err
@@ -43,10 +48,10 @@ func (s *Store) CreateNumber(ctx context.Context, n endpoint.Number) (endpoint.R
 		if err != nil {
 			return 0, err
 		}
-		return s.commit(ctx,
+		return s.commit(ctx, append(more,
 			op{key: indexKey, expect: have[1].rev, data: it.index},
 			op{key: countKey, expect: have[2].rev, data: counted(count(have[2]) + 1)},
-			op{key: it.key, expect: have[0].rev, data: data})
+			op{key: it.key, expect: have[0].rev, data: data})...)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"patchbay/control"
 )
@@ -33,14 +34,18 @@ func ctlCommand() *cobra.Command {
   patchbay ctl endpoint create --name "Night desk" --prefix night --agent <id>
   patchbay ctl call list`,
 	}
-	f := cmd.PersistentFlags()
+	r.register(cmd.PersistentFlags())
+	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.numbers())
+	return cmd
+}
+
+// register adds the flags that say how the cluster is reached.
+func (r *remote) register(f *pflag.FlagSet) {
 	f.StringVar(&r.url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server to ask through (PBCTL_NATS)")
 	f.StringVar(&r.creds, "creds", "", "NATS credentials file")
 	f.StringVar(&r.tenant, "tenant", envOr("PBCTL_TENANT", "default"), "account to work on (PBCTL_TENANT)")
 	f.BoolVar(&r.json, "json", false, "print JSON")
 	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
-	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls())
-	return cmd
 }
 
 func envOr(name, def string) string {

@@ -46,12 +46,13 @@ func root() *cobra.Command {
   patchbay demo                 a node, an echo agent, and a first call to hear it work
   patchbay serve                a node
   patchbay ctl endpoint create  operate it
+  patchbay explain sip:...      say what would become of a call, and why
   patchbay call sip:...         place a test call`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	cmd.AddCommand(serveCommand(), demoCommand(), callCommand(), configCommand(), echoCommand(), ctlCommand())
+	cmd.AddCommand(serveCommand(), demoCommand(), callCommand(), configCommand(), echoCommand(), ctlCommand(), explainCommand())
 	return cmd
 }

@@ -20,7 +20,7 @@ import (
 
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
-	fx.Provide(newOperations, newService, newCommander),
+	fx.Provide(newOperations, newService, newExplainer, newCommander),
 	fx.Invoke(attachControl),
 )
 
@@ -28,9 +28,10 @@ func newCommander(g *ground) *cluster.Commander {
 	return cluster.NewCommander(g.conn, g.presence.Media)
 }
 
-func newOperations(g *ground, c *cluster.Commander) *control.Operations {
+func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *control.Operations {
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
-		Host: sipHost(g.cfg.SIP), Now: time.Now, Translate: rim}
+		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
+		Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
 }
 
 func newService(g *ground, ops *control.Operations) *control.Service {

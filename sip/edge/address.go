@@ -1,24 +1,22 @@
 package edge
 
 import (
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/sip/wire"
 )
 
-// addressOf returns what was dialled (design 3). The Request-URI decides.
-func addressOf(uri wire.URI, baseDomain string) endpoint.Address {
-	return endpoint.Dialled(uri.User, uri.Host, baseDomain)
-}
-
-// inviteOf returns the facts of an initial INVITE, or of a CANCEL of one.
-func (e *Edge) inviteOf(r *request) endpoint.Invite {
-	m := r.m
+// Facts returns what deciders are told of an initial INVITE, or of a CANCEL of
+// one, that came on flow. The Request-URI says what was dialled (design 3).
+func Facts(m *wire.Message, flow call.Flow, baseDomain string) endpoint.Invite {
 	return endpoint.Invite{
-		Address: addressOf(m.RequestURI, e.cfg.BaseDomain),
+		Address: endpoint.Dialled(m.RequestURI.User, m.RequestURI.Host, baseDomain),
 		CallID:  m.CallID, FromTag: m.FromTag, CSeq: m.CSeq, Branch: m.Branch,
-		Source:    r.in.flow.Remote,
-		Transport: string(r.in.flow.Transport),
+		Source:    flow.Remote,
+		Transport: string(flow.Transport),
 		FromUser:  m.From().User,
 		ToUser:    m.To().User,
 	}
 }
+
+func (e *Edge) inviteOf(r *request) endpoint.Invite { return Facts(r.m, r.in.flow, e.cfg.BaseDomain) }

@@ -1,0 +1,94 @@
+package control_test
+
+import (
+	"context"
+	"sync"
+
+	"patchbay/actors/endpoint"
+)
+
+// routes are the domains and numbers of a shelf.
+type routes struct {
+	mu      sync.Mutex
+	domains map[string]string
+	numbers []endpoint.Number
+}
+
+var allRoutes sync.Map // of *routes, by *shelf
+
+func (s *shelf) routes() *routes {
+	r, _ := allRoutes.LoadOrStore(s, &routes{domains: map[string]string{}})
+	return r.(*routes)
+}
+
+func (s *shelf) ClaimDomain(_ context.Context, tenant, label string) error {
+	r := s.routes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if whose, taken := r.domains[label]; taken && whose != tenant {
+		return endpoint.ErrExists
+	}
+	r.domains[label] = tenant
+	return nil
+}
+
+func (s *shelf) CreateNumber(_ context.Context, n endpoint.Number, t endpoint.Terms) (endpoint.Revision, error) {
+	r := s.routes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.accept(n.Tenant, n.ID, t); err != nil {
+		return 0, err
+	}
+	for i := range r.numbers {
+		if r.numbers[i].Digits == n.Digits && n.Conflicts(&r.numbers[i]) {
+			return 0, endpoint.ErrExists
+		}
+	}
+	n.Revision = s.next()
+	r.numbers = append(r.numbers, n)
+	return n.Revision, nil
+}
+
+func (s *shelf) NumberByID(_ context.Context, tenant, id string) (endpoint.Number, error) {
+	r := s.routes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.numbers {
+		if n.ID == id && n.Tenant == tenant {
+			return n, nil
+		}
+	}
+	return endpoint.Number{}, endpoint.ErrNotFound
+}
+
+func (s *shelf) DeleteNumber(ctx context.Context, tenant, id string) error {
+	if _, err := s.NumberByID(ctx, tenant, id); err != nil {
+		return err
+	}
+	r := s.routes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kept := r.numbers[:0]
+	for _, n := range r.numbers {
+		if n.ID != id || n.Tenant != tenant {
+			kept = append(kept, n)
+		}
+	}
+	r.numbers = kept
+	return nil
+}
+
+func (s *shelf) Numbers(_ context.Context, tenant, _ string, _ int) ([]endpoint.Number, string, error) {
+	r := s.routes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var page []endpoint.Number
+	for _, n := range r.numbers {
+		if n.Tenant == tenant {
+			page = append(page, n)
+		}
+	}
+	return page, "", nil
+}
