@@ -83,12 +83,13 @@ func (a *Account) matches(i int, user string) bool {
 // names if the account allows all agents, else the account's webhook. Nobody:
 // 404.
 func (a *Account) Route(inv *Invite) Verdict {
+	user, _, _ := strings.Cut(inv.ToUser, ";") // without its parameters
 	for i := range a.SIP.Rules {
-		if a.matches(i, inv.ToUser) {
+		if a.matches(i, user) {
 			return Verdict{Action: Accept, Agent: a.SIP.Rules[i].AgentID, Rule: RuleRoute, Route: i + 1}
 		}
 	}
-	if id, ok := strings.CutPrefix(inv.ToUser, agentUser); ok && a.SIP.AllowAllAgents {
+	if id, ok := strings.CutPrefix(user, agentUser); ok && a.SIP.AllowAllAgents {
 		if id = strings.ToLower(id); isUUID(id) {
 			return Verdict{Action: Accept, Agent: id, Rule: RuleAllAgents}
 		}
