@@ -44,7 +44,7 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: c.node, DecisionID: a.job.DecisionID}
 	if agent := a.job.Agent; agent != nil {
 		inv.From.Trusted = agent.TrustCallerID
-		params.Agent = agent.ID
+		params.Agents = candidates(a.job.agents())
 		params.AgentTimeout, params.MaxDuration = a.patience(agent)
 	} else {
 		params.Consult = max(time.Duration(a.job.Consult.WithinMs)*time.Millisecond, rulingSlack)
@@ -138,7 +138,11 @@ func (a *actor) act(now time.Time, action *Action) {
 	case call.AskRuling:
 		a.askRuling()
 	case call.OpenBridge:
-		a.open(now)
+		a.open(a.asked(now, effect.Dispatch))
+	case call.AskAgent:
+		if a.bridge != nil {
+			a.bridge.Ask(a.asked(now, effect.Dispatch))
+		}
 	case call.CloseBridge:
 		a.close(effect.Cause)
 	case call.Arm:
@@ -162,12 +166,9 @@ func (a *actor) timer(name call.Timer) *Timer {
 	return a.limitTimer
 }
 
-func (a *actor) open(now time.Time) {
-	c := a.calls
-	a.bridge = c.ports.Switchboard.Open(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Agent: *a.job.Agent, Invitation: a.invitation,
-		Context: a.context(), Metadata: a.ruling.Metadata,
-		Deadline: now.Add(orDefault(a.job.Agent.JoinTimeoutMs, c.limits.AgentTimeout)),
+func (a *actor) open(first Asked) {
+	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Metadata: a.ruling.Metadata,
 	}, a.post)
 }
 
@@ -188,6 +189,7 @@ func (a *actor) finish(rec call.Record) {
 	if a.calls.observer.Ended != nil {
 		a.calls.observer.Ended(rec)
 	}
+	a.job.Failover = nil
 	a.invitation, a.job.Agent, a.ruling = call.Invitation{}, nil, Ruling{} // a lingering call needs none of it
 }
 

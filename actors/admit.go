@@ -128,7 +128,7 @@ func jobOf(in *invite, pol *Policy, v endpoint.Verdict, partition uint8) Job {
 		job.Consult = &Consult{Partition: partition, WithinMs: wait, CallerIDTrusted: trust}
 		return job
 	}
-	job.Agent = trusting(pol.Agent, trust)
+	job.Agent, job.Failover = trusting(pol.Agent, trust), trustingAll(pol.Failover, trust)
 	return job
 }
 

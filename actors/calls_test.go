@@ -185,8 +185,8 @@ func TestCallKnowsWhatTheDeciderSaid(t *testing.T) {
 		id := ph.Offer(j).ID
 		synctest.Wait()
 		req := ph.request[id]
-		if req.Tenant != "acme" || req.Endpoint != "ep" || req.Agent.ID != "bot" || !req.Invitation.From.Trusted ||
-			time.Until(req.Deadline) != 20*time.Second {
+		if req.Tenant != "acme" || req.Endpoint != "ep" || req.Asked.Agent.ID != "bot" || !req.Invitation.From.Trusted ||
+			time.Until(req.Asked.Deadline) != 20*time.Second {
 			t.Errorf("the switchboard was asked for %+v", req)
 		}
 		live := ph.Live()

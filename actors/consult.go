@@ -143,6 +143,9 @@ func (c *consultation) carryOut(acct *endpoint.Account, answer endpoint.Answer) 
 	r, err := c.agent(acct.SIP.StartCallAgent, Ruling{V: 1})
 	if r.Agent != nil {
 		r.Agent.WebRTC.Session = answer.StartCall
+		for i := range r.Failover {
+			r.Failover[i].WebRTC.Session = answer.StartCall
+		}
 	}
 	return r, err
 }
@@ -163,6 +166,12 @@ func (c *consultation) agent(id string, r Ruling) (Ruling, error) {
 		return refusal(v), nil
 	}
 	r.Agent = &agent
+	r.Failover, err = failover(&agent, func(id string) (*endpoint.Agent, error) {
+		return storeSource{ctx: ctx, store: c.store}.agent(c.q.Tenant, id)
+	})
+	if err != nil {
+		return refusal(endpoint.Unavailable(endpoint.ReasonUnavailable)), err
+	}
 	return r, nil
 }
 

@@ -42,6 +42,10 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"worker": ev.Agent}
 	case call.EventAnswered:
 		return map[string]any{"codec": a.machine.Call.Record().Codec}
+	case call.EventAgentFailed, call.EventAgentLeft:
+		return map[string]any{"agent": ev.Agent, "cause": ev.Cause.Word}
+	case call.EventAgentJoined:
+		return map[string]any{"agent": ev.Agent, "worker": a.machine.Call.Record().Worker}
 	case call.EventDigit:
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
 	case call.EventEnded:

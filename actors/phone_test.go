@@ -112,6 +112,7 @@ type bridge struct {
 	closed   int
 	cause    call.Cause
 	heard    []string
+	asked    []actors.Asked // beside the first
 }
 
 func (b *bridge) Notify(name string, _ call.Event) {
@@ -120,6 +121,7 @@ func (b *bridge) Notify(name string, _ call.Event) {
 		b.phone.notify(b.id, name)
 	}
 }
+func (b *bridge) Ask(next actors.Asked) { b.asked = append(b.asked, next) }
 func (b *bridge) Answered()             { b.answered = true }
 func (b *bridge) Quality() call.Quality { return call.Quality{PacketsReceived: 42} }
 func (b *bridge) Close(cause call.Cause) {

@@ -14,6 +14,7 @@ type Policy struct {
 	Endpoint *endpoint.Endpoint // nil: the account itself decides
 	Account  *endpoint.Account  // nil: what was dialled does not exist
 	Agent    *endpoint.Agent    // that the policy names for this call; nil: none, or known not to exist
+	Failover []endpoint.Agent   // asked after it, in this order
 	asked    string             // id under which Agent was looked up
 }
 
@@ -55,7 +56,10 @@ func policyFor(src source, in *invite, partition uint8) (Policy, error) {
 		return Policy{}, nil // claimed, and never taken into use
 	}
 	if pol.asked = pol.agentOf(in); pol.asked != "" {
-		pol.Agent, err = src.agent(tenant, pol.asked)
+		if pol.Agent, err = src.agent(tenant, pol.asked); err != nil {
+			return pol, err
+		}
+		pol.Failover, err = failover(pol.Agent, func(id string) (*endpoint.Agent, error) { return src.agent(tenant, id) })
 	}
 	return pol, err
 }

@@ -76,9 +76,10 @@ type Job struct {
 	Branch     string              `json:"branch"` // top Via branch
 	Tenant     string              `json:"tenant,omitempty"`
 	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
-	Project    endpoint.Key        `json:"project,omitempty"` // counts the call too: endpoint.ProjectKey
-	Agent      *endpoint.Agent     `json:"agent,omitempty"`   // who answers; secrets still sealed
-	Consult    *Consult            `json:"consult,omitempty"` // instead of Agent: the owner's webhook says who answers
+	Project    endpoint.Key        `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
+	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
+	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
+	Consult    *Consult            `json:"consult,omitempty"`  // instead of Agent: the owner's webhook says who answers
 	DecisionID string              `json:"decision_id,omitempty"`
 	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
 }
@@ -106,12 +107,13 @@ type Question struct {
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
 type Ruling struct {
-	V        int             `json:"v"`
-	Agent    *endpoint.Agent `json:"agent,omitempty"`    // nil: refused
-	Context  json.RawMessage `json:"context,omitempty"`  // of the webhook, for the agent
-	Metadata json.RawMessage `json:"metadata,omitempty"` // likewise
-	Status   int             `json:"status,omitempty"`   // of a refusal
-	Reason   endpoint.Reason `json:"reason,omitempty"`   // of a refusal
+	V        int              `json:"v"`
+	Agent    *endpoint.Agent  `json:"agent,omitempty"`    // nil: refused
+	Failover []endpoint.Agent `json:"failover,omitempty"` // as of a Job
+	Context  json.RawMessage  `json:"context,omitempty"`  // of the webhook, for the agent
+	Metadata json.RawMessage  `json:"metadata,omitempty"` // likewise
+	Status   int              `json:"status,omitempty"`   // of a refusal
+	Reason   endpoint.Reason  `json:"reason,omitempty"`   // of a refusal
 }
 
 // Taken is what became of a Job.
@@ -178,7 +180,9 @@ type Switchboard interface {
 	// Open reserves a port for the carrier and looks for the agent, without
 	// blocking. Everything that follows is told to post: AgentChosen, then
 	// AgentJoined or AgentFailed, later FirstRTP, Digit, MediaTimeout,
-	// AgentLeft. post never blocks and may be called from any goroutine.
+	// AgentLeft. After AgentFailed and AgentLeft the bridge waits to be asked
+	// for another agent, or to be closed. post never blocks and may be called
+	// from any goroutine.
 	Open(req BridgeRequest, post func(call.Event)) Bridge
 }
 
@@ -187,18 +191,20 @@ type BridgeRequest struct {
 	ID         call.ID
 	Tenant     string
 	Endpoint   endpoint.Key
-	Agent      endpoint.Agent
+	Asked      Asked // the first agent
 	Invitation call.Invitation
-	Context    json.RawMessage // what the agent is told of its call beside that; nil: nothing
 	Metadata   json.RawMessage // of the owner's webhook; nil: none
 	Codecs     []string        // the endpoint's media policy, by name; empty: all
-	Deadline   time.Time       // AgentJoined must come before; TimerAgent ends it otherwise
 }
 
 // A Bridge is one call's media.
 type Bridge interface {
 	// Notify tells the agent about the call: call.started, dtmf, call.ended.
 	Notify(name string, ev call.Event)
+	// Ask looks for another agent and lets the one before go. It does not block;
+	// what follows is as after Open. The carrier of an answered call hears a
+	// comfort tone meanwhile, and the agent must take the call's codec.
+	Ask(next Asked)
 	// Answered says that the carrier has our answer: silence counts from here.
 	Answered()
 	// Quality returns what was measured so far.

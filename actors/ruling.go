@@ -32,8 +32,9 @@ func (a *actor) ruled(now time.Time, r Ruling) {
 	if r.Agent != nil {
 		agent := trusting(r.Agent, a.job.Consult.CallerIDTrusted)
 		a.job.Agent, a.ruling = agent, r
+		a.job.Failover = trustingAll(r.Failover, a.job.Consult.CallerIDTrusted)
 		a.invitation.From.Trusted = agent.TrustCallerID
-		told.Agent = agent.ID
+		told.Agents = candidates(a.job.agents())
 		told.AgentTimeout, told.MaxDuration = a.patience(agent)
 	}
 	a.happen(now, call.Event{Kind: call.Ruled, Ruling: &told})
@@ -63,8 +64,7 @@ func causeOf(why endpoint.Reason) (cause call.Cause, by string) {
 // context is what the agent is told of the call beside the invitation: the
 // context that the owner's webhook gave it and, where it or the agent's schema
 // asks for one, what the SIP message says.
-func (a *actor) context() json.RawMessage {
-	agent := a.job.Agent
+func (a *actor) context(agent *endpoint.Agent) json.RawMessage {
 	if a.ruling.Context == nil && agent.ContextSchema == nil {
 		return nil
 	}

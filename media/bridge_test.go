@@ -131,7 +131,7 @@ func TestACarrierBehindNATIsLatchedToItsOtherPort(t *testing.T) {
 func TestSilenceIsSentForAQuietAgent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newAgent(pcma), settings(), "127.0.0.1")
-	b.req.Agent.WebRTC.NoSilence = false
+	b.req.Asked.Agent.WebRTC.NoSilence = false
 	b.join()
 	for _, p := range receive(t, b.rtp, 5, time.Second) {
 		h, start, end, err := rtp.Parse(p)

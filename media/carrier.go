@@ -21,7 +21,12 @@ type terms struct {
 	offer  call.Offer
 	answer call.Answer
 	signal netip.Addr // source of the carrier's SIP
-	agent  call.Codec // payload type on the agent's leg
+	agentTerms
+}
+
+// An agentTerms is the part that changes with the agent.
+type agentTerms struct {
+	agent call.Codec // payload type on the agent's leg
 	// agentDTMF is telephone-event on the agent's leg; nil: the agent gets
 	// silence in its place.
 	agentDTMF *call.Codec
@@ -48,9 +53,9 @@ type carrierLeg struct {
 	cname    string
 	rtp      socket
 	rtcp     socket // rtp where they share a port
-	toAgent  func(packet []byte)
 	post     func(call.Event)
 	panicked func(where string, what any)
+	random   func() uint32
 	epoch    time.Time
 
 	in  inbound
@@ -65,6 +70,7 @@ type legConfig struct {
 	cname     string
 	rtp, rtcp socket
 	toAgent   func([]byte)
+	number    int // of the agent
 	post      func(call.Event)
 	panicked  func(where string, what any)
 	random    func() uint32
@@ -74,7 +80,7 @@ type legConfig struct {
 func newCarrierLeg(now time.Duration, c legConfig) *carrierLeg {
 	l := &carrierLeg{
 		terms: c.terms, limits: c.limits, cname: c.cname, rtp: c.rtp, rtcp: c.rtcp,
-		toAgent: c.toAgent, post: c.post, panicked: c.panicked, epoch: c.epoch,
+		post: c.post, panicked: c.panicked, random: c.random, epoch: c.epoch,
 	}
 	if l.rtcp == nil {
 		l.rtcp = l.rtp
@@ -108,9 +114,29 @@ func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []
 		l.post(call.Event{Kind: call.FirstRTP})
 	}
 	l.postDigits(news.presses[:news.n])
-	if out != nil {
-		l.toAgent(out)
+	if out != nil && news.to != nil {
+		news.to(out)
 	}
+}
+
+// detach lets go of the agent. The carrier is heard on, and hears comfort.
+func (l *carrierLeg) detach() {
+	l.in.mu.Lock()
+	l.in.agent = nil
+	l.in.mu.Unlock()
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	l.out.from, l.out.round = 0, 0
+}
+
+// attach joins another agent, which has the codec of the one before.
+func (l *carrierLeg) attach(now time.Duration, t agentTerms, number int, toAgent func([]byte)) {
+	l.in.mu.Lock()
+	l.in.attach(t, l.random, toAgent)
+	l.in.mu.Unlock()
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	l.out.attach(now, l.terms.answer.Codec.Name, t, number)
 }
 
 // postDigits reports keys that were released: the time they were held is part
@@ -121,10 +147,10 @@ func (l *carrierLeg) postDigits(presses []rtp.Press) {
 	}
 }
 
-// fromAgent takes one packet of the agent.
-func (l *carrierLeg) fromAgent(now time.Duration, packet []byte) {
+// fromAgent takes one packet of the agent of that number.
+func (l *carrierLeg) fromAgent(now time.Duration, number int, packet []byte) {
 	defer l.guard("agent rtp")
-	if l.out.forward(now, packet, l.rtp) {
+	if l.out.forward(now, number, packet, l.rtp) {
 		l.post(call.Event{Kind: call.FirstAgentRTP})
 	}
 }

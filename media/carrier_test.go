@@ -59,16 +59,15 @@ func newRig(t testing.TB, change func(*legConfig)) *rig {
 	event := call.Codec{PayloadType: 101, Name: "telephone-event", ClockRate: 8000}
 	c := legConfig{
 		terms: terms{
-			offer:     call.Offer{Addr: carrierRTP, RTCP: carrierRTCP, Direction: call.SendRecv},
-			answer:    call.Answer{Codec: call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000}, DTMF: &event, Direction: call.SendRecv},
-			agent:     call.Codec{PayloadType: 96, Name: "PCMU", ClockRate: 8000},
-			agentSSRC: 0xa9e27,
-			fill:      true,
+			offer:      call.Offer{Addr: carrierRTP, RTCP: carrierRTCP, Direction: call.SendRecv},
+			answer:     call.Answer{Codec: call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000}, DTMF: &event, Direction: call.SendRecv},
+			agentTerms: agentTerms{agent: call.Codec{PayloadType: 96, Name: "PCMU", ClockRate: 8000}, agentSSRC: 0xa9e27, fill: true},
 		},
 		limits:   config.Media{LatchMode: "sdp", LatchWindow: 5 * time.Second, FirstRTP: 30 * time.Second, RTPSilence: 15 * time.Second},
 		cname:    "call",
 		rtp:      r.rtp,
 		rtcp:     r.rtcp,
+		number:   1,
 		toAgent:  func(p []byte) { r.agent = append(r.agent, bytes.Clone(p)) },
 		post:     func(ev call.Event) { r.events = append(r.events, text(ev)) },
 		panicked: func(string, any) { r.faults++ },
@@ -126,7 +125,7 @@ func TestAudioPassesBothWaysUnderTheOtherSidesNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.leg.receive(0, carrierRTP, packet(0, 7, 500, 1, 2, 3))
-	r.leg.fromAgent(0, packet(96, 8, 600, 4, 5, 6))
+	r.leg.fromAgent(0, 1, packet(96, 8, 600, 4, 5, 6))
 	h, payload := parse(t, r.agent[0])
 	if h.PayloadType != 96 || h.SSRC != 0xa9e27 || !bytes.Equal(payload, []byte{1, 2, 3}) {
 		t.Errorf("to the agent: %+v %v", h, payload)
@@ -144,9 +143,9 @@ func TestAProvenSourceIsSentToAndFixedInTheKernel(t *testing.T) {
 	for i := range 3 {
 		r.leg.receive(0, natted, packet(0, 7, uint16(i), 1))
 	}
-	r.leg.fromAgent(0, packet(96, 8, 1, 1))
+	r.leg.fromAgent(0, 1, packet(96, 8, 1, 1))
 	r.leg.receive(0, natted, packet(0, 7, 3, 1))
-	r.leg.fromAgent(0, packet(96, 8, 2, 1))
+	r.leg.fromAgent(0, 1, packet(96, 8, 2, 1))
 	if r.rtp.to[0] != carrierRTP || r.rtp.to[1] != natted || r.rtp.fixed != natted {
 		t.Errorf("sent to %v, fixed to %v", r.rtp.to, r.rtp.fixed)
 	}
@@ -189,7 +188,7 @@ func TestDuplicatesAndUnknownTypesDoNotReachTheAgent(t *testing.T) {
 func TestSilenceFillsAPausingAgent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	r.leg.fromAgent(0, packet(96, 8, 1, 1))
+	r.leg.fromAgent(0, 1, packet(96, 8, 1, 1))
 	r.run(500 * ms)
 	if n := len(r.rtp.sent); n != 1+22 { // 60, 80, ... 480 ms
 		t.Errorf("%d packets in half a second", n)
@@ -205,7 +204,7 @@ func TestSilenceFillsAPausingAgent(t *testing.T) {
 	if got := r.leg.quality(); got.Filled != 22 || got.PacketsSent != 23 {
 		t.Errorf("%+v", got)
 	}
-	r.leg.fromAgent(500*ms, packet(96, 8, 2, 1))
+	r.leg.fromAgent(500*ms, 1, packet(96, 8, 2, 1))
 	if h, _ := parse(t, r.rtp.sent[23]); !h.Marker {
 		t.Error("the agent resumed without a marker")
 	}
@@ -233,7 +232,7 @@ func TestLongPacketsOfAnAgentAreNotTakenForPauses(t *testing.T) {
 	for i := range 10 { // 60 ms each
 		b := packet(96, 8, uint16(i), 1)
 		rtp.Header{PayloadType: 96, SSRC: 8, Sequence: uint16(i), Timestamp: uint32(i) * 480}.Put(b)
-		r.leg.fromAgent(r.now, b)
+		r.leg.fromAgent(r.now, 1, b)
 		r.run(r.now + 60*ms)
 	}
 	if got := r.leg.quality().Filled; got > 1 {

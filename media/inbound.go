@@ -16,6 +16,7 @@ type inbound struct {
 	latch *rtp.Latch
 	rx    *rtp.Receiver
 	rw    *rtp.Rewriter
+	agent func(packet []byte) // takes what is rewritten; nil: no agent is there
 	codec call.Codec
 	known [128]bool // payload types that were negotiated
 
@@ -48,17 +49,12 @@ func (in *inbound) init(c legConfig) {
 	in.codec = t.answer.Codec
 	in.latch = rtp.NewLatch(rtp.Mode(c.limits.LatchMode), t.offer.Addr, t.signal, c.limits.LatchWindow)
 	in.rx = rtp.NewReceiver(in.codec.ClockRate)
-	in.rw = rtp.NewRewriter(t.agentSSRC, uint16(c.random()), c.random(), in.codec.ClockRate)
-	in.rw.Map(in.codec.PayloadType, t.agent.PayloadType)
 	in.known[in.codec.PayloadType&0x7f] = true
 	if d := t.answer.DTMF; d != nil {
 		in.keys, in.keyType = rtp.NewDigitReader(d.ClockRate), d.PayloadType
 		in.known[d.PayloadType&0x7f] = true
-		if t.agentDTMF != nil {
-			in.passKeys = true
-			in.rw.Map(d.PayloadType, t.agentDTMF.PayloadType)
-		}
 	}
+	in.attach(t.agentTerms, c.random, c.toAgent)
 	in.silence = rtp.Silence(in.codec.Name)
 	in.hears = t.hears()
 	in.mux = c.rtcp == nil
@@ -69,10 +65,23 @@ func (in *inbound) init(c legConfig) {
 	in.rtcpTarget = rtp.NewLatch(rtp.LatchOff, in.rtcpOffered, t.signal, 0).Target()
 }
 
+// attach begins a stream towards an agent: its leg has an SSRC and payload
+// types of its own.
+func (in *inbound) attach(t agentTerms, random func() uint32, agent func([]byte)) {
+	in.rw = rtp.NewRewriter(t.agentSSRC, uint16(random()), random(), in.codec.ClockRate)
+	in.rw.Map(in.codec.PayloadType, t.agent.PayloadType)
+	in.passKeys = in.keys != nil && t.agentDTMF != nil
+	if in.passKeys {
+		in.rw.Map(in.keyType, t.agentDTMF.PayloadType)
+	}
+	in.agent = agent
+}
+
 // news is what one packet brings beside itself.
 type news struct {
-	latched bool // its source speaks for the carrier from now on
-	first   bool // the first audio of the call
+	to      func(packet []byte) // the agent; nil: none is there
+	latched bool                // its source speaks for the carrier from now on
+	first   bool                // the first audio of the call
 	presses [4]rtp.Press
 	n       int
 }
@@ -86,6 +95,7 @@ func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	news.to = in.agent
 	_, before := in.latch.Source()
 	if in.latch.Judge(now, source, h, in.known[h.PayloadType]) != rtp.Accepted {
 		return nil, news

@@ -87,13 +87,13 @@ func TestAFloodOfKeysIsCutToWhatHandsCanPress(t *testing.T) {
 func TestDigitsTakeThePlaceOfTheAgentsAudio(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	r.leg.fromAgent(0, packet(96, 8, 1, 1))
+	r.leg.fromAgent(0, 1, packet(96, 8, 1, 1))
 	if err := r.leg.sendDigits("4"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 10 {
 		r.run(r.now + 20*ms)
-		r.leg.fromAgent(r.now, packet(96, 8, uint16(i+2), 1))
+		r.leg.fromAgent(r.now, 1, packet(96, 8, uint16(i+2), 1))
 	}
 	var types []string
 	seq, _ := parse(t, r.rtp.sent[0])

@@ -163,7 +163,7 @@ func newBench(t *testing.T, a *agent, cfg config.Media, ip string) *bench {
 	b := &bench{t: t, node: node, relay: via, agent: a, rtp: udp(t, ip), rtcp: udp(t, ip), events: make(chan call.Event, 100)}
 	b.req = actors.BridgeRequest{
 		ID: 7, Tenant: "acme",
-		Agent: endpoint.Agent{ID: "a", WebRTC: endpoint.AgentTransport{Connector: endpoint.ConnectNATS, NoSilence: true}},
+		Asked: actors.Asked{Number: 1, Agent: endpoint.Agent{ID: "a", WebRTC: endpoint.AgentTransport{Connector: endpoint.ConnectNATS, NoSilence: true}}},
 		Invitation: call.Invitation{
 			From: call.Party{URI: "sip:alice@example.com", User: "alice"}, Source: addr(b.rtp).String(),
 			Offer: &call.Offer{

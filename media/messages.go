@@ -16,6 +16,8 @@ type message struct {
 	V          int           `json:"v"`
 	Type       string        `json:"type"`
 	CallID     call.ID       `json:"call_id"`
+	Epoch      uint64        `json:"epoch,omitempty"`
+	Resume     bool          `json:"resume,omitempty"` // the agent took over an answered call
 	From       *call.Party   `json:"from,omitempty"`
 	To         *call.Party   `json:"to,omitempty"`
 	Headers    []call.Header `json:"headers,omitempty"`
@@ -27,17 +29,24 @@ type message struct {
 
 // notification renders an event for the agent; nil where the agent does not
 // want it.
-func notification(req actors.BridgeRequest, name string, ev call.Event) []byte {
+func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev call.Event) []byte {
 	m := message{V: 1, Type: name, CallID: req.ID}
+	if asked.Epoch > 1 {
+		m.Epoch, m.Resume = asked.Epoch, true
+	}
 	switch name {
-	case call.EventRinging:
-		return nil // the agent made it ring
+	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft:
+		return nil // the agent made it ring; of others it is not told
+	case call.EventAgentJoined:
+		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
-		if !req.Agent.WebRTC.NoMetadata {
-			m.From, m.To, m.Headers = &req.Invitation.From, &req.Invitation.To, req.Invitation.Headers
+		if !asked.Agent.WebRTC.NoMetadata {
+			from, to := req.Invitation.From, req.Invitation.To
+			from.Trusted = asked.Agent.TrustCallerID
+			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
 		}
 	case call.EventDigit:
-		if !hears(req.Agent.DTMF).DataChannel {
+		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil
 		}
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()

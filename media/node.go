@@ -1,7 +1,6 @@
 package media
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -75,14 +74,14 @@ func (n *Node) now() time.Duration { return time.Since(n.start) }
 // Open implements [actors.Switchboard]. A node that is full or closed posts
 // AgentFailed with 503.
 func (n *Node) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
-	if req.Deadline.IsZero() {
-		req.Deadline = time.Now().Add(n.cfg.AgentTimeout)
+	if req.Asked.Deadline.IsZero() {
+		req.Asked.Deadline = time.Now().Add(n.cfg.AgentTimeout)
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), req.Deadline)
-	b := &bridge{node: n, req: req, tell: post, cancel: cancel, opened: n.now()}
+	b := &bridge{node: n, req: req, tell: post, opened: n.now()}
+	ctx := b.expect(req.Asked)
 	n.observer.opened()
-	if !n.admit(b, func() { b.open(ctx) }) {
-		cancel()
+	if !n.admit(b, func() { b.search(ctx, req.Asked) }) {
+		b.cancel()
 		b.closed = true
 		ev := failed(errFull)
 		n.observer.failed(ev)

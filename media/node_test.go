@@ -37,16 +37,16 @@ func TestEachWayToGetNoAgentHasItsStatusAndCause(t *testing.T) {
 		{"no codec in the agent's answer", joinFails(media.ErrNoCodec), 488, call.CauseNoCodec},
 		{"an error nobody foresaw", joinFails(errors.New("odd")), 500, call.CauseInternal},
 		{"a codec that was not offered", func(b *bench) { b.agent.codec = opus }, 488, call.CauseNoCodec},
-		{"no common codec", func(b *bench) { b.req.Agent.WebRTC.Codecs = []string{"opus"} }, 488, call.CauseNoCodec},
+		{"no common codec", func(b *bench) { b.req.Asked.Agent.WebRTC.Codecs = []string{"opus"} }, 488, call.CauseNoCodec},
 		{"none the policy lets through", func(b *bench) { b.req.Codecs = []string{"opus"} }, 488, call.CauseNoCodec},
 		{"no codec that passes", func(b *bench) { b.req.Invitation.Offer.Codecs = []call.Codec{g729} }, 488, call.CauseNoCodec},
 		{"no SDP", func(b *bench) { b.req.Invitation.Offer = nil }, 488, call.CauseBadOffer},
 		{"no address at all", func(b *bench) {
 			b.req.Invitation.Offer.Addr, b.req.Invitation.Source = addrPort("0.0.0.0:0"), ""
 		}, 488, call.CauseBadOffer},
-		{"a connector not served", func(b *bench) { b.req.Agent.WebRTC.Connector = "livekit" }, 480, call.CauseAgentFailed},
+		{"a connector not served", func(b *bench) { b.req.Asked.Agent.WebRTC.Connector = "livekit" }, 480, call.CauseAgentFailed},
 		{"out of time", func(b *bench) {
-			b.req.Deadline = time.Now().Add(10 * time.Millisecond)
+			b.req.Asked.Deadline = time.Now().Add(10 * time.Millisecond)
 			b.agent.before = func(ctx context.Context) { <-ctx.Done(); b.agent.err = ctx.Err() }
 		}, 480, call.CauseNoAgent},
 		{"a fault", func(b *bench) { b.agent.before = func(context.Context) { panic("fault") } }, 500, call.CauseInternal},
@@ -63,6 +63,7 @@ func TestEachWayToGetNoAgentHasItsStatusAndCause(t *testing.T) {
 			if ev.Kind != call.AgentFailed || ev.Status != c.status || ev.Cause != c.cause {
 				t.Errorf("%+v, want %d %v", ev, c.status, c.cause)
 			}
+			b.bridge.Close(ev.Cause)
 			eventually(t, "everything is given back", func() bool { s := b.node.Stats(); return s.Calls == 0 && s.PortsUsed == 0 })
 			b.bridge.Answered()
 			b.bridge.Notify(call.EventEnded, call.Event{})
@@ -94,7 +95,7 @@ func TestTheAgentIsOfferedTheCarriersOrderNarrowed(t *testing.T) {
 	b.req.Invitation.Offer.Codecs = []call.Codec{g729, opus, g722, pcma, pcmu}
 	b.req.Invitation.Offer.DTMF = []call.Codec{tel48, tel8}
 	b.req.Codecs = []string{"PCMU", "PCMA", "G722"}
-	b.req.Agent.WebRTC.Codecs = []string{"pcmu", "pcma"}
+	b.req.Asked.Agent.WebRTC.Codecs = []string{"pcmu", "pcma"}
 	b.join()
 	if got := fmt.Sprint(b.agent.req.Codecs, b.agent.req.DTMF); got != fmt.Sprint([]call.Codec{pcma, pcmu}, []call.Codec{tel8}) {
 		t.Errorf("offered %s", got)

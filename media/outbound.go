@@ -24,6 +24,11 @@ type outbound struct {
 	audio   uint8
 	silence []byte // nil: none is sent
 
+	types   []uint8 // of the agent's leg, as mapped
+	from    int     // number of the agent that is heard; 0: none
+	comfort [][]byte
+	round   int // frames of comfort that were sent
+
 	digits  rtp.DigitWriter
 	keyType uint8
 
@@ -37,19 +42,34 @@ func (o *outbound) init(now time.Duration, c legConfig) {
 	t := c.terms
 	o.rw = rtp.NewRewriter(c.random(), uint16(c.random()), c.random(), t.answer.Codec.ClockRate)
 	o.audio = t.answer.Codec.PayloadType
-	o.rw.Map(t.agent.PayloadType, o.audio)
 	if t.answer.DTMF != nil {
 		o.keyType = t.answer.DTMF.PayloadType
-		if t.agentDTMF != nil {
-			o.rw.Map(t.agentDTMF.PayloadType, o.keyType)
-		}
 	}
-	if t.fill {
-		o.silence = rtp.Silence(t.answer.Codec.Name)
-	}
+	o.comfort = rtp.Comfort(t.answer.Codec.Name)
 	o.sends = t.sends()
 	o.target = rtp.NewLatch(rtp.LatchOff, t.offer.Addr, t.signal, 0).Target()
-	o.agentAt = now
+	o.attach(now, t.answer.Codec.Name, t.agentTerms, c.number)
+}
+
+// attach lets an agent be heard. The stream towards the carrier stays one: the
+// agent's first packet has the next sequence number, a marker, and the time
+// that has passed.
+func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number int) {
+	for _, pt := range o.types {
+		o.rw.Unmap(pt)
+	}
+	o.types = append(o.types[:0], t.agent.PayloadType)
+	o.rw.Map(t.agent.PayloadType, o.audio)
+	if t.agentDTMF != nil {
+		o.types = append(o.types, t.agentDTMF.PayloadType)
+		o.rw.Map(t.agentDTMF.PayloadType, o.keyType)
+	}
+	o.silence = nil
+	if t.fill {
+		o.silence = rtp.Silence(codec)
+	}
+	o.rw.Restart()
+	o.from, o.agentAt, o.round = number, now, 0
 }
 
 // retarget sends to another address from now on.
@@ -61,9 +81,12 @@ func (o *outbound) retarget(to netip.AddrPort) {
 
 // forward sends one packet of the agent on and reports whether it was the
 // first. It is the hot path: it allocates nothing.
-func (o *outbound) forward(now time.Duration, packet []byte, s socket) (first bool) {
+func (o *outbound) forward(now time.Duration, number int, packet []byte, s socket) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if number != o.from {
+		return false // of an agent that was let go
+	}
 	o.agentAt = now
 	if !o.open() || o.digits.Busy() {
 		o.rw.Skip()
@@ -98,12 +121,26 @@ func (o *outbound) tick(now time.Duration, s socket) {
 	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {
 		o.send(o.rw.Event(now, o.scratch[:], o.keyType, f), s)
 	}
+	if o.from == 0 {
+		o.console(now, s)
+		return
+	}
 	pause := max(fillAfter, 2*o.rw.Frame())
 	if o.silence == nil || o.digits.Busy() || now-o.agentAt < pause || !o.rw.FillDue(now) {
 		return
 	}
 	o.filled++
 	o.send(o.rw.Fill(now, o.scratch[:], o.audio, o.silence), s)
+}
+
+// console sends comfort to a carrier whose agent has gone.
+func (o *outbound) console(now time.Duration, s socket) {
+	if len(o.comfort) == 0 || o.digits.Busy() || !o.rw.FillDue(now) {
+		return
+	}
+	o.filled++
+	o.send(o.rw.Fill(now, o.scratch[:], o.audio, o.comfort[o.round%len(o.comfort)]), s)
+	o.round++
 }
 
 // close ends sending. A packet that is being sent has left when it returns.

@@ -60,6 +60,10 @@ type JoinRequest struct {
 	Invitation call.Invitation
 	Codecs     []call.Codec // to be offered, in this order; payload numbers are the carrier's
 	DTMF       []call.Codec // telephone-event formats to be offered, one per clock rate; empty: none
+	Context    []byte       // what the agent is told beside the invitation, JSON; nil: nothing
+	Metadata   []byte       // of the owner's webhook, JSON; nil: none
+	Epoch      uint64       // 1; more: the agent takes over an answered call
+	Patient    bool         // nobody is asked after this agent: it is worth waiting for
 }
 
 // An AgentLeg is a connected WebRTC peer that carries one audio stream.

@@ -16,7 +16,7 @@ func TestReportsMeasureTheRoundTrip(t *testing.T) {
 			r.leg.receive(time.Duration(i)*20*ms, carrierRTP, packet(0, 7, uint16(i), 1))
 		}
 	}
-	r.leg.fromAgent(0, packet(96, 8, 1, 1, 2, 3))
+	r.leg.fromAgent(0, 1, packet(96, 8, 1, 1, 2, 3))
 	carrierSR := rtp.AppendReport(nil, 7, &rtp.SenderReport{NTP: 0x1111222233334444}, nil, "carrier")
 	r.leg.receiveRTCP(1000*ms, carrierRTCP, carrierSR)
 	r.run(6 * time.Second)

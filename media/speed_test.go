@@ -25,7 +25,7 @@ func TestAPacketAllocatesNothingEitherWay(t *testing.T) {
 		rtp.Header{PayloadType: 0, SSRC: 7, Sequence: seq, Timestamp: uint32(seq) * 160}.Put(b)
 		r.leg.receive(time.Duration(seq)*20*ms, carrierRTP, b)
 		rtp.Header{PayloadType: 96, SSRC: 8, Sequence: seq, Timestamp: uint32(seq) * 160}.Put(a)
-		r.leg.fromAgent(time.Duration(seq)*20*ms, a)
+		r.leg.fromAgent(time.Duration(seq)*20*ms, 1, a)
 	}); n != 0 {
 		t.Errorf("%v allocations for a packet each way", n)
 	}
@@ -51,13 +51,13 @@ func BenchmarkAgentToCarrier(b *testing.B) {
 	for b.Loop() {
 		seq++
 		rtp.Header{PayloadType: 96, SSRC: 8, Sequence: seq, Timestamp: uint32(seq) * 160}.Put(p)
-		r.leg.fromAgent(time.Duration(seq)*20*ms, p)
+		r.leg.fromAgent(time.Duration(seq)*20*ms, 1, p)
 	}
 }
 
 func BenchmarkTick(b *testing.B) {
 	r := quiet(b)
-	r.leg.fromAgent(0, packet(96, 8, 0, 1))
+	r.leg.fromAgent(0, 1, packet(96, 8, 0, 1))
 	b.ReportAllocs()
 	for b.Loop() {
 		r.leg.tick(0)

@@ -6,12 +6,12 @@ import "time"
 type Params struct {
 	ID           ID
 	Tenant       string
-	Endpoint     string // Key, never the slug
-	Agent        string // id
+	Endpoint     string      // Key, never the slug
+	Agents       []Candidate // who may be asked, in this order
 	Node         string
 	DecisionID   string
 	Invitation   Invitation
-	Consult      time.Duration // longest wait for the owner's ruling; 0: Agent answers
+	Consult      time.Duration // longest wait for the owner's ruling; 0: the candidates are known
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
 }
@@ -27,6 +27,7 @@ const (
 	StateRinging     State = "ringing"     // an agent is chosen and joins
 	StateAnswered    State = "answered"    // 200 sent, ACK not yet seen
 	StateEstablished State = "established" // acknowledged
+	StateHeld        State = "held"        // answered; its agent has left, another is looked for
 	StateEnding      State = "ending"      // our BYE is on its way
 	StateEnded       State = "ended"
 )
@@ -39,6 +40,10 @@ const (
 	EventAnswered = "call.answered"
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
+
+	EventAgentFailed = "agent.failed" // an agent did not take the call; the next is asked
+	EventAgentLeft   = "agent.left"   // an answered call has lost its agent and looks for another
+	EventAgentJoined = "agent.joined" // and has found one
 )
 
 // Who ended a call, as a [Record] says it.
@@ -56,20 +61,27 @@ type Call struct {
 	state   State
 	record  Record
 	effects []Effect
+
+	agent    int       // candidate that is asked, or was last
+	dispatch int       // agents asked so far
+	epoch    uint64    // see [Dispatch]
+	deadline time.Time // of the search for an agent
+	left     Cause     // why the last agent left an answered call
 }
 
 // New returns a call that waits for [Invited].
 func New(p Params) *Call {
 	inv := p.Invitation
-	return &Call{params: p, state: StateNew, effects: make([]Effect, 0, mostEffects), record: Record{
-		ID: p.ID, Tenant: p.Tenant, Endpoint: p.Endpoint, Agent: p.Agent,
-		Node: p.Node, DecisionID: p.DecisionID, SIPCallID: inv.Key.CallID,
+	c := &Call{params: p, state: StateNew, effects: make([]Effect, 0, mostEffects), record: Record{
+		ID: p.ID, Tenant: p.Tenant, Endpoint: p.Endpoint, Node: p.Node, DecisionID: p.DecisionID, SIPCallID: inv.Key.CallID,
 		From: inv.From, To: inv.To, Transport: inv.Transport, Source: inv.Source,
 	}}
+	c.record.Agent = c.candidate().ID
+	return c
 }
 
 // mostEffects is how many effects the richest step has.
-const mostEffects = 5
+const mostEffects = 6
 
 // State returns where the call stands.
 func (c *Call) State() State { return c.state }
@@ -86,13 +98,17 @@ func (c *Call) Record() Record { return c.record }
 // valid until the next Step.
 //
 // Whatever the events and their order, a call gives at most one final
-// response, opens and closes its bridge at most once, never answers after
-// CANCEL, and finishes once; after Finish it has no effects.
+// response, opens and closes its bridge at most once, asks agents only between
+// the two, never answers after CANCEL, and finishes once; after Finish it has
+// no effects.
 func (c *Call) Step(now time.Time, ev Event) []Effect {
 	c.effects = c.effects[:0]
 	switch ev.Kind {
 	case FirstRTP, FirstAgentRTP:
 		c.audio(now, ev)
+		return nil
+	}
+	if c.stale(ev) {
 		return nil
 	}
 	switch c.state {
@@ -104,6 +120,8 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 		c.unanswered(now, ev)
 	case StateAnswered, StateEstablished:
 		c.answered(now, ev)
+	case StateHeld:
+		c.held(now, ev)
 	case StateEnding:
 		if ev.Kind == ByeDone || ev.Kind == CarrierBye {
 			c.finish()
@@ -140,8 +158,7 @@ func (c *Call) begin(now time.Time, ev Event) {
 	}
 	c.state = StateTrying
 	c.respond(Response{Status: 100})
-	c.do(Effect{Do: Arm, Timer: TimerAgent, After: c.params.AgentTimeout})
-	c.do(Effect{Do: OpenBridge})
+	c.search(now)
 	c.emit(EventStarted, ev)
 }
 
@@ -158,6 +175,9 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 		c.reject(now, ev, 487, ByCarrier, carrierCause(ev.Cause, CauseCancelled))
 	case AgentFailed, AgentLeft:
 		cause := orElse(ev.Cause, CauseAgentFailed)
+		if c.another(now, ev, cause) {
+			return
+		}
 		c.reject(now, ev, ev.Status, blame(cause), cause)
 	case Hangup:
 		cause := orElse(ev.Cause, CauseOperator)
@@ -173,19 +193,18 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 func (c *Call) answered(now time.Time, ev Event) {
 	switch ev.Kind {
 	case Acked:
-		if c.state == StateAnswered {
-			c.state = StateEstablished
-			c.record.Stages.Acked = now
-		}
+		c.acked(now)
 	case CarrierBye:
 		c.end(now, ev, ByCarrier, carrierCause(ev.Cause, CauseNormal))
 		c.finish()
 	case AckMissing:
-		if c.state == StateAnswered {
+		if c.record.Stages.Acked.IsZero() {
 			c.hangUp(now, ev, ByNode, CauseNoAck)
 		}
 	case AgentLeft:
-		c.hangUp(now, ev, ByAgent, orElse(ev.Cause, CauseAgentHangup))
+		if cause := orElse(ev.Cause, CauseAgentHangup); !c.keep(now, ev, cause) {
+			c.hangUp(now, ev, ByAgent, cause)
+		}
 	case MediaTimeout:
 		c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
 	case AgentFailed, Hangup:
@@ -199,6 +218,16 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.timerDue(now, ev)
 	case Digit:
 		c.emit(EventDigit, ev)
+	}
+}
+
+func (c *Call) acked(now time.Time) {
+	if !c.record.Stages.Acked.IsZero() {
+		return
+	}
+	c.record.Stages.Acked = now
+	if c.state == StateAnswered {
+		c.state = StateEstablished
 	}
 }
 
@@ -267,6 +296,9 @@ func (c *Call) hangUp(now time.Time, ev Event, by string, cause Cause) {
 func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	if c.record.Status == 200 && c.params.MaxDuration > 0 {
 		c.do(Effect{Do: Disarm, Timer: TimerDuration})
+	}
+	if c.state == StateHeld {
+		c.do(Effect{Do: Disarm, Timer: TimerAgent})
 	}
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now

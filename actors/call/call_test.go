@@ -13,9 +13,13 @@ import (
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func newCall() *call.Call {
+// newCall has one agent, unless some are given.
+func newCall(agents ...call.Candidate) *call.Call {
+	if len(agents) == 0 {
+		agents = []call.Candidate{{ID: "echo"}}
+	}
 	return call.New(call.Params{
-		ID: 6, Tenant: "default", Endpoint: "k", Agent: "echo", Node: "n1", DecisionID: "d1",
+		ID: 6, Tenant: "default", Endpoint: "k", Agents: agents, Node: "n1", DecisionID: "d1",
 		Invitation: call.Invitation{
 			Key:       call.TransactionKey{CallID: "c@carrier", FromTag: "f", CSeq: 1},
 			From:      call.Party{User: "alice"},
@@ -35,6 +39,11 @@ func words(effects []call.Effect) string {
 		switch e.Do {
 		case call.Respond:
 			w += " " + itoa(e.Response.Status)
+		case call.AskAgent:
+			w += " " + string('0'+rune(e.Dispatch.Agent))
+			if e.Dispatch.Resumes() {
+				w += " resumes"
+			}
 		case call.Arm, call.Disarm:
 			w += " " + string(e.Timer)
 		case call.Emit:
@@ -167,6 +176,9 @@ func TestEveryOrderOfEventsEndsOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCall()
+		if rapid.Bool().Draw(t, "many agents") {
+			c = newCall(holder(), holder(), holder())
+		}
 		var seen promises
 		for _, ev := range rapid.SliceOfN(anyEvent(), 0, 40).Draw(t, "events") {
 			over := c.Over()
@@ -194,6 +206,7 @@ func TestEveryOrderOfEventsEndsOnce(t *testing.T) {
 type promises struct {
 	final, cancelled                bool
 	opened, closed, ended, finished int
+	asked                           int // beside the first
 }
 
 func (p *promises) note(t *rapid.T, e call.Effect) {
@@ -208,6 +221,11 @@ func (p *promises) note(t *rapid.T, e call.Effect) {
 		p.final = e.Response.Status >= 200
 	case call.OpenBridge:
 		p.opened++
+	case call.AskAgent:
+		if p.opened != 1 || p.closed != 0 {
+			t.Fatalf("an agent is asked: %+v", *p)
+		}
+		p.asked++
 	case call.CloseBridge:
 		p.closed++
 	case call.Finish:
@@ -228,7 +246,7 @@ func anyEvent() *rapid.Generator[call.Event] {
 		call.AgentChosen, call.AgentJoined, call.AgentFailed, call.AgentLeft, call.MediaTimeout,
 		call.FirstRTP, call.FirstAgentRTP, call.Digit, call.Hangup, call.TimerDue, "unheard-of",
 	}
-	causes := []call.Cause{{}, call.CauseNoAgent, call.CauseNoPorts, call.CauseOperator, call.CauseDrain, call.CauseNoCodec}
+	causes := []call.Cause{{}, call.CauseNoAgent, call.CauseNoPorts, call.CauseOperator, call.CauseDrain, call.CauseNoCodec, call.CauseAgentLost}
 	return rapid.Custom(func(t *rapid.T) call.Event {
 		ev := call.Event{
 			Kind:   rapid.SampledFrom(kinds).Draw(t, "kind"),
@@ -236,6 +254,7 @@ func anyEvent() *rapid.Generator[call.Event] {
 			Status: rapid.SampledFrom([]int{0, 100, 200, 302, 480, 503, 999}).Draw(t, "status"),
 			Timer:  rapid.SampledFrom([]call.Timer{call.TimerAgent, call.TimerDuration}).Draw(t, "timer"),
 		}
+		ev.Dispatch = rapid.IntRange(0, 4).Draw(t, "dispatch")
 		if rapid.Bool().Draw(t, "answer") {
 			ev.Answer = joined.Answer
 		}

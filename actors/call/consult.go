@@ -3,9 +3,9 @@ package call
 import "time"
 
 // A Ruling is what the owner of an endpoint decided about a call that waited
-// for it: an agent, or a refusal.
+// for it: agents, or a refusal.
 type Ruling struct {
-	Agent        string // id; "": refused
+	Agents       []Candidate // who may be asked, in this order; none: refused
 	AgentTimeout time.Duration
 	MaxDuration  time.Duration
 	Status       int    // of a refusal
@@ -41,17 +41,15 @@ func (c *Call) deciding(now time.Time, ev Event) {
 
 func (c *Call) ruled(now time.Time, ev Event) {
 	r := ev.Ruling
-	if r.Agent == "" {
+	if len(r.Agents) == 0 {
 		c.reject(now, ev, r.Status, r.By, r.Cause)
 		return
 	}
 	c.state = StateTrying
-	c.record.Agent = r.Agent
 	c.record.Stages.Ruled = now
-	c.params.AgentTimeout, c.params.MaxDuration = r.AgentTimeout, r.MaxDuration
+	c.params.Agents, c.params.AgentTimeout, c.params.MaxDuration = r.Agents, r.AgentTimeout, r.MaxDuration
 	c.do(Effect{Do: Disarm, Timer: TimerRuling})
-	c.do(Effect{Do: Arm, Timer: TimerAgent, After: r.AgentTimeout})
-	c.do(Effect{Do: OpenBridge})
+	c.search(now)
 	c.emit(EventRuled, ev)
 }
 

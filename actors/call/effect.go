@@ -10,7 +10,8 @@ const (
 	Respond     EffectKind = "respond"      // answer the INVITE: Response
 	SendBye     EffectKind = "send-bye"     // Cause becomes the Reason header
 	AskRuling   EffectKind = "ask-ruling"   // ask the owner's webhook; Ruled brings its answer
-	OpenBridge  EffectKind = "open-bridge"  // reserve RTP and join an agent
+	OpenBridge  EffectKind = "open-bridge"  // reserve RTP and join an agent: Dispatch
+	AskAgent    EffectKind = "ask-agent"    // ask another agent on the open bridge: Dispatch
 	CloseBridge EffectKind = "close-bridge" // Cause is told to the agent
 	Arm         EffectKind = "arm"          // Timer after After; arming again replaces
 	Disarm      EffectKind = "disarm"
@@ -28,6 +29,7 @@ type Effect struct {
 	Name     string // of Emit: call.started, dtmf, call.ended, ...
 	Event    Event  // of Emit: what it is about
 	Record   *Record
+	Dispatch Dispatch
 }
 
 // A Response is an answer to the INVITE. Answer is rendered as SDP; Cause, if
@@ -47,6 +49,7 @@ type Record struct {
 	Endpoint   string    `json:"endpoint"` // Key, never the slug
 	Agent      string    `json:"agent,omitempty"`
 	Worker     string    `json:"worker,omitempty"`
+	Resumed    int       `json:"resumed,omitempty"` // agents that took over after the answer; Agent and Worker are the last
 	Node       string    `json:"node"`
 	DecisionID string    `json:"decision_id,omitempty"`
 	SIPCallID  string    `json:"sip_call_id"`

@@ -37,9 +37,12 @@ type Event struct {
 	Answer *Answer
 	Ruling *Ruling
 	Agent  string // name or id of the worker that took the call
-	Timer  Timer
-	Digit  string
-	Held   time.Duration // of Digit: how long the key was held
+	// Dispatch is the number of the agent that this is news of; 0: of none, or
+	// of whichever is asked.
+	Dispatch int
+	Timer    Timer
+	Digit    string
+	Held     time.Duration // of Digit: how long the key was held
 }
 
 // A Timer is one of a call's own clocks. SIP transactions keep theirs inside

@@ -18,6 +18,7 @@ type Agent struct {
 	CallTemplate  json.RawMessage   `json:"call_template,omitempty"`
 	MaxDurationMs int64             `json:"max_duration_ms,omitempty"` // 0: the node's default, 3600 s
 	JoinTimeoutMs int64             `json:"join_timeout_ms,omitempty"` // 0: the node's default, 20 s
+	Failover      []string          `json:"failover,omitempty"`        // ids of agents that are asked where this one does not take a call, in order
 	DTMF          DTMFPolicy        `json:"dtmf"`
 	TrustCallerID bool              `json:"trust_caller_id,omitempty"`
 	WebhookURL    *string           `json:"webhook_url,omitempty"`
@@ -60,7 +61,7 @@ type AgentTransport struct {
 	Attempts    int               `json:"attempts,omitempty"`   // 0: 2
 	Session     json.RawMessage   `json:"session,omitempty"`
 	DataChannel string            `json:"data_channel,omitempty"` // auto, off
-	OnClose     string            `json:"on_close,omitempty"`     // hangup (others are refused until served)
+	OnClose     string            `json:"on_close,omitempty"`     // "", call.OnCloseHangup, OnCloseFallback, OnCloseHold
 	NoSilence   bool              `json:"no_silence_fill,omitempty"`
 	NoMetadata  bool              `json:"no_metadata,omitempty"`
 }

@@ -107,7 +107,7 @@ func TestValidObjectsHaveNoProblems(t *testing.T) {
 	check(t, "an endpoint whose handler is only stored", ep.Validate())
 	agent := validAgent()
 	check(t, "an http agent", agent.Validate())
-	agent.WebRTC = endpoint.AgentTransport{Connector: endpoint.ConnectNATS, Codecs: []string{"PCMU", "opus"}, OnClose: "hangup"}
+	agent.WebRTC = endpoint.AgentTransport{Connector: endpoint.ConnectNATS, Codecs: []string{"PCMU", "opus"}, OnClose: "hold"}
 	check(t, "a nats agent", agent.Validate())
 }
 
@@ -130,7 +130,10 @@ func TestAgentMistakesNameTheirField(t *testing.T) {
 		"webrtc.attempts out_of_range":   func(a *endpoint.Agent) { a.WebRTC.Attempts = 6 },
 		"webrtc.session invalid":         func(a *endpoint.Agent) { a.WebRTC.Session = json.RawMessage("{") },
 		"webrtc.data_channel invalid":    func(a *endpoint.Agent) { a.WebRTC.DataChannel = "maybe" },
-		"webrtc.on_close not_supported":  func(a *endpoint.Agent) { a.WebRTC.OnClose = "hold" },
+		"webrtc.on_close invalid":        func(a *endpoint.Agent) { a.WebRTC.OnClose = "sing" },
+		"failover too_many":              func(a *endpoint.Agent) { a.Failover = make([]string, 6) },
+		"failover[0] invalid":            func(a *endpoint.Agent) { a.Failover = []string{"desk"} },
+		"failover[0] duplicate":          func(a *endpoint.Agent) { a.Failover = []string{a.ID} },
 		"max_duration_ms out_of_range":   func(a *endpoint.Agent) { a.MaxDurationMs = 5 },
 		"join_timeout_ms out_of_range":   func(a *endpoint.Agent) { a.JoinTimeoutMs = -1 },
 		"context_schema invalid":         func(a *endpoint.Agent) { a.ContextSchema = json.RawMessage("nope") },

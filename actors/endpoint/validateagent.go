@@ -12,6 +12,7 @@ const (
 	MaxHeadersOut  = 32         // headers of requests to an agent
 	MaxMetadata    = 64         // entries of an agent's metadata
 	MaxAgentCodecs = 8          // names in webrtc.codecs
+	MaxFailover    = 5          // agents asked after one
 	maxMetaValue   = 1024       // bytes
 	maxDurationMs  = 86_400_000 // a day
 	maxJoinMs      = 120_000
@@ -40,6 +41,7 @@ func (a *Agent) Validate() []Problem {
 	if a.JoinTimeoutMs != 0 {
 		ps.between("join_timeout_ms", a.JoinTimeoutMs, 1000, maxJoinMs)
 	}
+	a.validateFailover(&ps)
 	ps.document("context_schema", a.ContextSchema)
 	ps.document("call_template", a.CallTemplate)
 	ps.notServed(a.WebhookURL != nil, "webhook_url")
@@ -52,6 +54,22 @@ func (a *Agent) Validate() []Problem {
 		ps.text("metadata."+name, a.Metadata[name], 0, maxMetaValue)
 	}
 	return ps
+}
+
+// validateFailover does not look the agents up: one that is gone by the time of
+// a call is passed over.
+func (a *Agent) validateFailover(ps *problems) {
+	if len(a.Failover) > MaxFailover {
+		ps.add("failover", CodeTooMany, "%d agents, want at most %d", len(a.Failover), MaxFailover)
+		return
+	}
+	for i, id := range a.Failover {
+		field := fmt.Sprintf("failover[%d]", i)
+		ps.uuid(field, id)
+		if id == a.ID || slices.Index(a.Failover, id) < i {
+			ps.add(field, CodeDuplicate, "%.40s is asked already", id)
+		}
+	}
 }
 
 func (t *AgentTransport) validate(ps *problems) {
@@ -72,9 +90,7 @@ func (t *AgentTransport) validate(ps *problems) {
 	ps.between("webrtc.attempts", int64(t.Attempts), 0, maxAttempts)
 	ps.document("webrtc.session", t.Session)
 	ps.word("webrtc.data_channel", t.DataChannel, "", "auto", "off")
-	if ps.word("webrtc.on_close", t.OnClose, "", "hangup", "fallback", "hold") {
-		ps.notServed(t.OnClose == "fallback" || t.OnClose == "hold", "webrtc.on_close")
-	}
+	ps.word("webrtc.on_close", t.OnClose, "", "hangup", "fallback", "hold")
 }
 
 func (t *AgentTransport) validateHTTP(ps *problems) {

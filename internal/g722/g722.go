@@ -1,6 +1,7 @@
 // Package g722 is the wideband codec of ITU-T G.722 at 64 kbit/s: 16 kHz audio
 // in two sub-bands, each ADPCM coded, one byte for two samples. The test caller,
-// the echo agent and the tests use it; no call's audio passes through it.
+// the echo agent and the tests use it, and the comfort tone is made with it;
+// nothing that is said in a call passes through it.
 //
 // Block names in comments are those of the recommendation's chapter 6.
 package g722

@@ -1,6 +1,7 @@
 // Package tone makes and measures test tones, and holds the G.711 codecs that
-// carry them. The test caller, the echo agent and the tests use it; no call's
-// audio passes through it.
+// carry them. The test caller, the echo agent and the tests use it, and what a
+// caller hears while it waits for another agent is made with it; nothing that
+// is said in a call passes through it.
 package tone
 
 import "math"

@@ -42,7 +42,7 @@ func newStack(t testing.TB) *peer.Stack {
 // request is a call from a carrier to an agent with the given transport.
 func request(tr endpoint.AgentTransport) media.JoinRequest {
 	return media.JoinRequest{
-		ID: 7, Tenant: "acme", Endpoint: "k", Codecs: []call.Codec{pcma, pcmu},
+		ID: 7, Tenant: "acme", Endpoint: "k", Epoch: 1, Patient: true, Codecs: []call.Codec{pcma, pcmu},
 		Agent: endpoint.Agent{ID: "a1", WebRTC: tr, Metadata: map[string]string{"shop": "7"}},
 		Invitation: call.Invitation{
 			From:    call.Party{URI: "sip:+4930123@carrier.example", User: "+4930123", Host: "carrier.example", Display: "Alice"},

@@ -40,8 +40,9 @@ func NewNATS(s *peer.Stack, w Workers, noWorker error) *NATS {
 	return &NATS{stack: s, workers: w, noWorker: noWorker}
 }
 
-// Join implements [media.Connector]. While no worker listens it asks again
-// until ctx ends, so that one that starts in time still gets the call.
+// Join implements [media.Connector]. While no worker listens, and nobody is
+// asked after this agent, it asks again until ctx ends, so that a worker that
+// starts in time still gets the call.
 func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(worker string)) (media.AgentLeg, error) {
 	p := newPeer(n.stack, req, peer.Dialect{}, false)
 	worker, err := n.join(ctx, req, p, chosen)
@@ -88,8 +89,10 @@ func (n *NATS) ask(ctx context.Context, req media.JoinRequest, payload []byte) (
 			return a, nil
 		case ctx.Err() != nil:
 			return Answer{}, ended(ctx)
-		case errors.Is(err, n.noWorker):
+		case errors.Is(err, n.noWorker) && req.Patient:
 			continue // costs no attempt: nobody was there to refuse
+		case errors.Is(err, n.noWorker):
+			return Answer{}, fmt.Errorf("%w: no worker listens", media.ErrNoAgent)
 		case errors.Is(err, errBusy):
 			last = media.ErrAgentBusy
 		case errors.Is(err, media.ErrAgentRefused):

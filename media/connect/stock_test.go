@@ -201,7 +201,7 @@ func openCall(t testing.TB, c media.Connector, agent endpoint.Agent) *carried {
 	req.Invitation.Source = at.String()
 	req.Invitation.Offer = &call.Offer{Addr: at, RTCP: netip.AddrPortFrom(at.Addr(), at.Port()), RTCPMux: true,
 		Codecs: []call.Codec{pcmu, pcma}, Direction: call.SendRecv}
-	b.bridge = node.Open(actors.BridgeRequest{ID: req.ID, Tenant: req.Tenant, Agent: agent, Invitation: req.Invitation},
+	b.bridge = node.Open(actors.BridgeRequest{ID: req.ID, Tenant: req.Tenant, Asked: actors.Asked{Number: 1, Agent: agent}, Invitation: req.Invitation},
 		func(ev call.Event) { b.events <- ev })
 	return b
 }

@@ -20,20 +20,25 @@ const maxName = 128
 type Invitation struct {
 	V        int               `json:"v"`
 	CallID   call.ID           `json:"call_id"`
-	Epoch    uint64            `json:"epoch"` // counts takeovers of the call; 1 at first
+	Epoch    uint64            `json:"epoch"`            // counts the agents that an answered call has had; 1 at first
+	Resume   bool              `json:"resume,omitempty"` // the agent takes over an answered call
 	Trusted  bool              `json:"trusted"`
 	From     *call.Party       `json:"from,omitempty"`
 	To       *call.Party       `json:"to,omitempty"`
 	Headers  []call.Header     `json:"headers,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"` // of the agent, as its owner set it
-	Session  json.RawMessage   `json:"session,omitempty"`  // of the agent, as its owner set it
+	Metadata map[string]string `json:"metadata,omitempty"`      // of the agent, as its owner set it
+	Session  json.RawMessage   `json:"session,omitempty"`       // of the agent, as its owner set it
+	Context  json.RawMessage   `json:"context,omitempty"`       // of the call: from its headers and the owner's webhook
+	Given    json.RawMessage   `json:"call_metadata,omitempty"` // of the call, as the owner's webhook set it
 }
 
-// firstEpoch is a call's before any other node took it over.
+// firstEpoch is a call's before any agent has taken it over.
 const firstEpoch = 1
 
 func invitation(req media.JoinRequest) Invitation {
-	inv := Invitation{V: 1, CallID: req.ID, Epoch: firstEpoch, Session: req.Agent.WebRTC.Session}
+	inv := Invitation{V: 1, CallID: req.ID, Epoch: max(req.Epoch, firstEpoch), Session: req.Agent.WebRTC.Session,
+		Context: req.Context, Given: req.Metadata}
+	inv.Resume = inv.Epoch > firstEpoch
 	if req.Agent.WebRTC.NoMetadata {
 		return inv
 	}

@@ -50,6 +50,9 @@ func NewRewriter(ssrc uint32, seq uint16, ts, rate uint32) *Rewriter {
 // dropped.
 func (r *Rewriter) Map(from, to uint8) { r.types[from&0x7f] = to & 0x7f }
 
+// Unmap drops payload type from again.
+func (r *Rewriter) Unmap(from uint8) { r.types[from&0x7f] = notCarried }
+
 // Rewrite returns packet b as it is to be sent, in b's own memory. It returns
 // false for what must not be sent: malformed packets, unmapped payload types,
 // empty packets, and packets too late to have a place in the stream. now is
