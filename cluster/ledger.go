@@ -42,11 +42,11 @@ type LedgerObserver struct {
 	Dropped   func(why string) // queue_full, not_published, not_encoded
 }
 
-// A Ledger publishes calls' events: to the call's own subject at once, and to
-// the EVENTS stream behind. It implements actors.Ledger. It never blocks:
+// A Ledger publishes calls' events to the EVENTS stream; whoever subscribes to
+// its subjects hears them at once. The subject of a single call is its agent's,
+// and no business of the ledger. It implements actors.Ledger. It never blocks:
 // events beyond its queue are dropped and counted.
 type Ledger struct {
-	conn  *Conn
 	js    jetstream.JetStream
 	obs   LedgerObserver
 	log   *slog.Logger
@@ -58,7 +58,6 @@ type Ledger struct {
 type outgoing struct {
 	msg    *nats.Msg
 	id     string
-	live   string // subject of the call, for whoever listens now
 	first  time.Time
 	future jetstream.PubAckFuture
 	err    error // of the publication
@@ -82,7 +81,7 @@ func OpenLedger(ctx context.Context, c *Conn, cfg LedgerConfig, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", subject.StreamEvents, err)
 	}
-	return &Ledger{conn: c, js: js, obs: obs, log: log, queue: make(chan outgoing, maxEventQueue), ready: make(chan struct{})}, nil
+	return &Ledger{js: js, obs: obs, log: log, queue: make(chan outgoing, maxEventQueue), ready: make(chan struct{})}, nil
 }
 
 // Event implements actors.Ledger.
@@ -93,7 +92,7 @@ func (l *Ledger) Event(tenant string, ev actors.CallEvent) {
 		l.drop("not_encoded", ev.ID)
 		return
 	}
-	l.enqueue(tenant, ev.Type, ev.ID, ev.Call, data)
+	l.enqueue(tenant, ev.Type, ev.ID, data)
 }
 
 // recordEvent is the event that carries a whole record.
@@ -117,14 +116,14 @@ func (l *Ledger) Record(rec call.Record) {
 		l.drop("not_encoded", ev.ID)
 		return
 	}
-	l.enqueue(rec.Tenant, recordEvent, ev.ID, rec.ID, data)
+	l.enqueue(rec.Tenant, recordEvent, ev.ID, data)
 }
 
-func (l *Ledger) enqueue(tenant, kind, id string, about call.ID, data []byte) {
+func (l *Ledger) enqueue(tenant, kind, id string, data []byte) {
 	msg := nats.NewMsg(subject.Event(shardOf(tenant), tenant, kind))
 	msg.Data = data
 	select {
-	case l.queue <- outgoing{msg: msg, id: id, live: subject.CallEvents(about), first: time.Now()}:
+	case l.queue <- outgoing{msg: msg, id: id, first: time.Now()}:
 	default:
 		l.drop("queue_full", id)
 	}
@@ -185,10 +184,9 @@ func (l *Ledger) pump(ctx context.Context, acks chan<- outgoing) {
 	}
 }
 
-// publish sends one event: listeners of the call hear it now, the stream takes
-// it when it can.
+// publish sends one event: subscribers hear it now, the stream takes it when it
+// can.
 func (l *Ledger) publish(e outgoing, acks chan<- outgoing) {
-	_ = l.conn.Hot().Publish(e.live, e.msg.Data) // nobody may be listening
 	e.future, e.err = l.js.PublishMsgAsync(e.msg, jetstream.WithMsgID(e.id))
 	acks <- e
 }

@@ -273,7 +273,11 @@ func event(n int) actors.CallEvent {
 func TestEventsReachListenersAndTheStreamOnce(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
-	heard, err := c.Control().SubscribeSync(subject.CallEvents(5))
+	heard, err := c.Control().SubscribeSync(subject.Prefix + "evt.*.acme.call.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents, err := c.Control().SubscribeSync(subject.CallEvents(5))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,6 +300,10 @@ func TestEventsReachListenersAndTheStreamOnce(t *testing.T) {
 	var ev actors.CallEvent
 	if err := json.Unmarshal(m.Data, &ev); err != nil || ev.ID != "x.1" || ev.V != 1 {
 		t.Errorf("got %s, %v", m.Data, err)
+	}
+	flush(t, c)
+	if n, _, err := agents.Pending(); err != nil || n != 0 {
+		t.Errorf("the subject of the call's agent had %d events, %v: they are the connector's to send", n, err)
 	}
 	stream, err := c.JetStream().Stream(t.Context(), subject.StreamEvents)
 	if err != nil {
