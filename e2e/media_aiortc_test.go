@@ -144,7 +144,7 @@ func (a *aiortc) said() []note {
 func TestAnAiortcAgentAndItsCarrierHearEachOther(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
-	atOnce(t, []string{"PCMU", "PCMA"}, func(t *testing.T, codec string) {
+	rig.Together(t, 2, []string{"PCMU", "PCMA"}, func(t *testing.T, codec string) {
 		a := startAiortc(t)
 		ep := a.endpoint(s)
 		rep := s.dial(t, ep.Slug, caller.Options{Codecs: []string{codec}, Talk: 4 * time.Second, KeepHeard: true,

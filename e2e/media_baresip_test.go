@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/e2e/rig"
 	"patchbay/internal/caller"
 	"patchbay/internal/testkit"
 	"patchbay/internal/tone"
@@ -114,7 +115,7 @@ func TestBaresipHearsItsOwnTone(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	runs := []string{"udp PCMU", "tcp PCMU", "udp G722"}
-	atOnce(t, runs, func(t *testing.T, name string) {
+	rig.Together(t, len(runs), runs, func(t *testing.T, name string) {
 		transport, codec, _ := strings.Cut(name, " ")
 		rate := map[string]int{"PCMU": 8000, "G722": 16000}[codec]
 		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: codec}

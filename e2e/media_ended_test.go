@@ -4,23 +4,25 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/e2e/rig"
 )
 
 // An ending is the line that a node logs about a call at its end.
 type ending struct {
-	Msg       string `json:"msg"`
-	CallID    string `json:"call_id"`
-	Endpoint  string `json:"endpoint"`
-	Status    int    `json:"status"`
-	Cause     string `json:"cause"`
-	EndedBy   string `json:"ended_by"`
-	Codec     string `json:"codec"`
-	Transport string `json:"transport"`
-	Received  int    `json:"packets_received"`
-	Lost      int    `json:"packets_lost"`
-	Rejected  int    `json:"rejected"`
+	Msg       string        `json:"msg"`
+	CallID    string        `json:"call_id"`
+	Endpoint  string        `json:"endpoint"`
+	Status    int           `json:"status"`
+	Cause     string        `json:"cause"`
+	EndedBy   string        `json:"ended_by"`
+	Codec     string        `json:"codec"`
+	Transport string        `json:"transport"`
+	Received  int           `json:"packets_received"`
+	Lost      int           `json:"packets_lost"`
+	Rejected  int           `json:"rejected"`
+	Took      time.Duration `json:"took"`
 }
 
 // ended waits for the line about the one call of an endpoint.

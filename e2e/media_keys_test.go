@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/rtp"
 
+	"patchbay/e2e/rig"
 	"patchbay/internal/caller"
 )
 
@@ -57,7 +58,7 @@ func (p presses) digits() string {
 func TestDigitsOfTheCarrierReachTheAgent(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
-	atOnce(t, []string{"an agent with telephone-event", "an agent without"}, func(t *testing.T, name string) {
+	rig.Together(t, 2, []string{"an agent with telephone-event", "an agent without"}, func(t *testing.T, name string) {
 		codecs := []string{"PCMU", "telephone-event"}
 		if strings.HasSuffix(name, "without") {
 			codecs = codecs[:1]

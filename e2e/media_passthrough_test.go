@@ -109,18 +109,7 @@ func (s *script) compare(t *testing.T, way string, got []numbered, want, late in
 func TestPayloadsPassUntouchedBothWays(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
-	atOnce(t, []string{"PCMU", "PCMA", "G722", "opus"}, func(t *testing.T, codec string) { passUntouched(t, s, codec) })
-}
-
-// atOnce runs subtests that mostly wait, all at the same time, and returns when
-// they have ended. Unlike parallel subtests they take no turns.
-func atOnce(t *testing.T, names []string, f func(t *testing.T, name string)) {
-	t.Helper()
-	var all sync.WaitGroup
-	for _, name := range names {
-		all.Go(func() { t.Run(name, func(t *testing.T) { f(t, name) }) })
-	}
-	all.Wait()
+	rig.Together(t, 4, []string{"PCMU", "PCMA", "G722", "opus"}, func(t *testing.T, codec string) { passUntouched(t, s, codec) })
 }
 
 func TestPayloadsPassUntouchedWithoutTheTap(t *testing.T) {
