@@ -82,7 +82,7 @@ func TestACarrierWithoutAudioGetsABye(t *testing.T) {
 		w := s.worker(t, []string{"PCMU"}, nil, echo)
 		say := steady("PCMU", 700)
 		rep := s.dial(t, s.endpoint(t, w).Slug, caller.Options{Codecs: []string{"PCMU"}, Talk: 4 * time.Second, Payload: func(n int) []byte {
-			if n%50 >= 5 { // nine tenths of each second are silent
+			if n%25 >= 3 { // most of each half second is silent
 				return nil
 			}
 			return say(n)
@@ -119,10 +119,10 @@ func TestSilenceIsSentForAnAgentThatPauses(t *testing.T) {
 				filled.Add(1)
 			}})
 		answered(t, rep, codec)
-		if rep.Lost != 0 || rep.Received < rep.Sent-10 || rep.Received > rep.Sent+10 {
+		if rep.Lost != 0 || rep.Received < rep.Sent*9/10 || rep.Received > rep.Sent+5 {
 			t.Errorf("the carrier got %d packets for %d and missed %d, want about as many and none", rep.Received, rep.Sent, rep.Lost)
 		}
-		if n := filled.Load(); n < 90 || n > 110 {
+		if n := filled.Load(); n < 80 || n > 105 { // a busy machine's clock skips a tick here and there
 			t.Errorf("%d packets were silence, want those of two seconds", n)
 		}
 		if n := said.Load(); n < 85 {
