@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -290,7 +289,7 @@ func TestHangupAllEndsEveryCall(t *testing.T) {
 
 func TestCallsLeaveNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		ph := newPhone(t, nil)
 		for i := range 40 {
 			switch id := ph.ring(t, fmt.Sprint("c", i)); i % 4 {

@@ -161,6 +161,7 @@ func TestSlowStoreHoldsUpItsEndpointOnly(t *testing.T) {
 		if took := <-waited; took != 100*time.Millisecond {
 			t.Errorf("took %v", took)
 		}
+		synctest.Wait() // the decision is told after the answer
 		if why := d.last().Verdict.Reason; why != endpoint.ReasonUnavailable {
 			t.Errorf("reason %s", why)
 		}

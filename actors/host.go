@@ -27,15 +27,16 @@ type HostObserver struct {
 
 // A Host runs actors on a fixed number of mailbox loops. Messages of one loop
 // run one at a time and in order. A loop costs a goroutine only while it has
-// messages or timers, and for Linger after.
+// messages or a timer that is due soon, and for Linger after.
 type Host struct {
 	loops    []*Loop
 	observer HostObserver
 	wg       sync.WaitGroup
 }
 
-// Linger is how long a loop without messages or timers keeps its goroutine.
-const Linger = time.Minute
+// Linger is how long a loop without messages keeps its goroutine, unless a
+// timer is due within it.
+const Linger = 2 * time.Second
 
 // NewHost returns a host of n loops with mailboxes of the given size.
 func NewHost(n, mailbox int, observer HostObserver) *Host {
@@ -66,6 +67,9 @@ func (h *Host) Stop() {
 	for _, l := range h.loops {
 		l.mu.Lock()
 		l.stopped = true
+		if l.alarm != nil {
+			l.alarm.Stop()
+		}
 		l.mu.Unlock()
 		l.nudge()
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,33 +134,63 @@ func TestTimerThatIsAlwaysDueDoesNotStarveMessages(t *testing.T) {
 
 func TestIdleLoopCostsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		h := actors.NewHost(256, 10, actors.HostObserver{})
-		if n := runtime.NumGoroutine(); n != before {
+		if n := goroutines(); n != before {
 			t.Errorf("%d goroutines before the first message", n-before)
 		}
-		fired := false
+		var fired atomic.Bool
 		for i := range uint64(256) {
 			_ = h.Loop(i).Tell(func(time.Time) {})
 		}
 		_ = h.Loop(1).Tell(func(now time.Time) {
-			h.Loop(1).Timer(func(time.Time) { fired = true }).Set(now.Add(actors.Linger * 2))
+			h.Loop(1).Timer(func(time.Time) { fired.Store(true) }).Set(now.Add(actors.Linger * 3))
 		})
-		time.Sleep(actors.Linger + time.Second)
+		time.Sleep(actors.Linger + actors.Linger/2)
 		synctest.Wait()
-		if n := grown(before+1) + 1; n != 1 {
-			t.Errorf("%d loops run after Linger, want the one with a timer", n)
+		if n := grown(before); n != 0 || fired.Load() {
+			t.Errorf("%d loops run after Linger, fired %v; want none before the timer is due", n, fired.Load())
 		}
-		time.Sleep(3 * actors.Linger)
+		time.Sleep(2 * actors.Linger)
 		synctest.Wait()
-		if n := grown(before); n != 0 || !fired {
-			t.Errorf("%d loops run at the end, fired %v", n, fired)
+		if !fired.Load() {
+			t.Error("a timer did not bring its loop back")
+		}
+		time.Sleep(2 * actors.Linger)
+		synctest.Wait()
+		if n := grown(before); n != 0 {
+			t.Errorf("%d loops run at the end", n)
 		}
 		again := false
 		_ = h.Loop(9).Tell(func(time.Time) { again = true })
 		h.Stop()
 		if !again {
 			t.Error("a loop did not come back")
+		}
+	})
+}
+
+func TestAMessageAndAStopEndTheWaitOfALoopThatRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := actors.NewHost(2, 10, actors.HostObserver{})
+		var fired [2]atomic.Int32
+		for i := range 2 {
+			l := h.Loop(uint64(i))
+			timer := l.Timer(func(time.Time) { fired[i].Add(1) })
+			_ = l.Tell(func(now time.Time) { timer.Set(now.Add(time.Hour)) })
+			if i == 1 {
+				time.Sleep(2 * actors.Linger)
+				_ = l.Tell(func(now time.Time) { timer.Set(now.Add(time.Minute)) }) // sooner than it rests for
+				time.Sleep(2 * time.Minute)
+			}
+		}
+		if a, b := fired[0].Load(), fired[1].Load(); a != 0 || b != 1 {
+			t.Errorf("the timers fired %d and %d times, want that of loop 1 only", a, b)
+		}
+		h.Stop()
+		time.Sleep(2 * time.Hour)
+		if n := fired[0].Load(); n != 0 {
+			t.Errorf("a timer fired %d times after Stop", n)
 		}
 	})
 }

@@ -16,6 +16,7 @@ type Loop struct {
 	queue   ring
 	running bool
 	stopped bool
+	alarm   *time.Timer // for the next timer, while no goroutine runs
 
 	timers timerHeap // touched by the loop's goroutine only
 }
@@ -45,8 +46,7 @@ func (l *Loop) put(m Message, limit int) error {
 	l.queue.push(m)
 	depth, started := l.queue.len(), !l.running
 	if started {
-		l.running = true
-		l.host.wg.Go(l.run)
+		l.start()
 	}
 	l.mu.Unlock()
 	if !started && depth == 1 {
@@ -58,6 +58,25 @@ func (l *Loop) put(m Message, limit int) error {
 	return nil
 }
 
+// start begins a goroutine. The caller holds the lock.
+func (l *Loop) start() {
+	if l.alarm != nil {
+		l.alarm.Stop()
+		l.alarm = nil
+	}
+	l.running = true
+	l.host.wg.Go(l.run)
+}
+
+// ring starts the loop for a timer that is due.
+func (l *Loop) ring() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.running && !l.stopped {
+		l.start()
+	}
+}
+
 func (l *Loop) nudge() {
 	select {
 	case l.wake <- struct{}{}:
@@ -66,7 +85,7 @@ func (l *Loop) nudge() {
 }
 
 // run serves the mailbox and the timers until there is nothing to do for
-// Linger, or the host stops. Each round takes one message and fires the timers
+// Linger, or the host stops; timers further ahead start it again. Each round takes one message and fires the timers
 // that are due, so that neither starves the other.
 func (l *Loop) run() {
 	clock := time.NewTimer(Linger)
@@ -82,20 +101,32 @@ func (l *Loop) run() {
 		case loopEnds:
 			return
 		}
-		wait := Linger
-		if due, ok := l.timers.next(); ok {
-			wait = time.Until(due)
+		wait, idle := l.idle()
+		if wait <= 0 {
+			l.fire(time.Now())
+			continue
 		}
 		clock.Reset(wait)
 		select {
 		case <-l.wake:
 		case now := <-clock.C:
-			if l.timers.Len() == 0 && l.retire() {
+			if idle && l.retire() {
 				return
 			}
 			l.fire(now)
 		}
 	}
+}
+
+// idle is how long there is nothing to do without a message; true: for Linger
+// at least.
+func (l *Loop) idle() (time.Duration, bool) {
+	if due, ok := l.timers.next(); ok {
+		if wait := time.Until(due); wait < Linger {
+			return wait, false
+		}
+	}
+	return Linger, true
 }
 
 type loopNext uint8
@@ -120,7 +151,8 @@ func (l *Loop) take() (Message, loopNext) {
 	return nil, loopWaits
 }
 
-// retire ends the goroutine unless a message slipped in meanwhile.
+// retire ends the goroutine unless a message slipped in meanwhile. The next
+// timer brings it back.
 func (l *Loop) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,6 +161,9 @@ func (l *Loop) retire() bool {
 	}
 	l.running = false
 	l.queue = ring{} // gives back what a burst needed
+	if due, ok := l.timers.next(); ok && !l.stopped {
+		l.alarm = time.AfterFunc(time.Until(due), l.ring)
+	}
 	return true
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +96,7 @@ func TestPanicCostsOneInvite(t *testing.T) {
 
 func TestSilenceLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		store, desk := newShelf(), newDesk()
 		store.account.Projects = []endpoint.Project{{ID: "p1", Limits: endpoint.Limits{CPS: 1000, MaxConcurrentCalls: 1000}}}
 		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)

@@ -2,11 +2,14 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"patchbay/actors/call"
 	"patchbay/cluster/subject"
@@ -49,7 +52,25 @@ func (w *Workers) Offer(ctx context.Context, agent string, payload []byte) ([]by
 	case err != nil:
 		return nil, fmt.Errorf("offer to agent %s: %w", agent, err)
 	}
-	return m.Data, nil
+	return refusal(m), nil
+}
+
+// refusal gives a worker that refuses by headers alone, as micro does, the
+// body that says the same.
+func refusal(m *nats.Msg) []byte {
+	code := m.Header.Get(micro.ErrorCodeHeader)
+	if code == "" || len(m.Data) > 0 {
+		return m.Data
+	}
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		n = 500
+	}
+	body, err := json.Marshal(map[string]any{"error": map[string]any{"code": n, "message": m.Header.Get(micro.ErrorHeader)}})
+	if err != nil {
+		return m.Data
+	}
+	return body
 }
 
 // Cancel tells one worker that a call it took is over before it joined. It is

@@ -1,10 +1,16 @@
 package e2e_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"patchbay/control"
 	"patchbay/e2e/rig"
 )
 
@@ -77,7 +83,7 @@ func TestACancelThatOvertakesItsInviteStillEndsIt(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	both(t, func(t *testing.T, transport string) {
-		carrier, invite := b.Dial(t, transport), b.invite(t, b.endpoint(t, nil).Slug)
+		carrier, invite := b.Dial(t, transport), b.invite(b.endpoint(t, nil).Slug)
 		if got := carrier.Final(invite.Cancel()); got.Status() != 481 {
 			t.Errorf("the CANCEL of an INVITE that has not come got %q, want 481", got.Line())
 		}
@@ -90,5 +96,91 @@ func TestACancelThatOvertakesItsInviteStillEndsIt(t *testing.T) {
 	if n := b.echo.Offers(); n != 0 {
 		t.Errorf("the agent had %d offers, want none", n)
 	}
+	b.Idle(t, settle)
+}
+
+// TestWheneverTheCancelComesTheCallHasOneEnd sweeps the CANCEL over the time
+// that a call takes to be answered.
+func TestWheneverTheCancelComesTheCallHasOneEnd(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	slug := b.endpoint(t, nil).Slug
+	var cancelled, answered atomic.Int32
+	both(t, func(t *testing.T, transport string) {
+		const steps = 40
+		began := time.Now()
+		whole := b.call(t, transport, slug)
+		span := 2 * time.Since(began)
+		whole.bye(t)
+		for step := range steps {
+			carrier, invite := b.Dial(t, transport), b.invite(slug)
+			carrier.Send(invite)
+			time.Sleep(span * time.Duration(step) / steps) // until the moment to test
+			carrier.Send(invite.Cancel())
+			ends := map[string]rig.Response{} // by method
+			for len(ends) < 2 {
+				got := carrier.Expect("final response", func(r rig.Response) bool { return r.Status() >= 200 })
+				_, method, _ := strings.Cut(got.Header("CSeq"), " ")
+				if before, twice := ends[method]; twice && before.Line() != got.Line() {
+					t.Fatalf("step %d: %s got %q, then %q", step, method, before.Line(), got.Line())
+				}
+				ends[method] = got
+			}
+			if got := ends["CANCEL"]; got.Status() != 200 && got.Status() != 481 { // 481: it came first
+				t.Errorf("step %d: CANCEL got %q, want 200 or 481", step, got.Line())
+			}
+			switch final := ends["INVITE"]; final.Status() {
+			case 487:
+				cancelled.Add(1)
+				carrier.Send(invite.AckOf(final))
+			case 200:
+				answered.Add(1)
+				(&talk{carrier, invite, final}).end(t)
+			default:
+				t.Errorf("step %d: INVITE got %q, want 487 or 200", step, final.Line())
+			}
+			carrier.Close()
+		}
+	})
+	t.Logf("%d calls were cancelled, %d answered", cancelled.Load(), answered.Load())
+	if cancelled.Load() == 0 || answered.Load() == 0 {
+		t.Errorf("%d calls were cancelled and %d answered: the sweep missed one side", cancelled.Load(), answered.Load())
+	}
+	b.Idle(t, settle)
+}
+
+func TestBothSidesMayHangUpAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	both(t, func(t *testing.T, transport string) {
+		ep := b.endpoint(t, nil)
+		for range 10 {
+			c := b.call(t, transport, ep.Slug)
+			call := b.op.CallOf(t, ep, "established")
+			var hangup sync.WaitGroup
+			hangup.Go(func() {
+				err := b.op.Try("call", "hangup", control.ID{ID: call.ID.String()}, nil)
+				var told *control.Error
+				if errors.As(err, &told) && told.Code == control.CodeNotFound {
+					err = nil // the carrier was faster
+				}
+				if err != nil {
+					t.Errorf("hangup: %v", err)
+				}
+			})
+			c.Send(c.invite.Within(c.answer, "BYE", 2))
+			c.Expect("200 to the carrier's BYE", func(r rig.Response) bool {
+				if r.Method() == "BYE" {
+					c.Reply(r)
+				}
+				return r.Status() == 200 && strings.HasSuffix(r.Header("CSeq"), "2 BYE")
+			})
+			hangup.Wait()
+			if bye, ok := c.Next(50 * time.Millisecond); ok && bye.Method() == "BYE" {
+				c.Reply(bye)
+			}
+			c.Close()
+		}
+	})
 	b.Idle(t, settle)
 }

@@ -15,14 +15,14 @@ func TestACallBeyondTheCapIsBusyAndItsCopiesToo(t *testing.T) {
 		ep := b.endpoint(t, rig.Fields{"max_concurrent_calls": 1})
 		first := b.call(t, transport, ep.Slug)
 		b.Play(t, rig.Scenario{File: "busy", Transport: transport, User: ep.Slug}).One(486, "INVITE")
-		carrier, refused := b.Dial(t, transport), b.invite(t, ep.Slug)
+		carrier, refused := b.Dial(t, transport), b.invite(ep.Slug)
 		if got := carrier.Final(refused); got.Status() != 486 || got.Header("Retry-After") != "" {
 			t.Fatalf("got %q, Retry-After %q, want 486 without: a cap is not the node's trouble", got.Line(), got.Header("Retry-After"))
 		}
 		first.bye(t)
 		free := time.Now()
 		rig.WaitFor(t, settle, "a new call accepted", func() bool {
-			invite := b.invite(t, ep.Slug)
+			invite := b.invite(ep.Slug)
 			got := first.Final(invite)
 			if got.Status() != 200 {
 				first.Send(invite.AckOf(got))
@@ -92,13 +92,12 @@ func burst(t *testing.T, b *bed, transport, slug string, n int) tally {
 	var mu sync.Mutex
 	var answered, all sync.WaitGroup
 	start, end := make(chan struct{}), make(chan struct{})
-	port := b.Port(t, 2)
 	answered.Add(n)
 	for range n {
 		p := b.Dial(t, transport)
 		all.Go(func() {
 			defer p.Close()
-			invite := rig.Request{Method: "INVITE", URI: b.URI(slug), Body: rig.Offer(port)}.Fresh()
+			invite := b.invite(slug)
 			<-start
 			p.Send(invite)
 			got, ok := final(p)

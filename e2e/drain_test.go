@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +44,11 @@ func TestANodeThatIsToldToStopLetsItsCallsEnd(t *testing.T) {
 	})
 	if _, ended := b.Ended(0); ended {
 		t.Fatal("the node ended with calls up")
+	}
+	for path, want := range map[string]int{"/livez": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
+		if status, body, err := b.Get(path); err != nil || status != want {
+			t.Errorf("%s says %d %s %v while draining, want %d", path, status, body, err, want)
+		}
 	}
 	if live := b.Metric(rig.CallsLive); live != 2 {
 		t.Errorf("%v calls are live, want 2", live)

@@ -18,15 +18,16 @@ const settle = 10 * time.Second
 // connector.
 type bed struct {
 	*rig.Node
-	op   *rig.Operator
-	echo *rig.Echo
+	op    *rig.Operator
+	echo  *rig.Echo
+	media int // port that calls written by hand name in their SDP; nobody listens
 }
 
 func newBed(t *testing.T, settings rig.Settings) *bed {
 	t.Helper()
 	node := rig.Start(t, settings)
 	op := node.Operator(t)
-	return &bed{node, op, op.Echo(t)}
+	return &bed{node, op, op.Echo(t), node.Port(t, 2)}
 }
 
 // endpoint makes an endpoint that the echo agent answers.
@@ -58,7 +59,7 @@ type talk struct {
 // call places a call that must be answered.
 func (b *bed) call(t *testing.T, transport, slug string) *talk {
 	t.Helper()
-	c := &talk{Peer: b.Dial(t, transport), invite: b.invite(t, slug)}
+	c := &talk{Peer: b.Dial(t, transport), invite: b.invite(slug)}
 	c.answer = c.Final(c.invite)
 	if c.answer.Status() != 200 {
 		t.Fatalf("over %s an INVITE got %q, want 200", transport, c.answer.Line())
@@ -67,10 +68,16 @@ func (b *bed) call(t *testing.T, transport, slug string) *talk {
 	return c
 }
 
-// invite is an INVITE to a slug, not sent yet.
-func (b *bed) invite(t *testing.T, slug string) rig.Request {
+// end acknowledges a call and ends it.
+func (c *talk) end(t *testing.T) {
 	t.Helper()
-	return rig.Request{Method: "INVITE", URI: b.URI(slug), Body: rig.Offer(b.Port(t, 2))}.Fresh()
+	c.Send(c.invite.Within(c.answer, "ACK", 1))
+	c.bye(t)
+}
+
+// invite is an INVITE to a slug, not sent yet.
+func (b *bed) invite(slug string) rig.Request {
+	return rig.Request{Method: "INVITE", URI: b.URI(slug), Body: rig.Offer(b.media)}.Fresh()
 }
 
 // bye ends the call.

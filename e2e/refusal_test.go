@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/e2e/rig"
 )
@@ -33,7 +34,7 @@ func TestAStrangerLearnsNothingFromItsRefusal(t *testing.T) {
 		carrier := b.Dial(t, transport)
 		seen := map[string]string{}
 		for name, slug := range strangers(t, b) {
-			invite := b.invite(t, slug)
+			invite := b.invite(slug)
 			got := carrier.Final(invite)
 			carrier.Send(invite.AckOf(got))
 			if got.Status() != 404 || got.Header("Reason") != "" {
@@ -79,13 +80,29 @@ func TestADeletedSlugIsRefusedFromTheReplyOn(t *testing.T) {
 			ep := b.endpoint(t, nil)
 			b.call(t, transport, ep.Slug).bye(t) // so that it is in every cache
 			b.op.Delete(t, ep.ID)
-			carrier, invite := b.Dial(t, transport), b.invite(t, ep.Slug)
+			carrier, invite := b.Dial(t, transport), b.invite(ep.Slug)
 			got := carrier.Final(invite)
 			carrier.Send(invite.AckOf(got))
 			if got.Status() != 404 {
 				t.Errorf("a slug that was just deleted got %q, want 404", got.Line())
 			}
 		}
+	})
+	b.Idle(t, settle)
+}
+
+func TestDeletingAnEndpointLeavesItsCallsUp(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	both(t, func(t *testing.T, transport string) {
+		ep := b.endpoint(t, nil)
+		c := b.call(t, transport, ep.Slug)
+		b.op.Delete(t, ep.ID)
+		c.Silent(500*time.Millisecond, "a BYE", is("BYE"))
+		if got := c.Final(c.invite.Within(c.answer, "OPTIONS", 5)); got.Status() != 200 {
+			t.Errorf("OPTIONS within the call got %q, want 200", got.Line())
+		}
+		c.bye(t)
 	})
 	b.Idle(t, settle)
 }
@@ -106,7 +123,7 @@ func TestAnAccountMayTellWhyItRefuses(t *testing.T) {
 			"unknown":   {404, ""}, // no account to ask for its style
 			"deleted":   {404, ""},
 		} {
-			carrier, invite := b.Dial(t, transport), b.invite(t, slugs[name])
+			carrier, invite := b.Dial(t, transport), b.invite(slugs[name])
 			got := carrier.Final(invite)
 			carrier.Send(invite.AckOf(got))
 			if got.Status() != want.status || !strings.Contains(got.Header("Reason"), want.reason) {

@@ -13,7 +13,7 @@ func TestARepeatedInviteIsOneCall(t *testing.T) {
 	both(t, func(t *testing.T, transport string) {
 		echo := b.op.Echo(t)
 		ep := b.op.Endpoint(t, echo.Agent, nil)
-		carrier, invite := b.Dial(t, transport), b.invite(t, ep.Slug)
+		carrier, invite := b.Dial(t, transport), b.invite(ep.Slug)
 		for _, pause := range []time.Duration{0, 0, 5, 20, 100, 200} {
 			time.Sleep(pause * time.Millisecond) // between copies, as a carrier's timer A would
 			carrier.Send(invite)
@@ -46,7 +46,7 @@ func TestTheSameInviteByAnotherPathIsMerged(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	both(t, func(t *testing.T, transport string) {
-		carrier, invite := b.Dial(t, transport), b.invite(t, b.unanswered(t, nil).Slug)
+		carrier, invite := b.Dial(t, transport), b.invite(b.unanswered(t, nil).Slug)
 		carrier.Send(invite)
 		ringing := carrier.Status(180, "INVITE")
 		other := invite

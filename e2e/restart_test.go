@@ -149,6 +149,8 @@ func TestAMistypedCommandLineEndsWithTwo(t *testing.T) {
 		"config check --config /no/such/file.yaml",
 		"call",
 		"juggle",
+		"ctl juggle",
+		"ctl endpoint juggle",
 	} {
 		if output, code := rig.Patchbay(t, strings.Fields(line)...); code != 2 {
 			t.Errorf("patchbay %s: exit code %d, want 2:\n%s", line, code, output)

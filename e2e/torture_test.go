@@ -58,17 +58,23 @@ func read(t *testing.T, file string) string {
 	return ""
 }
 
+// readable is the one message of wrong syntax that may reach a decision: a
+// Date that cannot be read may be ignored, as long as nothing acts on it
+// (RFC 4475 3.1.2.12), and without it the INVITE is a good one.
+const readable = "baddate.dat"
+
 func TestNoTortureMessageHurtsTheNode(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	all := tortures(t)
 	outcomes := map[string]string{}
+	broken := func(m torture) bool { return m.layer == "syntax" && m.file != readable }
 	before := b.Metric(rig.Decisions)
-	inflict(t, b, outcomes, all, func(m torture) bool { return m.layer == "syntax" })
+	inflict(t, b, outcomes, all, broken)
 	if after := b.Metric(rig.Decisions); after != before {
 		t.Errorf("%v decisions were made about messages whose syntax is wrong, want none", after-before)
 	}
-	inflict(t, b, outcomes, all, func(m torture) bool { return m.layer != "syntax" })
+	inflict(t, b, outcomes, all, func(m torture) bool { return !broken(m) })
 	if n := b.Metric(rig.Panics); n != 0 {
 		t.Errorf("%v panics were contained, want none", n)
 	}
@@ -130,7 +136,7 @@ func outcome(p *rig.Peer) string {
 	}
 }
 
-var topVia = regexp.MustCompile(`(?im)^(via|v)\s*:\s*SIP\s*/\s*2\.0\s*/\s*\w+\s+[^\s;,]+`)
+var topVia = regexp.MustCompile(`(?im)^(via|v)\s*:\s*SIP\s*/\s*[27]\.0\s*/\s*\w+\s+[^\s;,]+`)
 
 // withRport asks for the answer at the port that the message comes from: the
 // messages name ports where nobody listens.

@@ -291,6 +291,11 @@ func TestObserversAreTold(t *testing.T) {
 	b.join()
 	b.bridge.Close(call.CauseNormal)
 	<-a.closed
+	eventually(t, "the observer heard of the end", func() bool { // it is told last, when all is freed
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) == 3
+	})
 	a.before = func(context.Context) { panic("fault") }
 	b.open()
 	b.event()

@@ -81,11 +81,11 @@ func (l *carrierLeg) receiveRTCP(now time.Duration, source netip.AddrPort, packe
 func (in *inbound) takeRTCP(now time.Duration, wall time.Time, source netip.AddrPort, packet []byte, ours uint32) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.rtcpFrom(source) {
+	f, err := rtp.ParseRTCP(packet, ours)
+	if !in.rtcpFrom(source, f.SSRC) {
 		in.rejected++
 		return
 	}
-	f, err := rtp.ParseRTCP(packet, ours)
 	if err != nil {
 		return
 	}
@@ -104,20 +104,24 @@ func (in *inbound) takeRTCP(now time.Duration, wall time.Time, source netip.Addr
 }
 
 // rtcpFrom reports whether a source may speak RTCP for the carrier: the one its
-// SDP names, or once RTP is latched, its host. The first such source from
-// another port is where reports go from then on: behind NAT, RTCP comes from
-// elsewhere than the SDP says.
-func (in *inbound) rtcpFrom(source netip.AddrPort) bool {
+// SDP names, or once RTP is latched, its host. Behind NAT, RTCP comes from
+// elsewhere than the SDP says: the first source of that host that reports under
+// the SSRC of the carrier's stream is where reports go from then on. An address
+// is no proof by itself: many share one.
+func (in *inbound) rtcpFrom(source netip.AddrPort, ssrc uint32) bool {
 	latched, ok := in.latch.Source()
+	stream, heard := in.rx.Source()
 	switch {
 	case source == in.rtcpOffered:
 	case !ok:
 		return false
 	case in.mux:
 		return source == latched
-	case source.Addr() != latched.Addr():
+	case in.rtcpLearnt:
+		return source == in.rtcpTarget
+	case source.Addr() != latched.Addr() || !heard || ssrc != stream:
 		return false
-	case !in.rtcpLearnt:
+	default:
 		in.rtcpTarget = source
 	}
 	in.rtcpLearnt = true

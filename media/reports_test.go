@@ -80,3 +80,29 @@ func TestBehindNATReportsGoWhereTheCarriersComeFrom(t *testing.T) {
 		t.Errorf("reports to %v", r.rtcp.to)
 	}
 }
+
+func TestANeighbourOfTheCarrierGetsNoReports(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	neighbour := netip.AddrPortFrom(carrierRTCP.Addr(), 1111)
+	for i := range 4 {
+		r.leg.receive(0, carrierRTP, packet(0, 7, uint16(i), 1))
+	}
+	goodbye := rtp.AppendBye(nil, 7)
+	report := rtp.AppendReport(nil, 8, nil, nil, "x") // of a stream that is not the carrier's
+	for _, p := range [][]byte{goodbye, report} {
+		r.leg.receiveRTCP(0, neighbour, p)
+	}
+	r.leg.report(0, false)
+	r.leg.receiveRTCP(0, carrierRTCP, rtp.AppendReport(nil, 7, nil, nil, "x"))
+	r.leg.receiveRTCP(0, neighbour, rtp.AppendReport(nil, 7, nil, nil, "x")) // too late: the carrier's place is known
+	r.leg.report(time.Second, false)
+	for _, to := range r.rtcp.to {
+		if to != carrierRTCP {
+			t.Errorf("a report went to %v, want %v alone", to, carrierRTCP)
+		}
+	}
+	if len(r.rtcp.to) != 2 || r.leg.quality().Rejected != 3 {
+		t.Errorf("%d reports, %d packets rejected, want 2 and 3", len(r.rtcp.to), r.leg.quality().Rejected)
+	}
+}

@@ -15,7 +15,6 @@ import (
 // An outgoing is one event on its way out.
 type outgoing struct {
 	to     string // subject on the stream
-	live   string // subject of the call, for whoever listens now; "": none
 	id     string
 	data   []byte
 	future jetstream.PubAckFuture
@@ -46,12 +45,10 @@ func (l *Ledger) pump(ctx context.Context, acks chan<- outgoing) {
 	}
 }
 
-// publish sends one event: listeners of the call hear it now, the stream takes
-// it when it can. While others wait in the spool it waits behind them.
+// publish sends one event: subscribers hear it now, the stream takes it when it
+// can. While others wait in the spool it waits behind them. The subject of a
+// single call is its agent's, and no business of the ledger.
 func (l *Ledger) publish(e outgoing, acks chan<- outgoing) {
-	if e.live != "" {
-		_ = l.hot.Publish(e.live, e.data) // nobody may be listening
-	}
 	if l.eventsAway.Load() || l.spool.Waiting(spool.Events) > 0 {
 		l.spoolEvent(e)
 		return

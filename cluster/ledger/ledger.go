@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/actors"
@@ -76,14 +75,12 @@ type Observer struct {
 
 // Bus is the ledger's way into NATS.
 type Bus struct {
-	Hot       *nats.Conn          // where listeners of a call hear its events at once
 	JetStream jetstream.JetStream // where they are kept
 }
 
 // A Ledger is one node's. It implements actors.Ledger.
 type Ledger struct {
 	cfg     Config
-	hot     *nats.Conn
 	js      jetstream.JetStream // publishes events
 	journal *journal.Journal
 	spool   *spool.Spool
@@ -102,7 +99,7 @@ type Ledger struct {
 // Open creates what the ledger writes to, and opens the spool with what an
 // earlier start left there.
 func Open(ctx context.Context, bus Bus, cfg Config, cluster *keys.Cluster, log *slog.Logger, obs Observer) (*Ledger, error) {
-	l := &Ledger{cfg: cfg, hot: bus.Hot, obs: obs, log: log, events: make(chan outgoing, maxEventQueue),
+	l := &Ledger{cfg: cfg, obs: obs, log: log, events: make(chan outgoing, maxEventQueue),
 		ready: make(chan struct{}), swept: make(chan struct{}, 1)}
 	for i := range l.work {
 		l.work[i] = worker{ledger: l, queue: make(chan step, maxWork), back: make(chan struct{}, 1), held: make(map[call.ID]held)}
@@ -153,9 +150,6 @@ func (l *Ledger) Event(tenant string, ev actors.CallEvent) {
 		return
 	}
 	e := outgoing{to: subject.Event(subject.EventShard(tenant), tenant, ev.Type), id: ev.ID, data: data}
-	if ev.Call != 0 { // else it is of an INVITE that became no call
-		e.live = subject.CallEvents(ev.Call)
-	}
 	select {
 	case l.events <- e:
 	default:

@@ -175,7 +175,7 @@ func open(t testing.TB, c *cluster.Conn, dir string, boot uint64, settings ...se
 	}
 	b := &book{}
 	var err error
-	b.Ledger, err = ledger.Open(t.Context(), ledger.Bus{Hot: c.Hot(), JetStream: c.JetStream()}, cfg, clusterKey(t), quiet, b.observer())
+	b.Ledger, err = ledger.Open(t.Context(), ledger.Bus{JetStream: c.JetStream()}, cfg, clusterKey(t), quiet, b.observer())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,5 +54,18 @@ func root() *cobra.Command {
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(serveCommand(), demoCommand(), callCommand(), configCommand(), echoCommand(), ctlCommand(), explainCommand())
+	refuseUnknown(cmd.Commands())
 	return cmd
+}
+
+// refuseUnknown makes groups of commands refuse a command they do not have;
+// left alone, all but the root would print their help and succeed.
+func refuseUnknown(all []*cobra.Command) {
+	for _, cmd := range all {
+		if cmd.HasSubCommands() && !cmd.Runnable() {
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+		refuseUnknown(cmd.Commands())
+	}
 }

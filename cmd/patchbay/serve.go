@@ -42,17 +42,36 @@ node.drain_period is over. The second ends it at once, with a BYE to every call.
 			if err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
-			n, err := startNode(cmd.Context(), cfg, log)
+			signals := make(chan os.Signal, 2)
+			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+			ctx, started := untilSignal(cmd.Context(), signals)
+			n, err := startNode(ctx, cfg, log)
+			started()
 			if err != nil {
 				return err
 			}
-			signals := make(chan os.Signal, 2)
-			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 			return errors.Join(n.serve(signals), n.stop())
 		},
 	}
 	settingFlags(cmd.Flags())
 	return cmd
+}
+
+// untilSignal returns a context that a signal ends, until started is called. The
+// signal stays to be read: a node that is told to stop while it starts stops in
+// order.
+func untilSignal(ctx context.Context, signals chan os.Signal) (_ context.Context, started func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	up := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			signals <- s
+			cancel()
+		case <-up:
+		}
+	}()
+	return ctx, func() { close(up) }
 }
 
 // A node is a running process of the cluster.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,16 +93,13 @@ func (n *Node) Counters() string {
 	return b.String()
 }
 
-// Stable waits until get returns the same number for quiet, at most limit, and
-// returns it.
-func Stable(t testing.TB, limit, quiet time.Duration, what string, get func() float64) float64 {
-	t.Helper()
-	last, since := get(), time.Now()
-	Until(t, limit, func() (string, bool) {
-		if now := get(); now != last {
-			last, since = now, time.Now()
-		}
-		return fmt.Sprintf("%s is steady, last %v", what, last), time.Since(since) >= quiet
-	})
-	return last
+// Typical is the median of what get returns over a while: a number that
+// flickers, such as that of goroutines, says little by one sample.
+func Typical(over time.Duration, get func() float64) float64 {
+	var all []float64
+	for end := time.Now().Add(over); len(all) == 0 || time.Now().Before(end); time.Sleep(pollEvery) {
+		all = append(all, get())
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }

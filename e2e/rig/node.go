@@ -70,6 +70,7 @@ func Prepare(t testing.TB, blocks int, settings Settings) *Node {
 		"node.name": fmt.Sprintf("n%d", port), "node.data_dir": n.Dir, "log.level": "info",
 		"sip.udp": n.SIP.String(), "sip.tcp": n.SIP.String(), "sip.tls": "", "sip.ws": "",
 		"nats.listen": n.NATS, "http.listen": n.HTTP, "media.rtp_ports": rtp, "media.ice_ports": ice,
+		"actor.store_timeout": "1s", // several nodes sync their writes to one disk
 	}
 	maps.Copy(all, settings)
 	n.args = []string{"serve"}

@@ -67,7 +67,10 @@ async function problem(response) {
 const form = document.querySelector("#form");
 if (form) {
   const say = (text) => { document.querySelector("#state").textContent = text; };
-  const log = (value) => { document.querySelector("#log").textContent += JSON.stringify(value) + "\n"; };
+  const log = (value) => {
+    document.querySelector("#log").textContent += JSON.stringify(value) + "\n";
+    console.info("call-events", JSON.stringify(value));
+  };
   const hangup = document.querySelector("#hangup");
 
   form.addEventListener("submit", async (event) => {
@@ -104,4 +107,10 @@ if (form) {
       button.disabled = false;
     }
   });
+
+  // #base=...&agent=...&key=... fills the form in; &start begins at once. What
+  // follows the # stays in the browser.
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const input of form.querySelectorAll("input")) input.value = given.get(input.name) ?? input.value;
+  if (given.has("start")) form.requestSubmit();
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """An HTTP agent in one file: answers Patchbay's offers with aiortc, says back
-what it hears, prints the call's events, and hangs up when the caller presses #.
+what it hears (or a tone, with --tone), prints the call's events, and hangs up
+when the caller presses #.
 
     apt-get install python3-aiortc        # or: pip install aiortc
     python3 examples/http-python/agent.py --port 7860
@@ -8,14 +9,20 @@ what it hears, prints the call's events, and hangs up when the caller presses #.
 docs/agents.md has the messages.
 """
 import argparse
+import array
 import asyncio
+import fractions
 import json
+import math
 import os
+import signal
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aioice.ice
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from av import AudioFrame
 
 MAX_CALLS = 20
 MAX_BODY = 64 * 1024
@@ -26,8 +33,33 @@ _addresses = aioice.ice.get_host_addresses
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: (
     _addresses(use_ipv4, use_ipv6) + (["127.0.0.1"] if use_ipv4 else []))
 
+RATE = 8000  # samples a second
+FRAME = 160  # samples in 20 ms
+
 loop = asyncio.new_event_loop()
 calls = set()
+frequency = 0  # of --tone, Hz
+
+
+class Tone(MediaStreamTrack):
+    """What a real agent would say: 20 ms at a time, when they are due."""
+
+    kind = "audio"
+
+    def __init__(self):
+        super().__init__()
+        self.begin, self.n = None, 0
+
+    async def recv(self):
+        self.begin = self.begin or time.monotonic()
+        await asyncio.sleep(self.begin + self.n / RATE - time.monotonic())
+        samples = array.array("h", (
+            int(8000 * math.sin(2 * math.pi * frequency * i / RATE)) for i in range(self.n, self.n + FRAME)))
+        frame = AudioFrame(format="s16", layout="mono", samples=FRAME)
+        frame.planes[0].update(samples.tobytes())
+        frame.sample_rate, frame.pts, frame.time_base = RATE, self.n, fractions.Fraction(1, RATE)
+        self.n += FRAME
+        return frame
 
 
 async def answer(question):
@@ -43,7 +75,7 @@ async def answer(question):
     @pc.on("track")
     def on_track(track):
         if track.kind == "audio":
-            pc.addTrack(track)  # here a real agent listens, thinks and speaks
+            pc.addTrack(Tone() if frequency else track)  # here a real agent listens, thinks and speaks
 
     @pc.on("datachannel")
     def on_datachannel(channel):
@@ -106,7 +138,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--tone", type=int, default=0, metavar="HZ", help="say a tone instead of what is heard")
     args = parser.parse_args()
+    global frequency
+    frequency = args.tone
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     Handler.secret = os.environ.get("AGENT_SECRET", "")  # the agent's auth_secret, if it has one
     threading.Thread(target=loop.run_forever, daemon=True).start()
     server = ThreadingHTTPServer((args.host, args.port), Handler)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"patchbay/internal/pktinfo"
 	"patchbay/media"
 )
 
@@ -39,6 +40,9 @@ func (r portRange) listen(network string, bind netip.Addr) (*net.UDPConn, error)
 		port := int(r.first) + (start+i)%size
 		conn, err := net.ListenUDP(network, &net.UDPAddr{IP: bind.AsSlice(), Port: port})
 		if err == nil {
+			if !bind.IsValid() {
+				wantLocal(conn, network != "udp4")
+			}
 			return conn, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
@@ -46,6 +50,15 @@ func (r portRange) listen(network string, bind netip.Addr) (*net.UDPConn, error)
 		}
 	}
 	return nil, ErrNoPort
+}
+
+// wantLocal asks for the local address of each packet, of which the socket has
+// many. Where the system does not tell, the kernel chooses what answers leave
+// from.
+func wantLocal(conn *net.UDPConn, six bool) {
+	if raw, err := conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = pktinfo.Want(int(fd), six) })
+	}
 }
 
 // localAddrs remembers this node's addresses, because listing them costs more

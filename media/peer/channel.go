@@ -19,6 +19,8 @@ const (
 	MaxUnsent = 256 << 10
 	// flushWait is the longest wait for the last event, at the end of a call.
 	flushWait = 200 * time.Millisecond
+	// readWait is how long the agent then has to read it.
+	readWait = 100 * time.Millisecond
 	// channelReceive bounds what an agent can make us hold, bytes.
 	channelReceive = 128 << 10
 )
@@ -128,11 +130,23 @@ func (c *channel) write(b []byte) {
 	}
 }
 
-// flush waits until the agent has what was sent, or flushWait.
+// flush waits until the agent's side has what was sent, or flushWait, and then
+// lets it be read: an SCTP stack drops what its reader has not taken when the
+// association ends under it.
 func (c *channel) flush() {
+	if !c.inUse() {
+		return
+	}
 	for end := time.Now().Add(flushWait); c.unsent() && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
+	time.Sleep(readWait)
+}
+
+func (c *channel) inUse() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dc != nil
 }
 
 func (c *channel) unsent() bool {

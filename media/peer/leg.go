@@ -165,7 +165,7 @@ func (p *Peer) WriteRTP(packet []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.sock.write(sealed, p.sock.remote.Load().addr)
+	_, err = p.sock.write(sealed, *p.sock.remote.Load())
 	if errors.Is(err, net.ErrClosed) {
 		return media.ErrClosed
 	}
@@ -218,7 +218,7 @@ func (p *Peer) shut(wasUp bool) {
 func (p *Peer) sayBye() {
 	if t := p.sock.tap.Load(); t != nil {
 		if b, err := t.sealControl(goodbye(p.ssrc)); err == nil {
-			_, _ = p.sock.write(b, p.sock.remote.Load().addr)
+			_, _ = p.sock.write(b, *p.sock.remote.Load())
 		}
 		return
 	}

@@ -19,6 +19,18 @@ func (p *Peer) nudge() {
 	if n > maxNudges || p.sock.remote.Load() != nil {
 		return
 	}
+	go p.hurry(n)
+}
+
+// hurry adds the candidate apart from its caller, the reader of the socket:
+// who closes the library waits for the reader, and holds the lock that is
+// needed here.
+func (p *Peer) hurry(n int32) {
+	defer func() {
+		if recover() != nil {
+			p.sock.panics("media.peer")
+		}
+	}()
 	_ = p.ice.AddRemoteCandidate(&webrtc.ICECandidate{ // it only fails once ICE is closed
 		Foundation: "nudge", Priority: 1, Address: "192.0.2.1", Port: uint16(n), // RFC 5737
 		Protocol: webrtc.ICEProtocolTCP, TCPType: "passive", Typ: webrtc.ICECandidateTypeHost, Component: 1,

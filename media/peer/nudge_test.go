@@ -51,6 +51,35 @@ func TestAnAgentWithICELiteIsNominatedAtOnce(t *testing.T) {
 	}
 }
 
+// A carrier may cancel while ICE checks its pairs. The library then waits for
+// the reader of the socket while it holds the lock that a nudge needs.
+func TestClosingWhileICEChecksNeverHangs(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, settings(true), peer.Hooks{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range 200 {
+		us, agent := s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}}), s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
+		offer, err := us.Offer(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := agent.AnswerTo(ctx, offer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := us.Accept(answer); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i%40) * 50 * time.Microsecond) // real: the library's goroutines are what is tested
+		us.Close(call.CauseCancelled)
+		agent.Close(call.CauseCancelled)
+	}
+	gone := make(chan struct{})
+	go func() { s.Wait(); close(gone) }()
+	await(t, gone, "the end of all peers")
+}
+
 func BenchmarkConnectICELite(b *testing.B) {
 	s := newStack(b, settings(true), peer.Hooks{})
 	for b.Loop() {

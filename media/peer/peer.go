@@ -87,6 +87,7 @@ func (p *Peer) open(codecs []call.Codec, lite bool) error {
 		return err
 	}
 	sock := newSocket(conn, where.names, p.stack.hooks.panicked)
+	sock.paths.six = where.network != "udp4"
 	go sock.read()
 	if p.pc, err = p.stack.connection(me, sock, lite); err != nil {
 		sock.shut()
@@ -248,5 +249,6 @@ func (p *Peer) selected(pair *webrtc.ICECandidatePair) {
 	if err != nil {
 		return // an mDNS name: the tap waits for the peer-reflexive address
 	}
-	p.sock.remote.Store(&peerAddr{netip.AddrPortFrom(addr.Unmap(), pair.Remote.Port)})
+	to := p.sock.paths.to(netip.AddrPortFrom(addr.Unmap(), pair.Remote.Port))
+	p.sock.remote.Store(&to)
 }

@@ -1,12 +1,15 @@
 package peer
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"patchbay/internal/pktinfo"
 )
 
 // queued is how many STUN and DTLS packets of one peer may wait for the
@@ -29,6 +32,7 @@ type lane struct {
 type datagram struct {
 	b    []byte
 	from netip.AddrPort
+	at   netip.Addr // ours that it was sent to; invalid where that is not known
 }
 
 // A socket is one peer's UDP port. It is the library's ice.UDPMux, and takes
@@ -36,6 +40,7 @@ type datagram struct {
 type socket struct {
 	conn  *net.UDPConn
 	names []netip.AddrPort // at most one per family
+	paths paths
 	lanes [2]atomic.Pointer[lane]
 	hello hello
 
@@ -48,7 +53,11 @@ type socket struct {
 	ended  chan struct{}          // the read loop is over
 }
 
-type peerAddr struct{ addr netip.AddrPort }
+// A peerAddr is where the agent is, and how packets leave for it.
+type peerAddr struct {
+	addr netip.AddrPort
+	oob  []byte
+}
 
 // Where RTP goes.
 const (
@@ -79,18 +88,18 @@ func (s *socket) lane(a netip.Addr) *atomic.Pointer[lane] {
 // read passes packets on until the socket is closed.
 func (s *socket) read() {
 	defer close(s.ended)
-	buf := make([]byte, 2048)
+	buf, oob := make([]byte, 2048), make([]byte, pktinfo.Space)
 	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		n, control, _, from, err := s.conn.ReadMsgUDPAddrPort(buf, oob)
 		if err != nil {
 			return
 		}
-		s.receive(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		s.receive(buf[:n], oob[:control], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 	}
 }
 
 // receive sorts one packet by its first octet (RFC 7983 section 7).
-func (s *socket) receive(b []byte, from netip.AddrPort) {
+func (s *socket) receive(b, oob []byte, from netip.AddrPort) {
 	defer func() {
 		if recover() != nil {
 			s.panics("media.peer")
@@ -101,19 +110,19 @@ func (s *socket) receive(b []byte, from netip.AddrPort) {
 	}
 	switch first := b[0]; {
 	case first >= 128 && first <= 191:
-		s.rtp(b, from)
+		s.rtp(b, oob, from)
 	case first >= 20 && first <= 63:
 		s.hello.see(b, true)
-		s.pass(b, from)
+		s.pass(b, oob, from)
 	case first <= 3:
-		s.pass(b, from)
+		s.pass(b, oob, from)
 	}
 }
 
-func (s *socket) rtp(b []byte, from netip.AddrPort) {
+func (s *socket) rtp(b, oob []byte, from netip.AddrPort) {
 	switch s.mode.Load() {
 	case rtpTrack:
-		s.pass(b, from)
+		s.pass(b, oob, from)
 	case rtpTap:
 		if r := s.remote.Load(); r == nil || r.addr != from {
 			return
@@ -124,19 +133,28 @@ func (s *socket) rtp(b []byte, from netip.AddrPort) {
 	}
 }
 
-func (s *socket) pass(b []byte, from netip.AddrPort) {
+func (s *socket) pass(b, oob []byte, from netip.AddrPort) {
 	l := s.lane(from.Addr()).Load()
 	if l == nil {
 		return
 	}
+	at, _ := pktinfo.Local(oob)
 	select {
-	case l.ch <- datagram{append([]byte(nil), b...), from}:
+	case l.ch <- datagram{append([]byte(nil), b...), from, at.Unmap()}:
 	default:
 	}
 }
 
-func (s *socket) write(b []byte, to netip.AddrPort) (int, error) {
-	return s.conn.WriteToUDPAddrPort(b, to)
+// write sends one packet. Where it cannot leave as it should, the kernel finds
+// another way: our addresses may change during a call.
+func (s *socket) write(b []byte, to peerAddr) (int, error) {
+	if len(to.oob) > 0 {
+		n, _, err := s.conn.WriteMsgUDPAddrPort(b, to.oob, to.addr)
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return n, err
+		}
+	}
+	return s.conn.WriteToUDPAddrPort(b, to.addr)
 }
 
 // shut closes the port and waits for the read loop.
@@ -150,8 +168,8 @@ func (s *socket) shut() {
 	<-s.ended
 }
 
-// GetListenAddresses implements ice.UDPMux: one address per family. The kernel
-// picks the source of what we send, so more would only be more checks.
+// GetListenAddresses implements ice.UDPMux: one address per family. Checks of
+// our own leave from where the kernel likes, so more would only be more checks.
 func (s *socket) GetListenAddresses() []net.Addr {
 	out := make([]net.Addr, len(s.names))
 	for i, n := range s.names {
@@ -199,6 +217,7 @@ func (l *lane) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	select {
 	case d := <-l.ch:
 		l.answered = isAnswer(d.b)
+		l.s.paths.learn(d.from, d.at) // the library answers before it reads again
 		return copy(b, d.b), d.from, nil
 	case <-l.done:
 		return 0, netip.AddrPort{}, io.EOF
@@ -214,7 +233,7 @@ func (l *lane) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	default:
 	}
 	l.s.hello.see(b, false)
-	return l.s.write(b, to)
+	return l.s.write(b, l.s.paths.to(to))
 }
 
 // ReadFrom implements net.PacketConn.

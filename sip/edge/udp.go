@@ -14,6 +14,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"patchbay/internal/pktinfo"
 )
 
 // Limits of the UDP loop.
@@ -92,7 +94,7 @@ func (u *udpSockets) control(share bool, buffer int) func(string, string, syscal
 				opt = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
 			}
 			if opt == nil && u.wildcard {
-				opt = wantLocalAddr(int(fd), u.six)
+				opt = pktinfo.Want(int(fd), u.six)
 			}
 		})
 		return errors.Join(err, opt)
@@ -106,7 +108,7 @@ func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) {
 	msgs := make([]ipv4.Message, udpBatch)
 	for i := range msgs {
 		msgs[i].Buffers = [][]byte{make([]byte, maxDatagram+1)}
-		msgs[i].OOB = make([]byte, localAddrSpace)
+		msgs[i].OOB = make([]byte, pktinfo.Space)
 	}
 	for {
 		n, err := batch.ReadBatch(msgs, 0)
@@ -150,7 +152,7 @@ func (u *udpSockets) datagram(m *ipv4.Message) (datagram, bool) {
 		remote: unmap(from.AddrPort()),
 	}
 	if u.wildcard {
-		if ip, ok := localAddrOf(m.OOB[:m.NN]); ok {
+		if ip, ok := pktinfo.Local(m.OOB[:m.NN]); ok {
 			d.local = netip.AddrPortFrom(ip.Unmap(), u.addr.Port())
 		}
 	}
@@ -171,8 +173,8 @@ func (u *udpSockets) write(raw []byte, local netip.Addr, to netip.AddrPort) erro
 		_, err := conn.WriteToUDPAddrPort(raw, to)
 		return err
 	}
-	var oob [localAddrSpace]byte
-	_, _, err := conn.WriteMsgUDPAddrPort(raw, appendLocalAddr(oob[:0], local, u.six), to)
+	var oob [pktinfo.Space]byte
+	_, _, err := conn.WriteMsgUDPAddrPort(raw, pktinfo.Append(oob[:0], local, u.six), to)
 	return err
 }
 

@@ -161,7 +161,7 @@ func (r *reader) single(id fieldID, value []byte) bool {
 		r.out, ok = appendAddress(r.out, &c)
 		value, ok = nil, ok && c.end()
 	case callID:
-		ok = len(value) > 0 && bytes.IndexAny(value, " \t") < 0
+		ok = len(value) > 0 && !bytes.ContainsAny(value, " \t")
 	case cseq:
 		var method []byte
 		r.m.CSeq, method, ok = readCSeq(value)

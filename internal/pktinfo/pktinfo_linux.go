@@ -1,4 +1,11 @@
-package edge
+// Package pktinfo tells to which of a host's addresses a UDP packet was sent,
+// and lets an answer leave from there. A socket that is bound to every address
+// otherwise answers from the one that the kernel chooses, which the far side
+// may not know.
+//
+// It decides nothing. Where the system is not Linux it knows nothing, and the
+// kernel chooses.
+package pktinfo
 
 import (
 	"encoding/binary"
@@ -8,21 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// localAddrSpace is room for one control message with a local address.
-const localAddrSpace = 64
+// Space is room for one control message with a local address, bytes.
+const Space = 64
 
-// wantLocalAddr asks the kernel to say with each packet which address it was
-// sent to.
-func wantLocalAddr(fd int, six bool) error {
+// Want asks the kernel to say with each packet of a UDP socket which address it
+// was sent to. six says that the socket is of IPv6, or of both families.
+func Want(fd int, six bool) error {
 	if six {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	}
 	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 }
 
-// localAddrOf reads the address a packet was sent to. x/net's own parser
-// allocates per packet, so this one reads the bytes in place.
-func localAddrOf(oob []byte) (netip.Addr, bool) {
+// Local reads the address a packet was sent to out of its control messages.
+// x/net's own parser allocates per packet, so this one reads the bytes in place.
+func Local(oob []byte) (netip.Addr, bool) {
 	for len(oob) > 0 {
 		hdr, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
@@ -39,10 +46,9 @@ func localAddrOf(oob []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// appendLocalAddr appends the control message that makes a packet leave from
-// an address. On a socket of both families an IPv4 address goes mapped, which
+// Append appends the control message that makes a packet leave from an address. On a socket of both families an IPv4 address goes mapped, which
 // x/net refuses to write.
-func appendLocalAddr(b []byte, local netip.Addr, six bool) []byte {
+func Append(b []byte, local netip.Addr, six bool) []byte {
 	var level, kind, size int
 	if six {
 		level, kind, size = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo
