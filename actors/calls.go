@@ -95,6 +95,9 @@ func (c *Calls) tell(id call.ID, do func(*actor, time.Time)) error {
 // Drain makes the node refuse new calls with 503. Calls it has go on.
 func (c *Calls) Drain() { c.draining.Store(true) }
 
+// Resume takes new calls again after a Drain.
+func (c *Calls) Resume() { c.draining.Store(false) }
+
 // Draining reports that the node takes no new calls.
 func (c *Calls) Draining() bool { return c.draining.Load() }
 
