@@ -89,6 +89,7 @@ type phone struct {
 	sent    []string // messages that went out
 	flows   []call.Flow
 	events  []string
+	told    []actors.CallEvent
 	begun   []call.Record
 	records []call.Record
 	bridges map[call.ID]*bridge
@@ -188,6 +189,7 @@ func (ph *phone) Event(_ string, ev actors.CallEvent) {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.events = append(ph.events, fmt.Sprint(ev.Seq, " ", ev.Type))
+	ph.told = append(ph.told, ev)
 }
 
 func (ph *phone) Begin(rec call.Record) {
