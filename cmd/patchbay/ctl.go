@@ -28,15 +28,18 @@ func ctlCommand() *cobra.Command {
 	r := &remote{}
 	cmd := &cobra.Command{
 		Use:   "ctl",
-		Short: "Operate a cluster: endpoints, agents, accounts, live calls",
+		Short: "Operate a cluster: endpoints, agents, accounts, keys, live calls, nodes",
 		Long: `ctl asks the control service over NATS.
 
   patchbay ctl agent create --name bot --http https://bot.example.com/offer
   patchbay ctl endpoint create --name "Night desk" --prefix night --agent <id>
-  patchbay ctl call list`,
+  patchbay ctl call find +15551230100
+  patchbay ctl key create --name dashboard --scope calls:read
+  patchbay ctl block 203.0.113.0/28 --reason scanner --for 24h`,
 	}
 	r.register(cmd.PersistentFlags())
-	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.records(), r.numbers())
+	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.records(), r.numbers(), r.keys())
+	cmd.AddCommand(r.operators()...)
 	return cmd
 }
 

@@ -13,6 +13,11 @@ import (
 	"patchbay/control"
 )
 
+// operators are the commands about the cluster, and about a whole account.
+func (r *remote) operators() []*cobra.Command {
+	return []*cobra.Command{r.blockCommand(), r.unblockCommand(), r.nodes(), r.drainCommand(), r.exportCommand(), r.importCommand()}
+}
+
 func (r *remote) blockCommand() *cobra.Command {
 	var in control.NewBlock
 	var life time.Duration
