@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +30,7 @@ type Line struct {
 	ID         string          `json:"id"`
 	Slug       string          `json:"slug,omitempty"`        // of an endpoint; "": made here, or kept
 	SlugPrefix string          `json:"slug_prefix,omitempty"` // of an endpoint without one
+	User       string          `json:"user,omitempty"`        // of an endpoint at the account's domain
 	ProjectID  string          `json:"project_id,omitempty"`  // of an endpoint
 	Spec       json.RawMessage `json:"spec"`
 }
@@ -161,8 +161,8 @@ func (b *batch) add(ctx context.Context, l Line) error {
 }
 
 func (b *batch) addAgent(ctx context.Context, l Line) error {
-	if l.Slug+l.SlugPrefix+l.ProjectID != "" {
-		return invalid("slug", endpoint.CodeInvalid, "an agent has no slug and no project")
+	if l.Slug+l.SlugPrefix+l.User+l.ProjectID != "" {
+		return invalid("kind", endpoint.CodeInvalid, "an agent has no address and no project")
 	}
 	spec, err := merge(newAgentSpec(), l.Spec)
 	if err != nil {
@@ -206,8 +206,8 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		}
 	case err != nil:
 		return err
-	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug:
-		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists with another slug, and a slug never changes")
+	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
+		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
 	case l.ProjectID != ep.ProjectID:
 		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
 	}
@@ -223,24 +223,22 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 	return nil
 }
 
-// newEndpoint is an endpoint that does not exist yet, with the slug of its line
-// or one of its own.
+// newEndpoint is an endpoint that does not exist yet, with the address of its
+// line or a slug of its own.
 func (b *batch) newEndpoint(l Line) (endpoint.Endpoint, error) {
-	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, ProjectID: l.ProjectID, Kind: endpoint.KindSlug, Origin: "native", CreatedAt: b.now}
+	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, ProjectID: l.ProjectID, Origin: "native", CreatedAt: b.now}
 	if l.ProjectID != "" && b.acct.Project(l.ProjectID) == nil {
 		return ep, invalid("project_id", "unknown", "no such project")
 	}
+	if l.Slug == "" {
+		return ep, address(&ep, NewEndpoint{SlugPrefix: l.SlugPrefix, User: l.User}, b.acct)
+	}
+	if l.User+l.SlugPrefix != "" {
+		return ep, invalid("slug", endpoint.CodeInvalid, "want one of slug, slug_prefix and user")
+	}
 	var err error
-	if l.Slug != "" {
-		ep.Slug, err = endpoint.ParseSlug(l.Slug)
-		return ep, err
-	}
-	if l.SlugPrefix == "" {
-		l.SlugPrefix = defaultPrefix
-	}
-	var random [endpoint.SlugSecret]byte
-	_, _ = rand.Read(random[:])
-	ep.Slug, err = endpoint.NewSlug(l.SlugPrefix, random)
+	ep.Kind = endpoint.KindSlug
+	ep.Slug, err = endpoint.ParseSlug(l.Slug)
 	return ep, err
 }
 

@@ -62,7 +62,7 @@ func export(ask asker, out io.Writer, slugs bool) error {
 		return err
 	}
 	err = everyItem(ask, "endpoint", func(v control.EndpointView) error {
-		l := control.Line{Kind: control.LineEndpoint, ID: v.ID, ProjectID: v.ProjectID}
+		l := control.Line{Kind: control.LineEndpoint, ID: v.ID, User: v.User, ProjectID: v.ProjectID}
 		if prefix := len(v.Slug) - endpoint.SlugSecret - 1; slugs {
 			l.Slug = v.Slug
 		} else if prefix > 0 {
