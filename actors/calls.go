@@ -95,6 +95,9 @@ func (c *Calls) tell(id call.ID, do func(*actor, time.Time)) error {
 // Drain makes the node refuse new calls with 503. Calls it has go on.
 func (c *Calls) Drain() { c.draining.Store(true) }
 
+// Resume takes new calls again after a Drain.
+func (c *Calls) Resume() { c.draining.Store(false) }
+
 // Draining reports that the node takes no new calls.
 func (c *Calls) Draining() bool { return c.draining.Load() }
 
@@ -128,9 +131,14 @@ func (c *Calls) Live() map[endpoint.Key][]call.ID { return c.census.take() }
 func (c *Calls) Changed() <-chan struct{} { return c.census.changed }
 
 // Stop lets the mailboxes finish what they have and ends the loops. Calls that
-// are still live then are lost: hang up first.
+// are still live then are lost: hang up first. One whose BYE has no answer yet
+// is over all the same, and has its record.
 func (c *Calls) Stop() {
 	c.Drain()
+	for _, a := range c.index.all() {
+		// ErrStopped: the call has ended with its host.
+		_ = a.loop.Post(func(now time.Time) { a.happen(now, call.Event{Kind: call.ByeDone}) })
+	}
 	c.host.Stop()
 }
 

@@ -277,12 +277,16 @@ func TestHangupAllEndsEveryCall(t *testing.T) {
 		}
 		ph.Drain()
 		ph.HangupAll(call.CauseDrain)
-		ph.Stop() // what was told before is done before
+		synctest.Wait()
 		if n := strings.Count(ph.log(), "BYE node_drained"); n != 5 {
 			t.Errorf("%d BYEs", n)
 		}
 		if ph.Count() != 5 || len(ph.records) != 5 {
 			t.Errorf("%d calls wait for the answer to their BYE, %d records", ph.Count(), len(ph.records))
+		}
+		ph.Stop()
+		if ph.Count() != 0 || len(ph.records) != 10 {
+			t.Errorf("after the stop %d calls are live, %d have records", ph.Count(), len(ph.records))
 		}
 	})
 }

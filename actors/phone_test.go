@@ -89,6 +89,7 @@ type phone struct {
 	sent    []string // messages that went out
 	flows   []call.Flow
 	events  []string
+	told    []actors.CallEvent
 	begun   []call.Record
 	records []call.Record
 	bridges map[call.ID]*bridge
@@ -96,12 +97,14 @@ type phone struct {
 	started []actors.CallStatus
 	panics  int
 	ids     uint64
+	rule    *actors.Ruling                   // by Rulings.Ask
 	refuse  func(p call.Packet) error        // by Dialogs.New
 	open    func(req actors.BridgeRequest)   // by Switchboard.Open
 	write   func(rec call.Record)            // by Ledger.Record
 	receive func(id call.ID, message string) // by a dialog
 	notify  func(id call.ID, name string)    // by a bridge
 	request map[call.ID]actors.BridgeRequest
+	oracles *oracles // nil: rule
 }
 
 type bridge struct {
@@ -141,7 +144,7 @@ func newPhone(t testing.TB, change func(*actors.CallLimits)) *phone {
 		ph.ids++
 		return call.ID(ph.ids * 0x9e3779b97f4a7c15)
 	}
-	ph.Calls = actors.NewCalls("m1", limits, actors.CallPorts{Dialogs: ph, Wire: ph, Switchboard: ph, Ledger: ph}, newID, actors.CallObserver{
+	ph.Calls = actors.NewCalls("m1", limits, actors.CallPorts{Dialogs: ph, Wire: ph, Switchboard: ph, Ledger: ph, Rulings: ph}, newID, actors.CallObserver{
 		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { ph.mu.Lock(); ph.panics++; ph.mu.Unlock() }},
 		Started:      func(s actors.CallStatus) { ph.mu.Lock(); ph.started = append(ph.started, s); ph.mu.Unlock() },
 	})
@@ -188,6 +191,18 @@ func (ph *phone) Event(_ string, ev actors.CallEvent) {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.events = append(ph.events, fmt.Sprint(ev.Seq, " ", ev.Type))
+	ph.told = append(ph.told, ev)
+}
+
+// Ask brings the ruling of the test, if it has one, at once.
+func (ph *phone) Ask(q actors.Question, done func(actors.Ruling)) (stop func()) {
+	if ph.oracles != nil {
+		return ph.oracles.Ask(q, done)
+	}
+	if ph.rule != nil {
+		done(*ph.rule)
+	}
+	return func() {}
 }
 
 func (ph *phone) Begin(rec call.Record) {

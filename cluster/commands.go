@@ -17,6 +17,9 @@ const (
 	opGet    = "get"
 	opList   = "list"
 	opHangup = "hangup"
+
+	opFind      = "find"
+	opHangupAll = "hangup-all"
 )
 
 // maxListBytes bounds one page of a list; the broker takes 256 KiB.
@@ -46,6 +49,10 @@ func (d *CallDoor) do(ctx context.Context, cmd envelope.Command) envelope.Result
 		if _, err = d.get(ctx, cmd); err == nil {
 			err = d.calls.Hangup(cmd.Call, call.CauseOperator)
 		}
+	case opFind:
+		reply, err = d.findCalls(ctx, cmd)
+	case opHangupAll:
+		reply, err = d.hangupAll(ctx, cmd)
 	default:
 		return d.extra(ctx, cmd)
 	}

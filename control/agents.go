@@ -15,12 +15,17 @@ type NewAgent struct {
 	Spec json.RawMessage `json:"spec"`         // an AgentSpec over the defaults
 }
 
+// newAgentSpec is what an agent has unless its owner says otherwise.
+func newAgentSpec() AgentSpec {
+	return AgentSpec{Name: "agent", IsActive: true, DTMF: endpoint.DTMFPolicy{RTP: true, DataChannel: true}}
+}
+
 // CreateAgent makes an agent. It is active unless the spec says otherwise.
 func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent) (AgentView, error) {
 	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
 		return o.agentAgain(ctx, tenant, before, err)
 	}
-	spec, err := merge(AgentSpec{Name: "agent", IsActive: true, DTMF: endpoint.DTMFPolicy{RTP: true, DataChannel: true}}, in.Spec)
+	spec, err := merge(newAgentSpec(), in.Spec)
 	if err != nil {
 		return AgentView{}, err
 	}

@@ -38,19 +38,22 @@ var exampleTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // An api records one request and reply of each operation as golden files, with
 // what is random replaced.
 type api struct {
-	t     *testing.T
-	nc    *nats.Conn
-	names []string // old and new, for a Replacer
-	asked map[string]bool
+	t      *testing.T
+	nc     *nats.Conn
+	tenant string
+	names  []string // old and new, for a Replacer
+	asked  map[string]bool
 }
 
 func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	t.Helper()
 	nc := testkit.NATS(t)
 	store := newShelf()
-	store.account.Refusal = endpoint.RefuseUniform
+	acme := store.accounts["acme"]
+	acme.Refusal = endpoint.RefuseUniform
+	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
-		Calls: calls{live}, Sealer: sealer{}, Host: "sip.example.com", Now: func() time.Time { return exampleTime }}
+		Calls: calls{live}, Records: archive{exampleRecord()}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Now: func() time.Time { return exampleTime }}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -62,7 +65,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return &api{t: t, nc: nc, asked: map[string]bool{}}
+	return &api{t: t, nc: nc, tenant: "acme", asked: map[string]bool{}}
 }
 
 // hide replaces a random text in every file from now on.
@@ -71,7 +74,7 @@ func (a *api) hide(random, example string) { a.names = append(a.names, random, e
 // do asks for an operation and returns the reply.
 func (a *api) do(op, body string) *nats.Msg {
 	a.t.Helper()
-	m, err := a.nc.Request("pb.v1.ctl.acme."+op, []byte(body), 5*time.Second)
+	m, err := a.nc.Request("pb.v1.ctl."+a.tenant+"."+op, []byte(body), 5*time.Second)
 	if err != nil {
 		a.t.Fatalf("%s: %v", op, err)
 	}
@@ -111,6 +114,12 @@ func (a *api) compare(name string, raw []byte) {
 	golden.Compare(a.t, exampleDir+name+".json", append(bytes.TrimSpace(b.Bytes()), '\n'))
 }
 
+// exampleFarm is a cluster of one node.
+func exampleFarm() farm {
+	return farm{"pb-1": {Node: "pb-1", Roles: []string{"edge", "actor", "media", "control", "broker"}, Version: "0.1.0",
+		Since: exampleTime.Add(-26 * time.Hour), Calls: 42}}
+}
+
 // exampleCall is a live call.
 func exampleCall() control.CallView {
 	return control.CallView{
@@ -119,7 +128,7 @@ func exampleCall() control.CallView {
 		From: call.Party{URI: "sip:+15551230100@carrier.example.net", User: "+15551230100", Host: "carrier.example.net", Display: "Alice"},
 		To: call.Party{URI: "sip:" + endpoint.Slug(exampleSlug).String() + "@sip.example.com",
 			User: endpoint.Slug(exampleSlug).String(), Host: "sip.example.com"},
-		Source: "203.0.113.7:5060", Codec: "PCMU", Since: exampleTime.Add(-42 * time.Second), Answered: exampleTime.Add(-41 * time.Second),
+		Source: "203.0.113.7:5060", Codec: "PCMU", CallID: "3848276298220188511@carrier.example.net", Since: exampleTime.Add(-42 * time.Second), Answered: exampleTime.Add(-41 * time.Second),
 		Quality: call.Quality{PacketsReceived: 2050, PacketsSent: 2048, PacketsLost: 2, LossPercent: 0.1, JitterMs: 1.4, RTTMs: 23},
 	}
 }
@@ -168,7 +177,13 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 
 	a.show("call.list", `{}`)
 	a.show("call.get", `{"id":"`+live.ID.String()+`"}`)
+	a.show("call.find", `{"query":"+15551230100"}`)
+	a.show("call.hangup-all", `{"node":"pb-1","dry_run":true}`)
 	a.show("call.hangup", `{"id":"`+live.ID.String()+`"}`)
+	a.tenancy()
+	a.operator()
+	a.show("record.list", `{"since":"2026-11-21T00:00:00Z","limit":50}`)
+	a.show("record.get", `{"id":"`+live.ID.String()+`"}`)
 	a.everyOperation()
 }
 
@@ -211,8 +226,11 @@ func (d doorbell) Answer(context.Context, call.ID, string, string) (string, erro
 func ask(t *testing.T, d doorbell, method, path, kind string) *http.Response {
 	t.Helper()
 	mux := http.NewServeMux()
-	g := &control.Gateway{DialIn: d, Log: slog.New(slog.DiscardHandler), Tenant: func(_ context.Context, key string) (string, bool) {
-		return "acme", key == "pbk_key"
+	g := &control.Gateway{DialIn: d, Log: slog.New(slog.DiscardHandler), Verify: func(_ context.Context, key string) (control.Credential, error) {
+		if key != "pbk_key" {
+			return control.Credential{}, &control.Error{Code: control.CodeDenied, Message: "the key is not valid"}
+		}
+		return control.Credential{Tenant: "acme", Scopes: []string{"agents:answer"}}, nil
 	}}
 	g.Routes(mux.Handle)
 	r := httptest.NewRequest(method, path, strings.NewReader("v=0\r\n"))
@@ -264,7 +282,7 @@ func TestCodesHaveTheirHTTPStatus(t *testing.T) {
 	}
 	var table []line
 	for _, code := range []control.Code{control.CodeInvalid, control.CodeNotFound, control.CodeConflict, control.CodeExists,
-		control.CodeLimit, control.CodeBusy, control.CodeUnavailable, control.CodeDenied, control.CodeInternal} {
+		control.CodeLimit, control.CodeBusy, control.CodeUnavailable, control.CodeDenied, control.CodeForbidden, control.CodeInternal} {
 		resp := ask(t, doorbell{err: &control.Error{Code: code, Message: "as asked"}}, "GET", "/v1/agents/a/waiting", "")
 		var told struct{ Code control.Code }
 		if err := json.Unmarshal(bodyOf(t, resp), &told); err != nil || told.Code != code {

@@ -16,6 +16,9 @@ import (
 type Client struct {
 	Conn   *nats.Conn
 	Tenant string
+	// IdempotencyKey makes a creation happen once, however often it is asked
+	// for within 24 h; "": each time.
+	IdempotencyKey string
 }
 
 // Dial connects a Client of tenant to a cluster's NATS. creds is a credentials
@@ -40,7 +43,12 @@ func (c Client) Do(ctx context.Context, noun, verb string, in, out any) error {
 		return fmt.Errorf("%s %s: %w", noun, verb, err)
 	}
 	subject := strings.Join([]string{prefix, c.Tenant, noun, verb}, ".")
-	msg, err := c.Conn.RequestWithContext(ctx, subject, body)
+	ask := nats.NewMsg(subject)
+	ask.Data = body
+	if c.IdempotencyKey != "" {
+		ask.Header.Set(idempotencyHeader, c.IdempotencyKey)
+	}
+	msg, err := c.Conn.RequestMsgWithContext(ctx, ask)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return &Error{Code: CodeUnavailable, Message: "no control service answers; is a node with the control role running?"}

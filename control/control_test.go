@@ -24,37 +24,35 @@ import (
 type shelf struct {
 	mu       sync.Mutex
 	rev      endpoint.Revision
-	account  endpoint.Account
+	accounts map[string]endpoint.Account
 	eps      map[string]endpoint.Endpoint
 	agents   map[string]endpoint.Agent
+	keys     map[string]endpoint.APIKey
+	once     map[string]onceLine
+	spent    map[string]int
+	down     bool // keys that are not here cannot be looked for
+	applied  int  // batches
 	deletes  int
 	conflict bool
 	slow     chan struct{}
 }
 
 func newShelf() *shelf {
-	return &shelf{eps: map[string]endpoint.Endpoint{}, agents: map[string]endpoint.Agent{},
-		account: endpoint.Account{V: 1, ID: "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001", Tenant: "acme", Name: "Acme", Revision: 1}}
+	acme := endpoint.Account{V: 1, ID: "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001", Tenant: "acme", Name: "Acme", Revision: 1}
+	operator := endpoint.Account{V: 1, ID: "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0000", Tenant: endpoint.OperatorTenant, Name: "Default", Refusal: endpoint.RefuseUniform, Revision: 1}
+	return &shelf{eps: map[string]endpoint.Endpoint{}, agents: map[string]endpoint.Agent{}, keys: map[string]endpoint.APIKey{},
+		once: map[string]onceLine{}, spent: map[string]int{},
+		accounts: map[string]endpoint.Account{acme.Tenant: acme, operator.Tenant: operator}}
 }
 
 func (s *shelf) next() endpoint.Revision { s.rev++; return s.rev }
 
-func (s *shelf) Account(_ context.Context, tenant string) (endpoint.Account, error) {
-	if tenant != s.account.Tenant {
-		return endpoint.Account{}, endpoint.ErrNotFound
-	}
-	return s.account, nil
-}
-
-func (s *shelf) UpdateAccount(_ context.Context, a endpoint.Account) (endpoint.Revision, error) {
-	a.Revision++
-	s.account = a
-	return a.Revision, nil
-}
-
-func (s *shelf) CreateEndpoint(_ context.Context, ep endpoint.Endpoint) (endpoint.Revision, error) {
+func (s *shelf) CreateEndpoint(_ context.Context, ep endpoint.Endpoint, t endpoint.Terms) (endpoint.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.accept(ep.Tenant, ep.ID, t); err != nil {
+		return 0, err
+	}
 	ep.Revision = s.next()
 	s.eps[ep.ID] = ep
 	return ep.Revision, nil
@@ -108,9 +106,12 @@ func (s *shelf) Endpoints(_ context.Context, tenant, cursor string, limit int) (
 	return page, "", nil
 }
 
-func (s *shelf) CreateAgent(_ context.Context, a endpoint.Agent) (endpoint.Revision, error) {
+func (s *shelf) CreateAgent(_ context.Context, a endpoint.Agent, t endpoint.Terms) (endpoint.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.accept(a.Tenant, a.ID, t); err != nil {
+		return 0, err
+	}
 	if _, ok := s.agents[a.ID]; ok {
 		return 0, endpoint.ErrExists
 	}
@@ -160,6 +161,10 @@ type sealer struct{}
 
 func (sealer) Seal(secret string) (endpoint.SecretRef, error) {
 	return endpoint.SecretRef("sealed:" + strings.ToUpper(secret)), nil
+}
+
+func (sealer) Open(sealed endpoint.SecretRef) (string, error) {
+	return strings.ToLower(strings.TrimPrefix(string(sealed), "sealed:")), nil
 }
 
 type calls struct{ live map[call.ID]control.CallView }

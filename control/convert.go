@@ -59,7 +59,7 @@ func (s IPSpec) policy() (endpoint.IPPolicy, []endpoint.Problem) {
 
 // viewOf returns an endpoint as its owner reads it.
 func (o *Operations) viewOf(ep endpoint.Endpoint) EndpointView {
-	v := EndpointView{ID: ep.ID, Kind: ep.Kind, LastCallAt: ep.LastCallAt, Slug: ep.Slug.Reveal(), User: ep.User,
+	v := EndpointView{ID: ep.ID, Kind: ep.Kind, LastCallAt: ep.LastCallAt, Slug: ep.Slug.Reveal(), User: ep.User, ProjectID: ep.ProjectID,
 		Origin: ep.Origin, CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt, Revision: ep.Revision, EndpointSpec: specOf(ep)}
 	if addr, ok := ep.Address(); ok {
 		v.Key = addr.Key()
@@ -88,7 +88,7 @@ func escapeUser(user string) string {
 func agentSpecOf(a endpoint.Agent) AgentSpec {
 	t := a.WebRTC
 	return AgentSpec{
-		Name: a.Name, IsActive: a.IsActive, MaxDurationMs: a.MaxDurationMs, JoinTimeoutMs: a.JoinTimeoutMs,
+		Name: a.Name, IsActive: a.IsActive, MaxDurationMs: a.MaxDurationMs, JoinTimeoutMs: a.JoinTimeoutMs, Failover: a.Failover,
 		DTMF: a.DTMF, TrustCallerID: a.TrustCallerID, ContextSchema: a.ContextSchema, CallTemplate: a.CallTemplate,
 		WebhookURL: a.WebhookURL, WebhookEvents: a.WebhookEvents, Metadata: a.Metadata,
 		WebRTC: TransportSpec{Connector: t.Connector, Dialect: t.Dialect, URL: t.URL, AuthType: t.AuthType,
@@ -115,6 +115,7 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 		}
 		secret = sealed
 	}
+	a.Failover = spec.Failover
 	a.Name, a.IsActive, a.MaxDurationMs, a.JoinTimeoutMs = spec.Name, spec.IsActive, spec.MaxDurationMs, spec.JoinTimeoutMs
 	a.DTMF, a.TrustCallerID, a.ContextSchema, a.CallTemplate = spec.DTMF, spec.TrustCallerID, spec.ContextSchema, spec.CallTemplate
 	a.WebhookURL, a.WebhookEvents, a.Metadata = spec.WebhookURL, spec.WebhookEvents, spec.Metadata

@@ -12,6 +12,7 @@ import (
 // A NewEndpoint is the request of endpoint.create.
 type NewEndpoint struct {
 	SlugPrefix string          `json:"slug_prefix,omitempty"` // 1 to 12 characters; "": ep
+	ProjectID  string          `json:"project_id,omitempty"`  // "": the account's first
 	User       string          `json:"user,omitempty"`        // at the account's domain, instead of a slug
 	AgentID    string          `json:"agent_id,omitempty"`    // short for a handler bound to this agent
 	Spec       json.RawMessage `json:"spec,omitempty"`        // an EndpointSpec over the defaults
@@ -20,6 +21,12 @@ type NewEndpoint struct {
 // defaultPrefix starts the slug of an endpoint whose owner named none.
 const defaultPrefix = "ep"
 
+// newEndpointSpec is what an endpoint has unless its owner says otherwise.
+func newEndpointSpec() EndpointSpec {
+	return EndpointSpec{Name: "endpoint", IsActive: true, IP: IPSpec{Mode: endpoint.IPAny},
+		Auth: AuthSpec{Mode: endpoint.AuthNone}, Perm: endpoint.DefaultPermissions()}
+}
+
 // CreateEndpoint makes an endpoint with a slug of its own, or a user at the
 // account's domain. It is active and admits every source unless the spec says
 // otherwise.
@@ -27,8 +34,7 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
 		return o.endpointAgain(ctx, tenant, before, err)
 	}
-	base := EndpointSpec{Name: "endpoint", IsActive: true, IP: IPSpec{Mode: endpoint.IPAny},
-		Auth: AuthSpec{Mode: endpoint.AuthNone}, Perm: endpoint.DefaultPermissions()}
+	base := newEndpointSpec()
 	if in.AgentID != "" {
 		base.Handler = endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: &in.AgentID}
 	}
@@ -41,7 +47,10 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, err
 	}
 	now := o.Now()
-	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Origin: "native", CreatedAt: now}
+	if in.ProjectID != "" && acct.Project(in.ProjectID) == nil {
+		return EndpointView{}, invalid("project_id", "unknown", "no such project")
+	}
+	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, ProjectID: in.ProjectID, Origin: "native", CreatedAt: now}
 	if err := address(&ep, in, acct); err != nil {
 		return EndpointView{}, err
 	}
@@ -104,7 +113,7 @@ func (o *Operations) GetEndpoint(ctx context.Context, tenant string, in ID) (End
 	if err != nil {
 		return EndpointView{}, fmt.Errorf("get endpoint %s: %w", in.ID, err)
 	}
-	return o.viewOf(ep), nil
+	return o.withTotals(ctx, []endpoint.Endpoint{ep}, []EndpointView{o.viewOf(ep)})[0], nil
 }
 
 // ListEndpoints returns one page of the tenant's endpoints, oldest first.
@@ -121,6 +130,7 @@ func (o *Operations) ListEndpoints(ctx context.Context, tenant string, in PageRe
 	for i, ep := range eps {
 		page.Items[i] = o.viewOf(ep)
 	}
+	page.Items = o.withTotals(ctx, eps, page.Items)
 	return page, nil
 }
 

@@ -28,10 +28,13 @@ type Operations struct {
 	Domain string           // base domain, under which accounts' domains are
 	Now    func() time.Time // the clock
 	Nodes  Nodes            // nil: none can be asked
+	Blocks Blocks
 	// Read makes the facts of an INVITE of what is to be explained, and Explainer
 	// decides on them; nil: neither can be done here.
 	Read      func(ExplainRequest) (endpoint.Invite, error)
 	Explainer Explainer
+	Records   Records
+	Board     Board // nil: endpoints are shown without totals
 	// Translate says in this package's words what Store and Calls could not do;
 	// nil: they do so themselves.
 	Translate func(error) error

@@ -47,6 +47,10 @@ type Store interface {
 	DeleteKey(ctx context.Context, k endpoint.APIKey) error
 	Keys(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.APIKey, next string, err error)
 
+	// Apply creates the objects at revision 0 and replaces the others, all or
+	// none.
+	Apply(ctx context.Context, tenant string, agents []endpoint.Agent, eps []endpoint.Endpoint, terms endpoint.Terms) error
+
 	// Repeated returns an *endpoint.Repeat or endpoint.ErrReused if the
 	// idempotency key was used; nil if not.
 	Repeated(ctx context.Context, tenant string, o endpoint.Once) error
@@ -60,6 +64,11 @@ type Calls interface {
 	Get(ctx context.Context, tenant string, id call.ID) (CallView, error)
 	// Hangup ends one live call.
 	Hangup(ctx context.Context, tenant string, id call.ID) error
+	// Find returns the live calls of a tenant ("": of all) that a query names,
+	// oldest first, at most limit: by SIP Call-ID, number, Key or id.
+	Find(ctx context.Context, tenant, query string, limit int) ([]CallView, error)
+	// HangupAll ends all calls that are meant, or only counts them.
+	HangupAll(ctx context.Context, sel Selection, dry bool) (int, error)
 }
 
 // A CallView is one live call as its owner sees it. It never holds a slug.
@@ -78,6 +87,7 @@ type CallView struct {
 	Since    time.Time    `json:"since"`
 	Answered time.Time    `json:"answered,omitzero"`
 	Quality  call.Quality `json:"quality"`
+	CallID   string       `json:"sip_call_id,omitempty"`
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

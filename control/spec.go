@@ -53,8 +53,10 @@ type EndpointView struct {
 	Kind       endpoint.Kind     `json:"kind"`
 	SIPURI     string            `json:"sip_uri"`
 	Slug       string            `json:"slug,omitempty"`
+	ProjectID  string            `json:"project_id,omitempty"`
 	User       string            `json:"user,omitempty"` // at the account's domain
 	LastCallAt *time.Time        `json:"last_call_at,omitempty"`
+	Totals     *Totals           `json:"totals,omitempty"`
 	Origin     string            `json:"origin,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
@@ -69,6 +71,7 @@ type AgentSpec struct {
 	WebRTC        TransportSpec       `json:"webrtc"`
 	MaxDurationMs int64               `json:"max_duration_ms,omitempty"`
 	JoinTimeoutMs int64               `json:"join_timeout_ms,omitempty"`
+	Failover      []string            `json:"failover,omitempty"`
 	DTMF          endpoint.DTMFPolicy `json:"dtmf"`
 	TrustCallerID bool                `json:"trust_caller_id,omitempty"`
 	ContextSchema json.RawMessage     `json:"context_schema,omitempty"`

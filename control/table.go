@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 
 	"patchbay/actors/endpoint"
 )
@@ -44,7 +45,8 @@ func (o *Operations) table() []operation {
 		own("agent", "update", o.UpdateAgent, endpoint.ScopeAgentsManage),
 		own("agent", "delete", o.DeleteAgent, endpoint.ScopeAgentsManage),
 	}
-	return append(append(all, o.routeTable()...), o.liveTable()...)
+	all = append(all, own("account", "import", o.ImportLines, endpoint.ScopeAgentsManage, endpoint.ScopeEndpointsManage))
+	return slices.Concat(all, o.routeTable(), o.liveTable(), o.recordTable())
 }
 
 // routeTable is the part about where calls go.
@@ -63,7 +65,14 @@ func (o *Operations) liveTable() []operation {
 	return []operation{
 		own("call", "list", o.ListCalls, endpoint.ScopeCallsRead),
 		own("call", "get", o.GetCall, endpoint.ScopeCallsRead),
+		own("call", "find", o.FindCalls, endpoint.ScopeCallsRead),
 		own("call", "hangup", o.HangupCall, endpoint.ScopeCallsManage),
+		own("call", "hangup-all", o.HangupCalls, endpoint.ScopeCallsManage),
+		operators("block", "create", o.CreateBlock, endpoint.ScopeOperatorManage),
+		operators("block", "list", o.ListBlocks, endpoint.ScopeOperatorRead),
+		operators("block", "delete", o.DeleteBlock, endpoint.ScopeOperatorManage),
+		operators("node", "list", o.ListNodes, endpoint.ScopeOperatorRead),
+		operators("node", "drain", o.DrainNode, endpoint.ScopeOperatorManage),
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	writeDeadline = 5 * time.Second
 	syncInterval  = 2 * time.Minute
 	healthPoll    = 20 * time.Millisecond
+	maxBatch      = 1200 // messages of one atomic batch: an import of 500 objects
 )
 
 // Config is what an operator may set of the server.
@@ -86,6 +87,7 @@ func options(cfg Config) (*server.Options, error) {
 		WriteDeadline:         writeDeadline,
 		DisableShortFirstPing: true,
 	}
+	o.JetStreamLimits.MaxBatchSize = maxBatch
 	if cfg.Listen == "" {
 		o.DontListen = true
 		return o, nil

@@ -52,19 +52,22 @@ func written() map[string][]byte {
 	boundless := sampleFlow
 	boundless.Transport, boundless.Conn, boundless.Reply = call.UDP, 0, netip.AddrPort{}
 	return map[string][]byte{
-		"invite":    envelope.EncodeInvite(sampleInvite, false, samplePacket),
-		"cancel":    envelope.EncodeInvite(sampleInvite, true, samplePacket),
-		"intake":    must(envelope.EncodeIntake(sampleJob)),
-		"in-dialog": envelope.EncodeInDialog(sampleID, samplePacket),
-		"send":      envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
-		"send-to":   envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
-		"send-host": envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
-		"outcome":   must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
-		"taken":     must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),
-		"delivery":  must(envelope.EncodeDelivery(envelope.NotMine)),
-		"holder":    must(envelope.EncodeHolder(513)),
-		"command":   must(envelope.EncodeCommand(envelope.Command{Op: "get", Tenant: "acme", Call: sampleID})),
-		"result":    must(envelope.EncodeResult(envelope.Result{Code: envelope.CodeNotMine, Message: "no such call here"})),
+		"invite":       envelope.EncodeInvite(sampleInvite, false, samplePacket),
+		"cancel":       envelope.EncodeInvite(sampleInvite, true, samplePacket),
+		"intake":       must(envelope.EncodeIntake(sampleJob)),
+		"in-dialog":    envelope.EncodeInDialog(sampleID, samplePacket),
+		"send":         envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
+		"send-to":      envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
+		"send-host":    envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
+		"outcome":      must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
+		"taken":        must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),
+		"delivery":     must(envelope.EncodeDelivery(envelope.NotMine)),
+		"holder":       must(envelope.EncodeHolder(513)),
+		"command":      must(envelope.EncodeCommand(envelope.Command{Op: "get", Tenant: "acme", Call: sampleID})),
+		"result":       must(envelope.EncodeResult(envelope.Result{Code: envelope.CodeNotMine, Message: "no such call here"})),
+		"node-command": must(envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeDrainAct, Node: "m1"})),
+		"node-status": must(envelope.EncodeNodeStatus(envelope.NodeStatus{Node: "m1", Roles: []string{"media"}, Version: "0.1.0",
+			Since: time.Unix(1_800_000_000, 0).UTC(), Draining: true, Calls: 7})),
 		"beat": must(envelope.EncodeBeat(envelope.Beat{Role: "media", Node: "m1", Boot: 5, Seq: 9, Slot: 3, Capacity: 2000,
 			Part: 1, Parts: 1, Calls: envelope.CallLists{"abcdefghijklmnopqrstuvwxyz": {sampleID}}})),
 	}
@@ -96,6 +99,9 @@ var decoders = map[string]func([]byte) (any, error){
 	"command":  func(b []byte) (any, error) { return envelope.DecodeCommand(b) },
 	"result":   func(b []byte) (any, error) { return envelope.DecodeResult(b) },
 	"beat":     func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
+
+	"node-command": func(b []byte) (any, error) { return envelope.DecodeNodeCommand(b) },
+	"node-status":  func(b []byte) (any, error) { return envelope.DecodeNodeStatus(b) },
 }
 
 func decoderOf(name string) func([]byte) (any, error) {

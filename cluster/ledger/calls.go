@@ -113,7 +113,7 @@ func (w *worker) catchUp(ctx context.Context) {
 
 // finish publishes a record or spools it.
 func (l *Ledger) finish(ctx context.Context, rec call.Record, hold journal.Hold) {
-	if !l.recordsAway.Load() && l.tryFinish(ctx, rec, hold, publishWait, Published) {
+	if !l.recordsAway.Load() && l.tryFinish(ctx, rec, hold, publishWait, FatePublished) {
 		return
 	}
 	for l.spoolRecord(rec, hold) != nil {
@@ -122,7 +122,7 @@ func (l *Ledger) finish(ctx context.Context, rec call.Record, hold journal.Hold)
 			l.loseRecord(rec, "not_spooled", nil)
 			return
 		}
-		if l.tryFinish(ctx, rec, hold, publishWait, Published) {
+		if l.tryFinish(ctx, rec, hold, publishWait, FatePublished) {
 			return
 		}
 	}
@@ -137,9 +137,9 @@ func (l *Ledger) tryFinish(ctx context.Context, rec call.Record, hold journal.Ho
 	case err == nil && fresh:
 		l.record(how, 1)
 	case err == nil:
-		l.record(Known, 1)
+		l.record(FateKnown, 1)
 	case errors.Is(err, journal.ErrSuperseded):
-		l.record(Superseded, 1)
+		l.record(FateSuperseded, 1)
 	case errors.Is(err, journal.ErrRefused):
 		l.loseRecord(rec, "refused", err)
 	default:
@@ -169,7 +169,7 @@ func (l *Ledger) spoolRecord(rec call.Record, hold journal.Hold) error {
 		l.log.Error("record not spooled: it waits in memory", "call_id", rec.ID, "err", err)
 		return err
 	}
-	l.record(Spooled, 1)
+	l.record(FateSpooled, 1)
 	return nil
 }
 

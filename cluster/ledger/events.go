@@ -70,7 +70,7 @@ func (l *Ledger) settle(ctx context.Context, acks <-chan outgoing) {
 				e.err = acknowledged(ctx, e.future)
 			}
 			if e.err == nil {
-				l.event(Published, 1)
+				l.event(FatePublished, 1)
 				return
 			}
 			l.away("events", e.err)
@@ -111,7 +111,7 @@ func (l *Ledger) spoolEvent(e outgoing) {
 		l.loseEvents(1, "not_spooled", err)
 		return
 	}
-	l.event(Spooled, 1)
+	l.event(FateSpooled, 1)
 }
 
 func decodeEvent(data []byte) (spooledEvent, error) {

@@ -54,15 +54,15 @@ type Fate string
 
 // Fates. Their words are labels of metrics and never change.
 const (
-	Published  Fate = "published"  // on the stream
-	Known      Fate = "known"      // a record that was there already: nothing was to do
-	Spooled    Fate = "spooled"    // on this node's disk until JetStream is back
-	Replayed   Fate = "replayed"   // from there to the stream
-	Swept      Fate = "swept"      // another node's record, published in its place
-	NodeLost   Fate = "node_lost"  // a call that died with an earlier start of this node
-	Superseded Fate = "superseded" // a record that is another node's now
-	Damaged    Fate = "damaged"    // could not be read from the spool
-	Lost       Fate = "lost"       // had no room, or was refused for good
+	FatePublished  Fate = "published"  // on the stream
+	FateKnown      Fate = "known"      // a record that was there already: nothing was to do
+	FateSpooled    Fate = "spooled"    // on this node's disk until JetStream is back
+	FateReplayed   Fate = "replayed"   // from there to the stream
+	FateSwept      Fate = "swept"      // another node's record, published in its place
+	FateNodeLost   Fate = "node_lost"  // a call that died with an earlier start of this node
+	FateSuperseded Fate = "superseded" // a record that is another node's now
+	FateDamaged    Fate = "damaged"    // could not be read from the spool
+	FateLost       Fate = "lost"       // had no room, or was refused for good
 )
 
 // An Observer hears what becomes of events and records. Nil hooks are
@@ -261,7 +261,7 @@ func (l *Ledger) record(f Fate, n int) {
 
 func (l *Ledger) loseEvents(n int, why string, err error) {
 	l.log.Warn("events lost", "reason", why, "count", n, "err", err)
-	l.event(Lost, n)
+	l.event(FateLost, n)
 }
 
 // loseRecord leaves in the log what an operator needs to make the record by
@@ -269,5 +269,5 @@ func (l *Ledger) loseEvents(n int, why string, err error) {
 func (l *Ledger) loseRecord(rec call.Record, why string, err error) {
 	l.log.Error("record lost", "reason", why, "call_id", rec.ID, "tenant", rec.Tenant, "endpoint", rec.Endpoint,
 		"invited", rec.Stages.Invited, "answered", rec.Stages.Answered, "ended", rec.Stages.Ended, "status", rec.Status, "err", err)
-	l.record(Lost, 1)
+	l.record(FateLost, 1)
 }

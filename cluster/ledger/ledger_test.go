@@ -60,7 +60,7 @@ func TestACallLeavesItsEventsAndOneRecord(t *testing.T) {
 			t.Errorf("heard %v, %v; want %s", m, err, want)
 		}
 	}
-	if _, n := b.of(ledger.Published); n != 1 || b.Waiting() != (ledger.Waiting{}) {
+	if _, n := b.of(ledger.FatePublished); n != 1 || b.Waiting() != (ledger.Waiting{}) {
 		t.Errorf("%d records published, %+v", n, b.Waiting())
 	}
 }
@@ -102,7 +102,7 @@ func outage(t *testing.T, s *site, away, back func()) {
 	if slowest > 100*time.Millisecond {
 		t.Errorf("a call waited %v for the ledger", slowest)
 	}
-	eventually(t, "records of 2 and 4 on the disk", func() bool { _, n := b.of(ledger.Spooled); return n >= 100 })
+	eventually(t, "records of 2 and 4 on the disk", func() bool { _, n := b.of(ledger.FateSpooled); return n >= 100 })
 	back()
 	eventually(t, "an empty spool", func() bool {
 		w := b.Waiting()
@@ -128,7 +128,7 @@ func outage(t *testing.T, s *site, away, back func()) {
 	if len(k.records) != 250 || k.twice != 0 || k.entries != 0 {
 		t.Errorf("%d records, %d events twice, %d entries left", len(k.records), k.twice, k.entries)
 	}
-	if _, lost := b.of(ledger.Lost); lost != 0 {
+	if _, lost := b.of(ledger.FateLost); lost != 0 {
 		t.Errorf("%d records lost", lost)
 	}
 }
@@ -155,10 +155,10 @@ func TestWhatIsSpooledIsPublishedAtTheNextStart(t *testing.T) {
 	eventually(t, "an empty spool", func() bool { w := again.Waiting(); return w.SpooledEvents == 0 && w.SpooledRecords == 0 })
 	again.stop()
 	checkWhole(t, c, 1, 10)
-	if _, n := again.of(ledger.Replayed); n != 10 {
+	if _, n := again.of(ledger.FateReplayed); n != 10 {
 		t.Errorf("%d records replayed", n)
 	}
-	if _, n := again.of(ledger.NodeLost); n != 0 {
+	if _, n := again.of(ledger.FateNodeLost); n != 0 {
 		t.Errorf("%d calls counted as lost with their node, and their records were in the spool", n)
 	}
 }
@@ -190,7 +190,7 @@ func TestCallsThatDieWithTheirNodeAreRecordedWhenItIsBack(t *testing.T) {
 	eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
 	b.stop() // and nobody told how the call ended
 	again := start(t, c, t.TempDir(), 2)
-	eventually(t, "its record", func() bool { _, n := again.of(ledger.NodeLost); return n == 1 })
+	eventually(t, "its record", func() bool { _, n := again.of(ledger.FateNodeLost); return n == 1 })
 	rec, err := again.Journal().Get(t.Context(), "acme", 5)
 	if err != nil || rec.Cause != call.CauseNodeLost || look(t, c).entries != 0 {
 		t.Errorf("got %+v, %v", rec, err)
@@ -211,7 +211,7 @@ func TestSurvivorsPublishTombstones(t *testing.T) {
 	}
 	b := start(t, c, t.TempDir(), 1) // finds it too young, and comes again
 	b.Sweep()
-	eventually(t, "the record", func() bool { _, n := b.of(ledger.Swept); return n == 1 })
+	eventually(t, "the record", func() bool { _, n := b.of(ledger.FateSwept); return n == 1 })
 	if k := look(t, c); k.records[call.ID(5).String()] != 1 || k.entries != 0 {
 		t.Errorf("got %+v", k)
 	}
@@ -232,7 +232,7 @@ func TestAnotherOwnersRecordIsLeftToIt(t *testing.T) {
 	}
 	b.over(5)
 	b.stop()
-	if _, n := b.of(ledger.Known); n != 1 || look(t, c).records[call.ID(5).String()] != 1 {
+	if _, n := b.of(ledger.FateKnown); n != 1 || look(t, c).records[call.ID(5).String()] != 1 {
 		t.Errorf("%d known, %+v", n, look(t, c))
 	}
 }
@@ -251,7 +251,7 @@ func TestAFullSpoolKeepsRecordsAndLetsOldEventsGo(t *testing.T) {
 		ev.Data = map[string]any{"digit": strings.Repeat("5", 300)}
 		b.Event("acme", ev)
 	}
-	eventually(t, "events that made room", func() bool { n, _ := b.of(ledger.Lost); return n > 1000 })
+	eventually(t, "events that made room", func() bool { n, _ := b.of(ledger.FateLost); return n > 1000 })
 	for id := call.ID(3); id <= 40; id++ {
 		b.over(id)
 	}
@@ -264,7 +264,7 @@ func TestAFullSpoolKeepsRecordsAndLetsOldEventsGo(t *testing.T) {
 	if k := look(t, c); len(k.records) != 39 {
 		t.Errorf("%d records", len(k.records))
 	}
-	if _, lost := b.of(ledger.Lost); lost != 0 {
+	if _, lost := b.of(ledger.FateLost); lost != 0 {
 		t.Errorf("%d records lost", lost)
 	}
 }
@@ -290,7 +290,7 @@ func TestRecordsWaitInMemoryWhenEvenTheSpoolIsFull(t *testing.T) {
 	if k := look(t, c); len(k.records) != calls {
 		t.Errorf("%d of %d records", len(k.records), calls)
 	}
-	if _, lost := b.of(ledger.Lost); lost != 0 {
+	if _, lost := b.of(ledger.FateLost); lost != 0 {
 		t.Errorf("%d records lost", lost)
 	}
 }
@@ -313,7 +313,7 @@ func TestALedgerThatIsFullLosesAndCounts(t *testing.T) {
 	for range 256 + 7 {
 		b.Record(record(5))
 	}
-	events, records := b.of(ledger.Lost)
+	events, records := b.of(ledger.FateLost)
 	if events != 10 || records != 7 || b.Waiting().Events != 8192 {
 		t.Errorf("%d events and %d records lost, %+v", events, records, b.Waiting())
 	}

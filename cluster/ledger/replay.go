@@ -79,8 +79,8 @@ func (l *Ledger) replayRecords(ctx context.Context, c *cursor) {
 			r, err := decodeRecord(entry)
 			if err != nil {
 				l.log.Error("spooled record makes no sense", "err", err)
-				l.record(Damaged, 1)
-			} else if !l.tryFinish(ctx, r.Record, r.Hold, replayWait, Replayed) {
+				l.record(FateDamaged, 1)
+			} else if !l.tryFinish(ctx, r.Record, r.Hold, replayWait, FateReplayed) {
 				return
 			}
 			c.at++
@@ -130,13 +130,13 @@ func (l *Ledger) resend(ctx context.Context, entries [][]byte) (done int, err er
 	}
 	for i, f := range futures {
 		if f == nil {
-			l.event(Damaged, 1)
+			l.event(FateDamaged, 1)
 			continue
 		}
 		if err := acknowledged(ctx, f); err != nil {
 			return i, err
 		}
-		l.event(Replayed, 1)
+		l.event(FateReplayed, 1)
 	}
 	return len(futures), err
 }
@@ -166,9 +166,9 @@ func (l *Ledger) sweep(ctx context.Context) {
 // look is one sweep; it returns when to look again.
 func (l *Ledger) look(ctx context.Context) time.Duration {
 	s, err := l.journal.Sweep(ctx, time.Now())
-	l.record(Swept, s.Published)
-	l.record(Known, s.Known)
-	l.record(NodeLost, s.Lost)
+	l.record(FateSwept, s.Published)
+	l.record(FateKnown, s.Known)
+	l.record(FateNodeLost, s.Lost)
 	if s.Published+s.Lost+s.Unread > 0 {
 		l.log.Info("records of calls left behind", "published", s.Published, "node_lost", s.Lost, "unread", s.Unread)
 	}
@@ -188,10 +188,10 @@ func (l *Ledger) spoolObserver() spool.Observer {
 		Damaged: func(kind spool.Kind, n int) {
 			l.log.Error("spool is damaged", "kind", kind.String(), "count", n)
 			if kind == spool.Records {
-				l.record(Damaged, n)
+				l.record(FateDamaged, n)
 				return
 			}
-			l.event(Damaged, n)
+			l.event(FateDamaged, n)
 		},
 		Unreadable: func(segment string, err error) {
 			l.log.Error("segment of the spool set aside", "segment", segment, "err", err)

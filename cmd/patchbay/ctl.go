@@ -19,6 +19,7 @@ import (
 // A remote is how ctl reaches a cluster, and how it prints.
 type remote struct {
 	url, creds, tenant string
+	once               string // idempotency key
 	json               bool
 	timeout            time.Duration
 }
@@ -27,15 +28,18 @@ func ctlCommand() *cobra.Command {
 	r := &remote{}
 	cmd := &cobra.Command{
 		Use:   "ctl",
-		Short: "Operate a cluster: endpoints, agents, accounts, live calls",
+		Short: "Operate a cluster: endpoints, agents, accounts, keys, live calls, nodes",
 		Long: `ctl asks the control service over NATS.
 
   patchbay ctl agent create --name bot --http https://bot.example.com/offer
   patchbay ctl endpoint create --name "Night desk" --prefix night --agent <id>
-  patchbay ctl call list`,
+  patchbay ctl call find +15551230100
+  patchbay ctl key create --name dashboard --scope calls:read
+  patchbay ctl block 203.0.113.0/28 --reason scanner --for 24h`,
 	}
 	r.register(cmd.PersistentFlags())
-	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.numbers())
+	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.records(), r.numbers(), r.keys())
+	cmd.AddCommand(r.operators()...)
 	return cmd
 }
 
@@ -44,6 +48,7 @@ func (r *remote) register(f *pflag.FlagSet) {
 	f.StringVar(&r.url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server to ask through (PBCTL_NATS)")
 	f.StringVar(&r.creds, "creds", "", "NATS credentials file")
 	f.StringVar(&r.tenant, "tenant", envOr("PBCTL_TENANT", "default"), "account to work on (PBCTL_TENANT)")
+	f.StringVar(&r.once, "idempotency-key", "", "makes a creation happen once, however often the command is repeated within 24 h")
 	f.BoolVar(&r.json, "json", false, "print JSON")
 	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
 }
@@ -55,18 +60,30 @@ func envOr(name, def string) string {
 	return def
 }
 
-// do carries out one operation and hands the reply to print, or prints it as
-// it came with --json.
-func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io.Writer, json.RawMessage) error) error {
+// An asker carries out one operation: in is its request, out a pointer to its
+// reply.
+type asker func(noun, verb string, in, out any) error
+
+// with lends an asker to do. Each of its questions has the timeout for itself.
+func (r *remote) with(cmd *cobra.Command, do func(asker) error) error {
 	client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
 	if err != nil {
 		return fmt.Errorf("%w (--nats %s)", err, r.url)
 	}
 	defer client.Conn.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
-	defer cancel()
+	client.IdempotencyKey = r.once
+	return do(func(noun, verb string, in, out any) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
+		defer cancel()
+		return client.Do(ctx, noun, verb, in, out)
+	})
+}
+
+// do carries out one operation and hands the reply to print, or prints it as
+// it came with --json.
+func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io.Writer, json.RawMessage) error) error {
 	var out json.RawMessage
-	if err := client.Do(ctx, noun, verb, in, &out); err != nil {
+	if err := r.with(cmd, func(ask asker) error { return ask(noun, verb, in, &out) }); err != nil {
 		return explained(cmd.ErrOrStderr(), err)
 	}
 	if r.json {

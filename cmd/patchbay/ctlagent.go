@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +40,8 @@ func reachedBy(t control.TransportSpec) string {
 // agentFlags are what can be set by flag; everything else goes by --spec.
 type agentFlags struct {
 	name, http, dialect, secretFile, spec string
-	nats, dialin, active         bool
-	codecs                       []string
+	nats, dialin, active                  bool
+	codecs                                []string
 }
 
 func (a *agentFlags) register(cmd *cobra.Command) {
@@ -157,47 +156,6 @@ func (r *remote) agentUpdate() *cobra.Command {
 	return cmd
 }
 
-func (r *remote) calls() *cobra.Command {
-	cmd := &cobra.Command{Use: "call", Short: "Live calls"}
-	hangup := &cobra.Command{Use: "hangup <id>", Short: "End a live call", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.do(cmd, "call", "hangup", control.ID{ID: args[0]}, done("hung up"))
-		}}
-	list := table("ID\tSTATE\tFOR\tFROM\tSOURCE\tCODEC\tENDPOINT\tNODE", func(v control.CallView) []any {
-		return []any{v.ID, v.State, time.Since(v.Since).Round(time.Second), v.From.User, v.Source, v.Codec, v.Endpoint, v.Node}
-	})
-	cmd.AddCommand(r.list("call", list), r.get("call", showCall), hangup)
-	return cmd
-}
-
-var showCall = fields(func(v control.CallView) [][2]string {
-	return [][2]string{{"id", v.ID.String()}, {"state", v.State}, {"since", v.Since.Format(time.RFC3339)}, {"from", v.From.URI},
-		{"source", v.Source}, {"endpoint", string(v.Endpoint)}, {"agent", v.Agent}, {"worker", v.Worker}, {"node", v.Node},
-		{"codec", v.Codec}, {"lost", fmt.Sprintf("%.1f %%", v.Quality.LossPercent)}, {"jitter", fmt.Sprintf("%.1f ms", v.Quality.JitterMs)}}
-})
-
-func (r *remote) account() *cobra.Command {
-	cmd := &cobra.Command{Use: "account", Short: "The account itself"}
-	show := fields(func(v control.AccountView) [][2]string {
-		return [][2]string{{"tenant", v.Tenant}, {"name", v.Name}, {"refusal", string(v.Refusal)},
-			{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
-	})
-	var refusal string
-	update := &cobra.Command{Use: "update", Short: "Change the account", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			patch, err := json.Marshal(map[string]string{"refusal": refusal})
-			if err != nil {
-				return err
-			}
-			return r.do(cmd, "account", "update", control.AccountChange{Patch: patch}, show)
-		}}
-	update.Flags().StringVar(&refusal, "refusal", "uniform", "what refused carriers learn: uniform or explicit")
-	get := &cobra.Command{Use: "get", Short: "Show the account", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, "account", "get", struct{}{}, show) }}
-	cmd.AddCommand(get, update)
-	return cmd
-}
-
 func (r *remote) get(noun string, print func(io.Writer, json.RawMessage) error) *cobra.Command {
 	return &cobra.Command{Use: "get <id>", Short: "Show one", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -215,8 +173,11 @@ func (r *remote) list(noun string, print func(io.Writer, json.RawMessage) error)
 }
 
 func (r *remote) remove(noun string) *cobra.Command {
-	return &cobra.Command{Use: "delete <id>", Short: "Remove one", Args: cobra.ExactArgs(1),
+	var revision uint64
+	cmd := &cobra.Command{Use: "delete <id>", Short: "Remove one", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.do(cmd, noun, "delete", control.ID{ID: args[0]}, done("deleted"))
+			return r.do(cmd, noun, "delete", control.Target{ID: args[0], Revision: endpoint.Revision(revision)}, done("deleted"))
 		}}
+	cmd.Flags().Uint64Var(&revision, "revision", 0, "only when it is still at this revision")
+	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +27,23 @@ var listEndpoints = table("ID\tNAME\tACTIVE\tANSWERS\tSOURCES\tCALLS\tKEY", func
 var showEndpoint = fields(func(v control.EndpointView) [][2]string {
 	return [][2]string{{"id", v.ID}, {"name", v.Name}, {"sip uri", v.SIPURI}, {"key", string(v.Key)}, {"active", yesNo(v.IsActive)},
 		{"answers", handlerWord(v.Handler)}, {"sources", sourcesWord(v.IP)}, {"concurrent calls", capWord(v.MaxConcurrentCalls)},
-		{"calls per second", capWord(v.MaxCallsPerSecond)}, {"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
+		{"calls per second", capWord(v.MaxCallsPerSecond)}, {"last call", lastCall(v)}, {"calls so far", totalsWord(v.Totals)},
+		{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
 })
+
+func lastCall(v control.EndpointView) string {
+	if v.LastCallAt == nil {
+		return ""
+	}
+	return v.LastCallAt.Format(time.RFC3339)
+}
+
+func totalsWord(t *control.Totals) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d, and %d rejected", t.Calls, t.Rejected)
+}
 
 func handlerWord(h endpoint.Handler) string {
 	switch {

@@ -30,6 +30,8 @@ func newCommander(g *ground) *cluster.Commander {
 
 func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *control.Operations {
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
+		Nodes: clusterNodes{cluster.NewNodes(g.conn)}, Blocks: g.store,
+		Records: archive{g.ledger.Journal()}, Board: board{g.board},
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
 		Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
 }
@@ -79,7 +81,7 @@ func (l liveCalls) Get(ctx context.Context, tenant string, id call.ID) (control.
 func viewOf(s actors.CallStatus) control.CallView {
 	return control.CallView{ID: s.ID, Tenant: s.Tenant, Endpoint: s.Endpoint, Agent: s.Agent, Worker: s.Worker, Node: s.Node,
 		State: fmt.Sprint(s.State), From: s.From, To: s.To, Source: s.Source, Codec: s.Codec, Since: s.Since,
-		Answered: s.Answered, Quality: s.Quality}
+		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID}
 }
 
 // rim says in control's words what the store and the cluster could not do.

@@ -129,18 +129,20 @@ func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.En
 
 // edgeModule faces the carriers.
 var edgeModule = fx.Module("edge",
-	fx.Provide(newRouter, newEdge),
-	fx.Invoke(attachEdge),
+	fx.Provide(newRouter, newBlocklist, newEdge),
+	fx.Invoke(lifecycle.Attach[*store.Blocklist], attachEdge),
 )
 
 func newRouter(g *ground, obs observers) (*cluster.Router, error) {
 	return cluster.NewRouter(g.conn, cluster.RouterConfig{MaxPending: g.cfg.SIP.MaxPending, OwnerTimeout: g.cfg.SIP.OwnerTimeout}, obs.router())
 }
 
-func newEdge(g *ground, r edge.Router, obs observers) *edge.Edge {
+func newEdge(g *ground, r edge.Router, blocked *store.Blocklist, obs observers) *edge.Edge {
 	return edge.New(g.cfg.SIP, g.edgeID(), g.boot, g.tokens, r, edge.WithLogger(g.log), edge.WithObserver(obs.edge()),
-		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }))
+		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains))
 }
+
+func newBlocklist(g *ground) *store.Blocklist { return store.NewBlocklist(g.conn.JetStream(), g.log) }
 
 func attachEdge(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *edge.Edge, r *cluster.Router, obs observers) {
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {

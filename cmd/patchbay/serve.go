@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
+	"patchbay/cluster"
 	"patchbay/config"
 	"patchbay/internal/telemetry"
 	"patchbay/sip/edge"
@@ -82,6 +84,9 @@ type node struct {
 	cfg    config.Config
 	edge   *edge.Edge    // nil without the role
 	calls  *actors.Calls // nil without the role
+
+	door     *cluster.NodeDoor // of the operator; nil until the roles serve
+	stopping atomic.Bool       // the process is about to end
 }
 
 // startNode opens the ground and starts the roles. When it returns, the node
@@ -102,6 +107,9 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	}
 	n.app = fx.New(parts...)
 	if err := n.app.Start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start: %w", err), n.stop())
+	}
+	if err := n.openDoor(obs); err != nil {
 		return nil, errors.Join(fmt.Errorf("start: %w", err), n.stop())
 	}
 	g.up.Store(true)
@@ -131,14 +139,11 @@ func (n *node) serve(signals <-chan os.Signal) error {
 // drain turns new calls away and waits until the live ones have ended, the
 // drain period is over, or another signal comes (design D6).
 func (n *node) drain(signals <-chan os.Signal) {
-	n.ground.draining.Store(true)
-	if n.edge != nil {
-		n.edge.Drain()
-	}
+	n.stopping.Store(true)
+	n.turnAway()
 	if n.calls == nil {
 		return
 	}
-	n.calls.Drain()
 	n.log.Info("draining", "calls", n.calls.Count())
 	over := time.NewTimer(n.cfg.Node.DrainPeriod)
 	defer over.Stop()
@@ -170,6 +175,9 @@ func (n *node) hangUp(why string) {
 func (n *node) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if n.door != nil {
+		n.door.Close()
+	}
 	err := n.app.Stop(ctx)
 	if err := errors.Join(err, n.ground.close(ctx)); err != nil {
 		return fmt.Errorf("stop: %w", err)

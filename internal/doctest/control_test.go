@@ -4,15 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/constant"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"patchbay/internal/golden"
 )
 
 const (
@@ -20,43 +16,11 @@ const (
 	examplesDir = "control/testdata/api"
 )
 
-// example is a block of JSON under the name of the golden file that it shows.
-var example = regexp.MustCompile("(?m)^<!-- (" + examplesDir + "/[a-z.-]+\\.json) -->\n```json\n((?s).*?)```$")
-
 // TestExamplesAreTheGoldenFiles compares each example of docs/control-api.md
 // with the file that control's tests wrote; with -update it copies them.
 func TestExamplesAreTheGoldenFiles(t *testing.T) {
 	t.Parallel()
-	text := read(t, controlDoc)
-	shown := map[string]bool{}
-	var findings []string
-	filled := example.ReplaceAllStringFunc(text, func(block string) string {
-		m := example.FindStringSubmatch(block)
-		want, err := os.ReadFile(filepath.Join(root, m[1]))
-		switch {
-		case err != nil:
-			findings = append(findings, controlDoc+": "+err.Error())
-			return block
-		case m[2] != string(want):
-			findings = append(findings, fmt.Sprintf("%s: the example under %s is not the file (go test ./internal/doctest -update)", controlDoc, m[1]))
-		}
-		shown[filepath.Base(m[1])] = true
-		return "<!-- " + m[1] + " -->\n```json\n" + string(want) + "```"
-	})
-	if golden.Updating() {
-		golden.Compare(t, filepath.Join(root, controlDoc), []byte(filled))
-		return
-	}
-	files, err := os.ReadDir(filepath.Join(root, examplesDir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if f.Name() != "codes.json" && !shown[f.Name()] {
-			findings = append(findings, controlDoc+": does not show "+examplesDir+"/"+f.Name())
-		}
-	}
-	report(t, findings)
+	compareExamples(t, controlDoc, examplesDir+"/*.re*.json", examplesDir+"/error.*.json", examplesDir+"/http.*.json")
 }
 
 // TestEveryOperationHasARow compares the table of operations with the

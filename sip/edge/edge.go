@@ -32,6 +32,7 @@ type Edge struct {
 	healthy func() bool
 	random  func(n int) int
 	lookup  Lookup
+	blocked func(netip.Addr) bool
 
 	ready    chan struct{}
 	draining atomic.Bool
@@ -80,6 +81,13 @@ func WithRandom(random func(n int) int) Option { return func(e *Edge) { e.random
 // WithLookup sets how host names are resolved: net.DefaultResolver without it.
 func WithLookup(l Lookup) Option { return func(e *Edge) { e.lookup = l } }
 
+// WithBlocklist sets whom the edge does not hear: what a blocked source sends is
+// let go before it is read, without an answer, and its connections are closed.
+// blocked is asked for each datagram; it must not block or allocate.
+func WithBlocklist(blocked func(netip.Addr) bool) Option {
+	return func(e *Edge) { e.blocked = blocked }
+}
+
 // New returns an Edge. id names it in the cluster and boot this start of it;
 // together they say whether a flow's connection can still be ours. New opens
 // no socket.
@@ -88,6 +96,7 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 		cfg: cfg, id: id, boot: boot, keys: keys, router: router,
 		log:     slog.New(slog.DiscardHandler),
 		healthy: func() bool { return true },
+		blocked: func(netip.Addr) bool { return false },
 		random:  rand.IntN,
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -138,7 +147,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	if udp != nil {
 		e.udp.Store(udp)
 		for _, c := range udp.conns {
-			readers.Go(func() { udp.read(c, e.deliverDatagram) })
+			readers.Go(func() { udp.read(c, e.hears, e.deliverDatagram) })
 		}
 	}
 	if tcp != nil {
@@ -158,6 +167,15 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.closeShards()
 	workers.Wait()
 	return nil
+}
+
+// hears reports whether a source may speak to this edge, and counts it if not.
+func (e *Edge) hears(source netip.AddrPort) bool {
+	if !e.blocked(source.Addr()) {
+		return true
+	}
+	e.obs.dropped(DropBlocked)
+	return false
 }
 
 // spawn runs f in a goroutine that Run waits for; false once Run is ending.

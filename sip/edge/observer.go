@@ -40,6 +40,7 @@ const (
 	DropSourceCap     Drop = "source-cap"       // too many connections of one source
 	DropSlow          Drop = "slow"             // no whole message in time
 	DropFraming       Drop = "framing"          // a stream that cannot be cut into messages
+	DropBlocked       Drop = "blocked"          // the operator has blocked the source
 )
 
 func (o Observer) received(t call.Transport) {

@@ -72,7 +72,7 @@ func TestSourcesAreSpreadOverTheSockets(t *testing.T) {
 	got := make(chan int, sources)
 	var readers sync.WaitGroup
 	for i, c := range u.conns {
-		readers.Go(func() { u.read(c, func(datagram) { got <- i }) })
+		readers.Go(func() { u.read(c, func(netip.AddrPort) bool { return true }, func(datagram) { got <- i }) })
 	}
 	for range sources {
 		c, err := net.Dial("udp4", u.addr.String())

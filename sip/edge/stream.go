@@ -68,6 +68,10 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 			continue
 		}
 		pause = acceptPauseLow
+		if !e.hears(addrPortOf(nc.RemoteAddr())) {
+			_ = nc.Close()
+			continue
+		}
 		if _, err := e.adopt(ctx, nc, t, false); err != nil {
 			_ = nc.Close()
 		}
@@ -125,6 +129,9 @@ func (c *conn) read(ctx context.Context) {
 			if w.waiting && errors.Is(err, os.ErrDeadlineExceeded) && !c.over() {
 				c.edge.obs.dropped(DropSlow)
 			}
+			return
+		}
+		if !c.edge.hears(c.peer.remote) { // blocked since it connected
 			return
 		}
 		f.filled(n)

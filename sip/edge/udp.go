@@ -101,9 +101,10 @@ func (u *udpSockets) control(share bool, buffer int) func(string, string, syscal
 	}
 }
 
-// read hands each datagram of one socket to deliver until the socket closes.
-// Errors of single packets (ICMP, lack of buffers) do not end it.
-func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) {
+// read hands each datagram of one socket to deliver until the socket closes,
+// but for those of sources that hears refuses. Errors of single packets (ICMP,
+// lack of buffers) do not end it.
+func (u *udpSockets) read(conn *net.UDPConn, hears func(netip.AddrPort) bool, deliver func(datagram)) {
 	batch := u.reader(conn)
 	msgs := make([]ipv4.Message, udpBatch)
 	for i := range msgs {
@@ -120,7 +121,7 @@ func (u *udpSockets) read(conn *net.UDPConn, deliver func(datagram)) {
 			continue
 		}
 		for i := range msgs[:n] {
-			if d, ok := u.datagram(&msgs[i]); ok {
+			if d, ok := u.datagram(&msgs[i], hears); ok {
 				deliver(d)
 			}
 		}
@@ -140,16 +141,20 @@ func (u *udpSockets) reader(conn *net.UDPConn) batchReader {
 }
 
 // datagram copies one packet out of the batch. Packets longer than UDP allows
-// and keep-alives are none.
-func (u *udpSockets) datagram(m *ipv4.Message) (datagram, bool) {
+// and keep-alives are none, nor is what hears refuses.
+func (u *udpSockets) datagram(m *ipv4.Message, hears func(netip.AddrPort) bool) (datagram, bool) {
 	from, ok := m.Addr.(*net.UDPAddr)
 	if !ok || m.N > maxDatagram || keepAlive(m.Buffers[0][:m.N]) {
+		return datagram{}, false
+	}
+	remote := unmap(from.AddrPort())
+	if !hears(remote) {
 		return datagram{}, false
 	}
 	d := datagram{
 		data:   append(make([]byte, 0, m.N), m.Buffers[0][:m.N]...),
 		local:  u.addr,
-		remote: unmap(from.AddrPort()),
+		remote: remote,
 	}
 	if u.wildcard {
 		if ip, ok := pktinfo.Local(m.OOB[:m.NN]); ok {

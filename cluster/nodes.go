@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+)
+
+// Waits of a question to all nodes: nobody knows how many will answer.
+const (
+	nodesPatience = time.Second            // for the last answer
+	nodesQuiet    = 200 * time.Millisecond // after which no more is expected
+)
+
+// A NodeDoor is where the operator reaches a node, whatever its roles.
+type NodeDoor struct{ subs subscriptions }
+
+// OpenNodeDoor listens for wishes to the node of that name. act carries one out
+// and says how the node is then; it must not block.
+func OpenNodeDoor(c *Conn, node string, act func(act string) envelope.NodeStatus, obs DoorObserver) (*NodeDoor, error) {
+	d := &NodeDoor{}
+	err := d.subs.add(c.Control(), subject.NodeDo, "", maxPendingInvites, func(m *nats.Msg) {
+		defer contain(obs.Panic)
+		cmd, err := envelope.DecodeNodeCommand(m.Data)
+		if err != nil {
+			obs.malformed(m.Subject, err)
+			return
+		}
+		if cmd.Node != "" && cmd.Node != node || cmd.Node == "" && cmd.Act != envelope.NodeStatusAct {
+			return // another's; and nothing drains every node at once
+		}
+		respond(m, obs, func() ([]byte, error) { return envelope.EncodeNodeStatus(act(cmd.Act)) })
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open node door: %w", err)
+	}
+	return d, nil
+}
+
+// Close stops taking wishes.
+func (d *NodeDoor) Close() { d.subs.close() }
+
+// Nodes asks nodes how they are and what to do: the operator's way to them.
+type Nodes struct{ nc *nats.Conn }
+
+// NewNodes returns a way to the nodes of the cluster.
+func NewNodes(c *Conn) *Nodes { return &Nodes{nc: c.Control()} }
+
+// List returns the nodes that answer, by name.
+func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
+	defer cancel()
+	data, err := envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeStatusAct})
+	if err != nil {
+		return nil, err
+	}
+	inbox := n.nc.NewRespInbox()
+	sub, err := n.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := n.nc.PublishRequest(subject.NodeDo, inbox, data); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	var all []envelope.NodeStatus
+	for len(all) < maxNodes {
+		quiet, stop := context.WithTimeout(ctx, nodesQuiet)
+		m, err := sub.NextMsgWithContext(quiet)
+		stop()
+		if err != nil || m.Header.Get("Status") == "503" {
+			break
+		}
+		status, err := envelope.DecodeNodeStatus(m.Data)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, status)
+	}
+	slices.SortFunc(all, func(a, b envelope.NodeStatus) int { return strings.Compare(a.Node, b.Node) })
+	return all, nil
+}
+
+// Drain makes a node refuse new calls, or take them again, and returns how it is
+// then; endpoint.ErrNotFound when none of that name answers.
+func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelope.NodeStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
+	defer cancel()
+	act := envelope.NodeDrainAct
+	if cancelled {
+		act = envelope.NodeResumeAct
+	}
+	data, err := envelope.EncodeNodeCommand(envelope.NodeCommand{Act: act, Node: node})
+	if err != nil {
+		return envelope.NodeStatus{}, err
+	}
+	m, err := n.nc.RequestWithContext(ctx, subject.NodeDo, data)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return envelope.NodeStatus{}, fmt.Errorf("node %.64q: %w", node, endpoint.ErrNotFound)
+	case err != nil:
+		return envelope.NodeStatus{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return envelope.DecodeNodeStatus(m.Data)
+}

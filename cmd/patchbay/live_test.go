@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/control"
+)
+
+// ring places a call that nobody answers: it is up until its agent's time is
+// over, or somebody ends it. Its carrier reads nothing.
+func (b *bench) ring(slug, from, callID string) control.CallView {
+	b.t.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(b.node.edge.Addrs().UDP))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = c.Close() })
+	sdp := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+	_, _ = fmt.Fprintf(c, "INVITE sip:%s@sip.localhost SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s;rport\r\nFrom: <sip:%s@carrier.example>;tag=1\r\n"+
+		"To: <sip:%s@sip.localhost>\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nContact: <sip:c@%s>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\n"+
+		"Content-Length: %d\r\n\r\n%s", slug, c.LocalAddr(), callID, from, slug, callID, c.LocalAddr(), len(sdp), sdp)
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		found := must[control.Page[control.CallView]](b, "default", "call.find", `{"query":"`+callID+`","account":"*"}`)
+		if len(found.Items) == 1 {
+			return found.Items[0]
+		}
+	}
+	b.t.Fatal("the call is not up")
+	return control.CallView{}
+}
+
+func TestAnOperatorFindsCallsAndHangsUpMany(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	theirs := b.build("globex")
+	ep := must[control.EndpointView](b, "globex", "endpoint.get", `{"id":"`+theirs.endpoint+`"}`)
+	for i := range 3 {
+		b.ring(ep.Slug, fmt.Sprintf("+1555123010%d", i), fmt.Sprintf("call-%d@carrier", i))
+	}
+	if got := b.mustCtl("--tenant", "globex", "call", "find", "15551230101"); strings.Count(got, "ringing")+strings.Count(got, "joining")+strings.Count(got, "trying") != 1 {
+		t.Errorf("found: %s", got)
+	}
+	if got := b.mustCtl("call", "find", "call-2@carrier"); strings.Contains(got, "+15551230102") {
+		t.Errorf("another account's call without --all-accounts: %s", got)
+	}
+	if got := b.mustCtl("calls", "find", "call-2@carrier", "--all-accounts"); !strings.Contains(got, "+15551230102") {
+		t.Errorf("of all accounts: %s", got)
+	}
+	for _, args := range [][]string{{"--endpoint", theirs.endpoint}, {"--account", "globex"}, {"--node", "test"}} {
+		if got := b.mustCtl(append([]string{"--tenant", "globex", "call", "hangup"}, args...)...); !strings.HasPrefix(got, "3 calls would be") {
+			t.Errorf("counted by %v: %s", args, got)
+		}
+	}
+	if got := b.mustCtl("call", "hangup", "--node", "test"); !strings.HasPrefix(got, "3 calls would be") {
+		t.Errorf("the operator's count: %s", got)
+	}
+	for _, args := range [][]string{{}, {"04hkaps9lf6uu", "--node", "test"}} {
+		if _, _, err := b.ctl(append([]string{"call", "hangup"}, args...)...); err == nil {
+			t.Errorf("call hangup %v does something", args)
+		}
+	}
+	if got := b.mustCtl("call", "hangup", "--account", "globex", "--yes"); got != "3 calls hung up\n" {
+		t.Errorf("hung up: %s", got)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := must[control.Page[control.CallView]](b, "globex", "call.list", `{}`)
+		if len(left.Items) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d calls are left", len(left.Items))
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"patchbay/cluster"
+	"patchbay/cluster/envelope"
+	"patchbay/control"
+)
+
+// openDoor lets the operator reach this node.
+func (n *node) openDoor(obs observers) (err error) {
+	n.door, err = cluster.OpenNodeDoor(n.ground.conn, n.cfg.Node.Name, n.act, obs.door("node"))
+	return err
+}
+
+// act does what the operator wishes and says how the node is then. A node that
+// was told to stop drains until it ends, whatever the operator wishes.
+func (n *node) act(act string) envelope.NodeStatus {
+	switch {
+	case act == envelope.NodeDrainAct:
+		n.log.Info("the operator drains the node")
+		n.turnAway()
+	case act == envelope.NodeResumeAct && !n.stopping.Load():
+		n.log.Info("the operator ends the drain")
+		n.takeCalls()
+	}
+	s := envelope.NodeStatus{Node: n.cfg.Node.Name, Roles: slices.Clone(n.cfg.Node.Roles), Version: version(),
+		Since: time.Unix(0, int64(n.ground.boot)).UTC(), Draining: n.ground.draining.Load()}
+	if n.calls != nil {
+		s.Calls = n.calls.Count()
+	}
+	return s
+}
+
+// turnAway makes every role refuse new calls. Those that are up go on.
+func (n *node) turnAway() {
+	n.ground.draining.Store(true)
+	if n.edge != nil {
+		n.edge.Drain()
+	}
+	if n.calls != nil {
+		n.calls.Drain()
+	}
+}
+
+// takeCalls ends a drain.
+func (n *node) takeCalls() {
+	if n.calls != nil {
+		n.calls.Resume()
+	}
+	if n.edge != nil {
+		n.edge.Resume()
+	}
+	n.ground.draining.Store(false)
+}
+
+// clusterNodes lets control reach the nodes.
+type clusterNodes struct{ *cluster.Nodes }
+
+// List implements control.Nodes.
+func (c clusterNodes) List(ctx context.Context) ([]control.NodeView, error) {
+	all, err := c.Nodes.List(ctx)
+	views := make([]control.NodeView, len(all))
+	for i, s := range all {
+		views[i] = nodeViewOf(s)
+	}
+	return views, err
+}
+
+// Drain implements control.Nodes.
+func (c clusterNodes) Drain(ctx context.Context, node string, cancel bool) (control.NodeView, error) {
+	s, err := c.Nodes.Drain(ctx, node, cancel)
+	return nodeViewOf(s), err
+}
+
+func nodeViewOf(s envelope.NodeStatus) control.NodeView {
+	return control.NodeView{Node: s.Node, Roles: s.Roles, Version: s.Version, Since: s.Since, Draining: s.Draining, Calls: s.Calls}
+}
