@@ -32,8 +32,8 @@ func OpenRulingDoor(c *Conn, counsel Counsel, obs DoorObserver) (*EndpointDoor, 
 		subj string
 		take func(*nats.Msg)
 	}{
-		{subject.RulingOwners, func(m *nats.Msg) { rule(m, counsel, obs) }},
-		{subject.RulingAny, func(m *nats.Msg) { rule(m, counsel, obs) }},
+		{subject.RulingOwners, func(m *nats.Msg) { rule(c.Control(), m, counsel, obs) }},
+		{subject.RulingAny, func(m *nats.Msg) { rule(c.Control(), m, counsel, obs) }},
 		{subject.ExplainAll, func(m *nats.Msg) { explain(m, counsel, obs) }},
 	} {
 		take := func(m *nats.Msg) {
@@ -48,7 +48,7 @@ func OpenRulingDoor(c *Conn, counsel Counsel, obs DoorObserver) (*EndpointDoor, 
 	return d, nil
 }
 
-func rule(m *nats.Msg, counsel Counsel, obs DoorObserver) {
+func rule(nc *nats.Conn, m *nats.Msg, counsel Counsel, obs DoorObserver) {
 	q, err := envelope.DecodeQuestion(m.Data)
 	if err != nil {
 		obs.malformed(m.Subject, err)
@@ -57,8 +57,18 @@ func rule(m *nats.Msg, counsel Counsel, obs DoorObserver) {
 	stop := working(m, obs)
 	counsel.Consult(q, func(r actors.Ruling) {
 		stop()
-		respond(m, obs, func() ([]byte, error) { return envelope.EncodeRuling(r) })
+		respond(m, obs, func() ([]byte, error) { return encodeRuling(r, nc.MaxPayload()) })
 	})
+}
+
+// encodeRuling writes a ruling that fits into one message. One that does not is
+// made of what the owner's webhook sent: its fault, and not our silence.
+func encodeRuling(r actors.Ruling, limit int64) ([]byte, error) {
+	b, err := envelope.EncodeRuling(r)
+	if err != nil || int64(len(b)) <= limit {
+		return b, err
+	}
+	return envelope.EncodeRuling(actors.Ruling{Status: 502, Reason: endpoint.ReasonWebhookReply})
 }
 
 // maxWorking is the longest a decider says that it works on one question.

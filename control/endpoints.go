@@ -47,11 +47,8 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, err
 	}
 	now := o.Now()
-	if in.ProjectID != "" && acct.Project(in.ProjectID) == nil {
-		return EndpointView{}, invalid("project_id", "unknown", "no such project")
-	}
-	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, ProjectID: in.ProjectID, Origin: "native", CreatedAt: now}
-	if err := address(&ep, in, acct); err != nil {
+	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Origin: "native", CreatedAt: now}
+	if err := place(&ep, in, acct); err != nil {
 		return EndpointView{}, err
 	}
 	if problems := spec.put(&ep, now); len(problems) > 0 {
@@ -67,6 +64,15 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
 	}
 	return o.viewOf(ep), nil
+}
+
+// place gives a new endpoint its project and its address.
+func place(ep *endpoint.Endpoint, in NewEndpoint, acct *endpoint.Account) error {
+	if in.ProjectID != "" && acct.Project(in.ProjectID) == nil {
+		return invalid("project_id", "unknown", "no such project")
+	}
+	ep.ProjectID = in.ProjectID
+	return address(ep, in, acct)
 }
 
 // address gives a new endpoint its slug, or its user at the account's domain.

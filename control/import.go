@@ -226,19 +226,14 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 // newEndpoint is an endpoint that does not exist yet, with the address of its
 // line or a slug of its own.
 func (b *batch) newEndpoint(l Line) (endpoint.Endpoint, error) {
-	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, ProjectID: l.ProjectID, Origin: "native", CreatedAt: b.now}
-	if l.ProjectID != "" && b.acct.Project(l.ProjectID) == nil {
-		return ep, invalid("project_id", "unknown", "no such project")
-	}
-	if l.Slug == "" {
-		return ep, address(&ep, NewEndpoint{SlugPrefix: l.SlugPrefix, User: l.User}, b.acct)
-	}
-	if l.User+l.SlugPrefix != "" {
+	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, Origin: "native", CreatedAt: b.now}
+	if l.Slug != "" && l.User+l.SlugPrefix != "" {
 		return ep, invalid("slug", endpoint.CodeInvalid, "want one of slug, slug_prefix and user")
 	}
-	var err error
-	ep.Kind = endpoint.KindSlug
-	ep.Slug, err = endpoint.ParseSlug(l.Slug)
+	err := place(&ep, NewEndpoint{SlugPrefix: l.SlugPrefix, User: l.User, ProjectID: l.ProjectID}, b.acct)
+	if err == nil && l.Slug != "" { // over the one that was made
+		ep.Slug, err = endpoint.ParseSlug(l.Slug)
+	}
 	return ep, err
 }
 

@@ -65,7 +65,9 @@ func TestAKeyIsVerifiedByItsSecretItsEndAndItsRevocation(t *testing.T) {
 			t.Error("the store has the secret")
 		}
 	}
-	verify := func(secret string, now time.Time) (control.Credential, error) { return control.Verify(t.Context(), store, secret, now) }
+	verify := func(secret string, now time.Time) (control.Credential, error) {
+		return control.Verify(t.Context(), store, secret, now)
+	}
 	cred, err := verify(made.Secret, exampleTime)
 	if err != nil || cred.Tenant != "acme" || cred.KeyID != made.ID || !cred.Allows(endpoint.ScopeCallsRead) || cred.Allows(endpoint.ScopeKeysRead) {
 		t.Errorf("got %+v, %v", cred, err)
@@ -291,7 +293,9 @@ func TestAnImportTellsEveryMistakeAndWritesAllOrNothing(t *testing.T) {
 		line(5, "endpoint", exampleProject, `{"handler":{"active":"agent","agent_id":"`+exampleOther+`"}}`),
 		line(6, "phone", exampleKey, `{}`), line(7, "agent", "", `{}`),
 		line(8, "agent", exampleKey, `{"webrtc":{"connector":"http","url":"https://x.example","auth_type":"bearer","secret_set":true}}`)}
-	body := func(more string, lines ...string) string { return `{"lines":[` + strings.Join(lines, ",") + `]` + more + `}` }
+	body := func(more string, lines ...string) string {
+		return `{"lines":[` + strings.Join(lines, ",") + `]` + more + `}`
+	}
 
 	_, err := op(t, o, cred, "account.import", body("", all...))
 	var told *control.Error

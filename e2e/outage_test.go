@@ -1,11 +1,10 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -24,7 +23,7 @@ func apart(t *testing.T) (broker *rig.Node, b *bed) {
 	node.Run()
 	t.Cleanup(func() { node.Stop(t) })
 	op := node.Operator(t)
-	return broker, &bed{node, op, op.Echo(t)}
+	return broker, &bed{node, op, op.Echo(t), node.Port(t, 2)}
 }
 
 // records waits until the account has so many records, and returns them by SIP
@@ -98,14 +97,25 @@ func (b *bed) onceEach(t *testing.T, want int) {
 	if err != nil || int(info.State.Msgs) != want || len(info.State.Subjects) != want {
 		t.Errorf("RECORDS holds %+v, %v; want %d", info.State, err, want)
 	}
+	rig.WaitFor(t, settle, "no entry of a call is left", func() bool { return b.entries(t) == 0 })
+}
+
+// entries is how many live calls and tombstones the bucket has.
+func (b *bed) entries(t *testing.T) int {
+	t.Helper()
+	js, err := jetstream.New(b.op.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
 	kv, err := js.KeyValue(t.Context(), "calls")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig.WaitFor(t, settle, "no entry of a call is left", func() bool {
-		keys, err := kv.Keys(t.Context())
-		return len(keys) == 0 && strings.Contains(fmt.Sprint(err), "no keys")
-	})
+	keys, err := kv.Keys(t.Context())
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		t.Fatal(err)
+	}
+	return len(keys)
 }
 
 func TestAKilledNodeRecordsTheCallsThatDiedWithIt(t *testing.T) {
@@ -113,7 +123,7 @@ func TestAKilledNodeRecordsTheCallsThatDiedWithIt(t *testing.T) {
 	b := newBed(t, nil)
 	slug := b.endpoint(t, nil).Slug
 	lost := b.call(t, "udp", slug)
-	time.Sleep(200 * time.Millisecond) // for JetStream to take its entry, which is not awaited
+	rig.WaitFor(t, settle, "JetStream has its entry, which no call waits for", func() bool { return b.entries(t) == 1 })
 	b.Signal(syscall.SIGKILL)
 	b.Ended(endLimit)
 	b.Run()

@@ -55,7 +55,7 @@ type agent struct {
 }
 
 func newAgent(codec call.Codec) *agent {
-	return &agent{codec: codec, started: make(chan struct{}), closed: make(chan call.Cause, 2)}
+	return &agent{codec: codec, started: make(chan struct{}), closed: make(chan call.Cause, 8)}
 }
 
 func (a *agent) Join(ctx context.Context, req media.JoinRequest, chosen func(string)) (media.AgentLeg, error) {
@@ -109,8 +109,9 @@ func (a *agent) packets() [][]byte {
 
 // A relay lets each call of a node have an agent of its own.
 type relay struct {
-	mu sync.Mutex
-	to *agent
+	mu    sync.Mutex
+	to    *agent
+	fresh bool // each search finds an agent of its own
 }
 
 func (r *relay) set(a *agent) {
@@ -122,6 +123,9 @@ func (r *relay) set(a *agent) {
 func (r *relay) Join(ctx context.Context, req media.JoinRequest, chosen func(string)) (media.AgentLeg, error) {
 	r.mu.Lock()
 	a := r.to
+	if r.fresh {
+		a = newAgent(pcmu)
+	}
 	r.mu.Unlock()
 	return a.Join(ctx, req, chosen)
 }

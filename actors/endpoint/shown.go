@@ -9,8 +9,8 @@ import (
 // A Shown is what a carrier is shown of a rejection: the SIP status, and the
 // text of a Reason header (RFC 3326), if it gets one.
 type Shown struct {
-	Status int
-	Reason string
+	Status int    `json:"status"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Shown returns what the carrier sees of a rejection. Uniform, the default and

@@ -52,17 +52,28 @@ func written() map[string][]byte {
 	boundless := sampleFlow
 	boundless.Transport, boundless.Conn, boundless.Reply = call.UDP, 0, netip.AddrPort{}
 	return map[string][]byte{
-		"invite":       envelope.EncodeInvite(sampleInvite, false, samplePacket),
-		"cancel":       envelope.EncodeInvite(sampleInvite, true, samplePacket),
-		"intake":       must(envelope.EncodeIntake(sampleJob)),
-		"in-dialog":    envelope.EncodeInDialog(sampleID, samplePacket),
-		"send":         envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
-		"send-to":      envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
-		"send-host":    envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
-		"outcome":      must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
-		"taken":        must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),
-		"delivery":     must(envelope.EncodeDelivery(envelope.NotMine)),
-		"holder":       must(envelope.EncodeHolder(513)),
+		"invite":    envelope.EncodeInvite(sampleInvite, false, samplePacket),
+		"cancel":    envelope.EncodeInvite(sampleInvite, true, samplePacket),
+		"intake":    must(envelope.EncodeIntake(sampleJob)),
+		"in-dialog": envelope.EncodeInDialog(sampleID, samplePacket),
+		"send":      envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
+		"send-to":   envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
+		"send-host": envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
+		"outcome":   must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
+		"taken":     must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),
+		"delivery":  must(envelope.EncodeDelivery(envelope.NotMine)),
+		"holder":    must(envelope.EncodeHolder(513)),
+		"question": must(envelope.EncodeQuestion(actors.Question{Call: sampleID, Tenant: "acme", Endpoint: "abcdefghijklmnopqrstuvwxyz", Partition: 255,
+			DecisionID: "d1", From: call.Party{URI: "sip:+15550100@pbx.example", User: "+15550100", Display: "Bob"}, To: call.Party{User: "sales"},
+			Headers: []call.Header{{Name: "X-Customer-Name", Value: "Bob"}}})),
+		"working": must(envelope.EncodeWorking()),
+		"ruling": must(envelope.EncodeRuling(actors.Ruling{Agent: sampleJob.Agent, Context: []byte(`{"tier":"gold"}`),
+			Metadata: []byte(`{"src":"fb"}`)})),
+		"refusal": must(envelope.EncodeRuling(actors.Ruling{Status: 504, Reason: endpoint.ReasonWebhookTimeout})),
+		"explain": must(envelope.EncodeExplain("acme", sampleInvite)),
+		"explanation": must(envelope.EncodeExplanation(actors.Explanation{DecisionID: "d1", Tenant: "acme", Key: "abcdefghijklmnopqrstuvwxyz", EndpointID: "e1",
+			Verdict: endpoint.Verdict{Action: endpoint.Reject, Status: 486, Reason: endpoint.ReasonConcurrency, Rule: endpoint.RuleConcurrency},
+			Shown:   endpoint.Shown{Status: 486}, Calls: 3, Project: 7})),
 		"command":      must(envelope.EncodeCommand(envelope.Command{Op: "get", Tenant: "acme", Call: sampleID})),
 		"result":       must(envelope.EncodeResult(envelope.Result{Code: envelope.CodeNotMine, Message: "no such call here"})),
 		"node-command": must(envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeDrainAct, Node: "m1"})),
@@ -100,6 +111,14 @@ var decoders = map[string]func([]byte) (any, error){
 	"result":   func(b []byte) (any, error) { return envelope.DecodeResult(b) },
 	"beat":     func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
 
+	"question":    func(b []byte) (any, error) { return envelope.DecodeQuestion(b) },
+	"ruling":      func(b []byte) (any, error) { return envelope.DecodeRuling(b) },
+	"explanation": func(b []byte) (any, error) { return envelope.DecodeExplanation(b) },
+	"explain": func(b []byte) (any, error) {
+		tenant, inv, err := envelope.DecodeExplain(b)
+		return []any{tenant, inv}, err
+	},
+
 	"node-command": func(b []byte) (any, error) { return envelope.DecodeNodeCommand(b) },
 	"node-status":  func(b []byte) (any, error) { return envelope.DecodeNodeStatus(b) },
 }
@@ -110,6 +129,8 @@ func decoderOf(name string) func([]byte) (any, error) {
 		return decoders["invite"]
 	case strings.HasPrefix(name, "send"):
 		return decoders["send"]
+	case name == "working", name == "refusal":
+		return decoders["ruling"]
 	}
 	return decoders[name]
 }
@@ -132,6 +153,9 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 		"taken":     actors.Taken{V: 1, ID: sampleID, New: true, Node: "m1"},
 		"delivery":  envelope.NotMine,
 		"holder":    call.Slot(513),
+		"explain":   []any{"acme", sampleInvite},
+		"working":   (*actors.Ruling)(nil),
+		"refusal":   &actors.Ruling{V: 1, Status: 504, Reason: endpoint.ReasonWebhookTimeout},
 	} {
 		got, err := decoderOf(name)(w[name])
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -181,6 +205,15 @@ func TestAnOutcomeThatSaysNothingIsRefused(t *testing.T) {
 	for _, status := range []int{0, 100, 200, 299, 700, -1} {
 		if _, err := envelope.DecodeOutcome(must(envelope.EncodeOutcome(actors.Outcome{Status: status}))); err == nil {
 			t.Errorf("status %d was read", status)
+		}
+	}
+}
+
+func TestARulingThatSaysNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{0, 200, 399, 700} {
+		if _, err := envelope.DecodeRuling(must(envelope.EncodeRuling(actors.Ruling{Status: status}))); !errors.Is(err, envelope.ErrMalformed) {
+			t.Errorf("status %d: %v", status, err)
 		}
 	}
 }

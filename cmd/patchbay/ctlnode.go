@@ -15,7 +15,7 @@ import (
 
 // operators are the commands about the cluster, and about a whole account.
 func (r *remote) operators() []*cobra.Command {
-	return []*cobra.Command{r.blockCommand(), r.unblockCommand(), r.nodes(), r.drainCommand(), r.exportCommand(), r.importCommand()}
+	return []*cobra.Command{r.blockCommand(), r.unblockCommand(), r.nodes(), r.drainCommand(), r.exportCommand(), r.importCommand(), r.backupCommand()}
 }
 
 func (r *remote) blockCommand() *cobra.Command {
