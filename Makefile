@@ -62,7 +62,7 @@ race: go ## Unit and in-process tests under the race detector (needs a C compile
 
 e2e: go build ## SIPp, baresip, aiortc and Chromium against a node; fails where a program is missing
 	@packages="$(E2E_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e"; exit 1; }; \
-	E2E=1 go test -count=1 -timeout 8m $$packages
+	E2E=1 go test -count=1 -p 1 -timeout 8m $$packages
 
 load: go build ## Loads against an ordinary build, with a table of results
 	@packages="$(LOAD_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e/load"; exit 1; }; \

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,6 +204,43 @@ func TestTheNextNodeIsAskedWhenOneIsFullSilentOrGone(t *testing.T) {
 	}
 	if got := offer(t, in, job("c2")); got.ID != 6 {
 		t.Errorf("another call did not go to its first node: %+v", got)
+	}
+}
+
+func TestASilentNodeIsAskedAgainBeforeAJobIs503(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	slow, full := openCalls(t, c, 1), openCalls(t, c, 2)
+	var asked atomic.Int32
+	slow.taken = func(actors.Job) actors.Taken {
+		if asked.Add(1) == 1 {
+			time.Sleep(250 * time.Millisecond) // real: longer than the intake waits, and it has the call
+		}
+		return actors.Taken{ID: 7}
+	}
+	full.taken = take(503, 0)
+	in := newIntake(t, c, nodes(placement.Node{Name: "slow", Slot: 1, Capacity: 1 << 40}, placement.Node{Name: "full", Slot: 2, Capacity: 1}))
+	if got := offer(t, in, job("c1")); got.Status != 0 || got.ID != 7 {
+		t.Errorf("got %+v, want the call that the slow node took", got)
+	}
+	if n := len(full.offered()); n != 1 {
+		t.Errorf("the full node was asked %d times, want once: it has answered", n)
+	}
+}
+
+func TestANodeThatStaysSilentCostsABoundedTime(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	sub, err := c.Hot().Subscribe("pb.v1.call.1.intake", func(*nats.Msg) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	flush(t, c)
+	began := time.Now()
+	got := offer(t, newIntake(t, c, nodes(placement.Node{Name: "m", Slot: 1, Capacity: 1})), job("c1"))
+	if took := time.Since(began); got.Status != 503 || took < time.Second || took > 3*time.Second {
+		t.Errorf("got %+v after %v, want 503 after 1.5 s", got, took)
 	}
 }
 

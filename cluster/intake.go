@@ -12,9 +12,12 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// maxIntakeTries is how many media nodes one job is shown: with the default
-// timeout two silent nodes already outlast the edge's patience.
+// maxIntakeTries is how many media nodes one job is shown.
 const maxIntakeTries = 4
+
+// maxIntakeRounds is how often nodes that gave no answer are asked, each time
+// for twice as long: 1.8 s in all with the default timeout and one node.
+const maxIntakeRounds = 4
 
 // An IntakeObserver hears how jobs went. Nil hooks are skipped.
 type IntakeObserver struct {
@@ -56,6 +59,10 @@ func (in *Intake) Close() { in.asker.close() }
 //
 // A CANCEL that one node does not know is shown to the next: that node may have
 // been full when the INVITE came.
+//
+// Silence is no refusal: the node may be slow, and have taken the job. A job
+// that is shown twice is one call, so nodes that were silent are asked again
+// before 503, which the carrier would hear beside the answer of that call.
 func (in *Intake) Offer(ctx context.Context, job actors.Job, done func(actors.Taken, error)) {
 	data, err := envelope.EncodeIntake(job)
 	if err != nil {
@@ -63,7 +70,10 @@ func (in *Intake) Offer(ctx context.Context, job actors.Job, done func(actors.Ta
 		return
 	}
 	order := placement.Order(job.Key, in.nodes())
-	o := &offer{in: in, ctx: ctx, job: job, data: data, done: done, order: in.passed.first(job.Key, order)}
+	o := &offer{in: in, ctx: ctx, job: job, data: data, done: done, wait: in.wait, order: in.passed.first(job.Key, order)}
+	if len(o.order) > 0 {
+		o.first = o.order[0].Name
+	}
 	o.order = o.order[:min(len(o.order), maxIntakeTries)]
 	o.last = actors.Taken{V: envelope.Version, Status: 503}
 	o.try()
@@ -76,12 +86,21 @@ type offer struct {
 	job   actors.Job
 	data  []byte
 	order []placement.Node
+	first string // of the whole order
 	tried int
-	last  actors.Taken // what is said in the end if nobody takes it
+	round int
+	wait  time.Duration    // for each node in this round
+	mute  []placement.Node // gave no answer in this round
+	last  actors.Taken     // what is said in the end if nobody takes it
 	done  func(actors.Taken, error)
 }
 
 func (o *offer) try() {
+	if o.tried == len(o.order) && len(o.mute) > 0 && o.round < maxIntakeRounds-1 {
+		o.order, o.mute, o.tried = o.mute, nil, 0
+		o.round++
+		o.wait *= 2
+	}
 	if o.tried == len(o.order) || o.ctx.Err() != nil {
 		if o.in.obs.None != nil && o.last.Status == 503 {
 			o.in.obs.None()
@@ -90,7 +109,7 @@ func (o *offer) try() {
 		return
 	}
 	node, asked := o.order[o.tried], time.Now()
-	o.in.asker.ask(subject.Intake(node.Slot), o.data, o.in.wait, func(rep reply) {
+	o.in.asker.ask(subject.Intake(node.Slot), o.data, o.wait, func(rep reply) {
 		var t actors.Taken
 		if rep.err == nil {
 			t, rep.err = envelope.DecodeTaken(rep.data)
@@ -105,15 +124,17 @@ func (o *offer) try() {
 func (o *offer) heard(node placement.Node, t actors.Taken, err error) {
 	switch {
 	case err == nil && t.Status != 503 && !(o.job.Cancel && t.Status == 481):
-		if t.Status == 0 && o.tried > 0 {
+		if t.Status == 0 && node.Name != o.first {
 			o.in.passed.put(o.job.Key, node.Name)
 		}
 		o.done(t, nil)
 		return
 	case err == nil && t.Status == 481:
 		o.last = t
+	case errors.Is(err, errSilence):
+		o.mute = append(o.mute, node)
 	case errors.Is(err, errFull), errors.Is(err, errClosed):
-		o.tried = len(o.order) - 1 // asking on would end the same way
+		o.tried, o.mute = len(o.order)-1, nil // asking on would end the same way
 	}
 	if o.in.obs.Next != nil {
 		o.in.obs.Next(node.Name)

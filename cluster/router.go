@@ -86,8 +86,17 @@ type inviteAsk struct {
 
 var stepNames = [...]string{"owner", "any", "any_again"}
 
+// maxInviteAsks is how often an INVITE is asked about: after the steps that
+// have names, any decider twice more, for twice as long each time. Deciders
+// know a copy, and one that is slow may yet have the call accepted: a 503 of
+// ours would come on top of that call's answer.
+const maxInviteAsks = 5
+
+// name is the step's name in metrics.
+func (a *inviteAsk) name() string { return stepNames[min(a.step, len(stepNames)-1)] }
+
 // Invite asks for the outcome of an initial INVITE, or of a CANCEL of one: the
-// partition's owner first, then any decider, then any once more. done is
+// partition's owner first, then any decider, again while they are silent. done is
 // called exactly once and must not block; it may run before Invite returns.
 //
 // A CANCEL never overtakes its INVITE: while the INVITE has no outcome, the
@@ -133,8 +142,9 @@ func (a *inviteAsk) ask() {
 	switch a.step {
 	case 0:
 		to, wait = a.owner, a.r.cfg.OwnerTimeout
-	case 2:
-		wait = anyAgainTimeout
+	case 1:
+	default:
+		wait = anyAgainTimeout << (a.step - 2)
 	}
 	a.asked = time.Now()
 	a.r.asker.ask(to, a.data, wait, a.answered)
@@ -145,17 +155,18 @@ func (a *inviteAsk) answered(rep reply) {
 	if rep.err == nil {
 		out, rep.err = envelope.DecodeOutcome(rep.data)
 	}
-	a.r.observe(stepNames[a.step], a.asked, rep.err)
+	a.r.observe(a.name(), a.asked, rep.err)
+	mayAsk := a.step < len(stepNames)-1 || a.step < maxInviteAsks-1 && errors.Is(rep.err, errSilence)
 	switch {
 	case rep.err == nil:
 		a.end(out)
 	case errors.Is(rep.err, errFull):
 		a.refuse(whyFull)
-	case errors.Is(rep.err, errClosed), a.step == len(stepNames)-1:
+	case errors.Is(rep.err, errClosed), !mayAsk:
 		a.refuse(whyNobody)
 	default:
 		if a.r.obs.Fallback != nil {
-			a.r.obs.Fallback(stepNames[a.step])
+			a.r.obs.Fallback(a.name())
 		}
 		a.step++
 		a.ask()

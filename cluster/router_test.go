@@ -134,6 +134,20 @@ func TestASilentOwnerIsPassedOverAfterItsTime(t *testing.T) {
 	}
 }
 
+func TestASlowDeciderIsAskedAgainBeforeTheOutcomeIs503(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	var asked atomic.Int32
+	openEndpoints(t, c, func(_ bool, _ endpoint.Invite, _ call.Packet, reply func(cluster.Outcome)) {
+		if asked.Add(1) > 3 { // the owner, any, any again
+			reply(cluster.Outcome{Taken: true})
+		}
+	})
+	if out := ask(t, newRouter(t, c, cluster.RouterObserver{}), "c1"); !out.Taken || asked.Load() != 4 {
+		t.Errorf("got %+v after %d asks, want it taken after 4", out, asked.Load())
+	}
+}
+
 func TestWithNobodyThereTheOutcomeIs503WithRetryAfter(t *testing.T) {
 	t.Parallel()
 	var why []string

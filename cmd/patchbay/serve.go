@@ -121,19 +121,27 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 }
 
 // serve returns when the node should stop: after a signal and its drain, or
-// when a part failed.
+// when a part failed. fx hears signals too and tells them with exit code 0: no
+// part has failed then, and the signal comes by its own way.
 func (n *node) serve(signals <-chan os.Signal) error {
-	select {
-	case failed := <-n.app.Wait():
-		n.log.Error("a part of the node failed; it stops", "exit_code", failed.ExitCode)
-		return errSilent
-	case failed := <-n.ground.base.Wait():
-		n.log.Error("NATS failed; the node stops", "exit_code", failed.ExitCode)
-		return errSilent
-	case <-signals:
+	parts, nats := n.app.Wait(), n.ground.base.Wait()
+	for {
+		select {
+		case failed := <-parts:
+			if failed.ExitCode != 0 {
+				n.log.Error("a part of the node failed; it stops", "exit_code", failed.ExitCode)
+				return errSilent
+			}
+		case failed := <-nats:
+			if failed.ExitCode != 0 {
+				n.log.Error("NATS failed; the node stops", "exit_code", failed.ExitCode)
+				return errSilent
+			}
+		case <-signals:
+			n.drain(signals)
+			return nil
+		}
 	}
-	n.drain(signals)
-	return nil
 }
 
 // drain turns new calls away and waits until the live ones have ended, the

@@ -157,7 +157,7 @@ func (p *Peer) Accept(answer string) error {
 		return err
 	}
 	p.agree(codec, digits)
-	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
+	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: reachable(answer)})
 	if err != nil {
 		return fmt.Errorf("%w: its answer does not fit our offer", media.ErrAgentRefused)
 	}
@@ -190,7 +190,7 @@ func (p *Peer) AnswerTo(ctx context.Context, offer string) (string, error) {
 			}
 		})
 	}
-	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: reachable(offer)})
 	if err != nil {
 		return "", fmt.Errorf("%w: its offer cannot be used", media.ErrAgentRefused)
 	}

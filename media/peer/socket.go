@@ -105,7 +105,7 @@ func (s *socket) receive(b, oob []byte, from netip.AddrPort) {
 			s.panics("media.peer")
 		}
 	}()
-	if len(b) == 0 {
+	if len(b) == 0 || from.Addr().IsLinkLocalUnicast() { // see reachable
 		return
 	}
 	switch first := b[0]; {
