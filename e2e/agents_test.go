@@ -52,7 +52,8 @@ func TestAnAgentThatCrashesIsReplacedInTheSameCall(t *testing.T) {
 	before := op.CallOf(t, ep, "established")
 	first.Crash()
 	op.CallOf(t, ep, "held")
-	op.Worker(t, agent.ID, "w2") // somebody restarts it
+	time.Sleep(time.Second) // the caller listens
+	op.Worker(t, agent.ID, "w2")
 	var after control.CallView
 	rig.WaitFor(t, settle, "another worker has the call", func() bool {
 		after = control.CallView{}
