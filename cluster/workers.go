@@ -38,7 +38,21 @@ func OpenWorkers(c *Conn, obs DoorObserver) (*Workers, error) {
 	return w, nil
 }
 
-// Close stops listening to commands.
+// Heartbeats gives the heartbeats of all agents' workers to take, one at a time.
+// take must not block. It is called once, before offers are made.
+func (w *Workers) Heartbeats(take func(agent string, beat []byte)) error {
+	err := w.subs.add(w.nc, subject.HeartbeatAll, "", maxPendingPackets, func(m *nats.Msg) {
+		defer contain(w.obs.Panic)
+		const before, after = len(subject.Prefix + "agent."), len(".hb")
+		take(m.Subject[before:len(m.Subject)-after], m.Data)
+	})
+	if err != nil {
+		return fmt.Errorf("hear workers: %w", err)
+	}
+	return nil
+}
+
+// Close stops listening to commands and heartbeats.
 func (w *Workers) Close() { w.subs.close() }
 
 // Offer asks the agent's workers to take a call and returns the answer of the

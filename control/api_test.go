@@ -53,7 +53,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	acme.Refusal = endpoint.RefuseUniform
 	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
-		Calls: calls{live}, Records: archive{exampleRecord()}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Now: func() time.Time { return exampleTime }}
+		Calls: calls{live}, Records: archive{exampleRecord()}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Now: func() time.Time { return exampleTime }}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -184,6 +184,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.operator()
 	a.show("record.list", `{"since":"2026-11-21T00:00:00Z","limit":50}`)
 	a.show("record.get", `{"id":"`+live.ID.String()+`"}`)
+	a.routing()
 	a.everyOperation()
 }
 

@@ -134,11 +134,18 @@ func (o *Operations) ListNumbers(ctx context.Context, tenant string, in PageRequ
 }
 
 // DeleteNumber gives a number back.
-func (o *Operations) DeleteNumber(ctx context.Context, tenant string, in ID) (Deleted, error) {
+func (o *Operations) DeleteNumber(ctx context.Context, tenant string, in Target) (Deleted, error) {
 	if err := in.check(); err != nil {
 		return Deleted{}, err
 	}
-	if err := o.Store.DeleteNumber(ctx, tenant, in.ID); err != nil {
+	n, err := o.Store.NumberByID(ctx, tenant, in.ID)
+	if err == nil && in.stale(n.Revision) {
+		err = endpoint.ErrConflict
+	}
+	if err == nil {
+		err = o.Store.DeleteNumber(ctx, tenant, in.ID)
+	}
+	if err != nil {
 		return Deleted{}, fmt.Errorf("delete number %s: %w", in.ID, err)
 	}
 	return Deleted{in.ID}, nil

@@ -114,10 +114,8 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	switch c.state {
 	case StateNew:
 		c.begin(now, ev)
-	case StateDeciding:
-		c.deciding(now, ev)
-	case StateTrying, StateRinging:
-		c.unanswered(now, ev)
+	case StateDeciding, StateTrying, StateRinging:
+		c.early(now, ev)
 	case StateAnswered, StateEstablished:
 		c.answered(now, ev)
 	case StateHeld:
@@ -162,7 +160,16 @@ func (c *Call) begin(now time.Time, ev Event) {
 	c.emit(EventStarted, ev)
 }
 
-// unanswered is a call before its final response.
+// early is a call between its 100 and its final response.
+func (c *Call) early(now time.Time, ev Event) {
+	if c.state == StateDeciding {
+		c.deciding(now, ev)
+		return
+	}
+	c.unanswered(now, ev)
+}
+
+// unanswered is a call that looks for its first agent.
 func (c *Call) unanswered(now time.Time, ev Event) {
 	switch ev.Kind {
 	case AgentChosen:

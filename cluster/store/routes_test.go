@@ -224,7 +224,6 @@ func TestAUserAtADomainIsFoundByItsAddress(t *testing.T) {
 }
 
 func TestAnAccountIsReadWithItsRulesCompiled(t *testing.T) {
-	t.Parallel()
 	s := newStore(t)
 	a := endpoint.Account{Tenant: "ruled", SIP: endpoint.SipSettings{Rules: []endpoint.RouteRule{{AgentID: "a1", ToUserPattern: "^sales$"}}}}
 	if _, err := s.CreateAccount(t.Context(), a, endpoint.Terms{}); err != nil {

@@ -28,6 +28,7 @@ const (
 	FindAll      = Prefix + "call.find.*"
 	DoAll        = Prefix + "call.*.do"
 	BeatAll      = Prefix + "beat.*.*"
+	HeartbeatAll = Prefix + "agent.*.hb"
 	SyncAll      = Prefix + "sync.>"
 	EventAll     = Prefix + "evt.>" // subjects of the EVENTS stream
 	RecordAll    = Prefix + "rec.*" // subjects of the RECORDS stream
@@ -83,6 +84,9 @@ func Beat(role, node string) string { return Prefix + "beat." + Token(role) + ".
 
 // Offer is where an agent's workers take offers.
 func Offer(agent string) string { return Prefix + "agent." + Token(agent) + ".offer" }
+
+// Heartbeat is where an agent's workers say how they are.
+func Heartbeat(agent string) string { return Prefix + "agent." + Token(agent) + ".hb" }
 
 // Worker is where one worker of an agent takes what only it must hear: verb is
 // cancel, for instance.

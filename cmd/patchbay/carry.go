@@ -69,17 +69,23 @@ func newConnectors(g *ground, s *peer.Stack, d *connect.DialIn, obs observers) (
 	if err != nil {
 		return connectors{}, err
 	}
+	health := connect.NewHealth(time.Now)
+	if err := workers.Heartbeats(health.Note); err != nil {
+		workers.Close()
+		return connectors{}, err
+	}
 	guard := dialguard.Guard{AllowPrivate: g.cfg.Media.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}
 	if guard.AllowLoopback {
 		g.log.Info("agents on loopback may be dialled: HTTP and NATS of this node listen on loopback only")
 	}
-	return connectors{workers: workers, http: connect.NewHTTP(s, guard, g.keys.Open),
-		nats: connect.NewNATS(s, workers, cluster.ErrNoWorker), dialIn: d}, nil
+	return connectors{workers: workers, health: health, http: connect.NewHTTP(s, guard, g.keys.Open),
+		nats: connect.NewNATS(s, workers, health, cluster.ErrNoWorker), dialIn: d}, nil
 }
 
 // connectors are a node's ways to agents.
 type connectors struct {
 	workers *cluster.Workers
+	health  *connect.Health
 	nats    *connect.NATS
 	http    *connect.HTTP
 	dialIn  *connect.DialIn

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,4 +58,37 @@ func (e *Echo) Offers() int { return int(e.seen.Load()) }
 func (e *Echo) Wait(t testing.TB) {
 	t.Helper()
 	WaitFor(t, controlLimit, "the worker subscribed", func() bool { return e.conn.IsConnected() && e.conn.Flush() == nil })
+}
+
+// A Worker is an echo agent in a process of its own: it can crash.
+type Worker struct{ proc *process }
+
+// Worker starts a worker of an agent that answers on NATS, and waits for its
+// first heartbeat.
+func (o *Operator) Worker(t testing.TB, agent, name string) *Worker {
+	t.Helper()
+	beats, err := o.Conn.SubscribeSync(subject.Heartbeat(agent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = beats.Unsubscribe() }()
+	w := &Worker{spawn(t, []string{"echo-agent", "--nats", "nats://" + o.node.NATS, "--agent", agent, "--worker", name})}
+	t.Cleanup(func() {
+		w.Crash()
+		w.proc.examine(t)
+	})
+	for end := time.Now().Add(startLimit); time.Now().Before(end); {
+		m, err := beats.NextMsg(controlLimit)
+		if err == nil && strings.Contains(string(m.Data), `"`+name+`"`) {
+			return w
+		}
+	}
+	t.Fatalf("worker %s has no heartbeat:\n%s", name, w.proc.log())
+	return nil
+}
+
+// Crash kills the worker: nobody is told.
+func (w *Worker) Crash() {
+	_ = w.proc.cmd.Process.Kill() // it may have ended
+	<-w.proc.done
 }

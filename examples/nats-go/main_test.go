@@ -50,7 +50,7 @@ func patchbay(t *testing.T) (*connect.NATS, *nats.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Wait)
-	return connect.NewNATS(s, workers{nc}, nats.ErrNoResponders), nc
+	return connect.NewNATS(s, workers{nc}, nil, nats.ErrNoResponders), nc
 }
 
 func request(id call.ID, codecs ...string) media.JoinRequest {

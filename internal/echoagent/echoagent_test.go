@@ -63,7 +63,7 @@ func start(t testing.TB, opts echoagent.Options) (*connect.NATS, *nats.Conn) {
 		}
 		s.Wait()
 	})
-	return connect.NewNATS(s, workers{nc}, nats.ErrNoResponders), nc
+	return connect.NewNATS(s, workers{nc}, nil, nats.ErrNoResponders), nc
 }
 
 func request(id call.ID, codecs, dtmf []call.Codec) media.JoinRequest {
@@ -233,7 +233,7 @@ func TestTheAgentLeavesItsCallsWhenItEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leg := join(t, connect.NewNATS(s, workers{nc}, nats.ErrNoResponders), request(1, []call.Codec{codec("PCMU")}, nil))
+	leg := join(t, connect.NewNATS(s, workers{nc}, nil, nats.ErrNoResponders), request(1, []call.Codec{codec("PCMU")}, nil))
 	closed, got := make(chan call.Cause, 1), make(chan []byte, 600)
 	leg.Start(func(b []byte) { got <- bytes.Clone(b) }, func(c call.Cause) { closed <- c }, nil)
 	echoes(t, leg, got, []uint8{leg.Codec().PayloadType}, 1) // its side is up, too

@@ -31,19 +31,29 @@ type Workers interface {
 type NATS struct {
 	stack    *peer.Stack
 	workers  Workers
+	health   *Health
 	noWorker error
 }
 
 // NewNATS returns the connector. noWorker is the error by which workers says
-// that none listens.
-func NewNATS(s *peer.Stack, w Workers, noWorker error) *NATS {
-	return &NATS{stack: s, workers: w, noWorker: noWorker}
+// that none listens; health is what their heartbeats tell.
+func NewNATS(s *peer.Stack, w Workers, health *Health, noWorker error) *NATS {
+	return &NATS{stack: s, workers: w, health: health, noWorker: noWorker}
 }
 
 // Join implements [media.Connector]. While no worker listens, and nobody is
 // asked after this agent, it asks again until ctx ends, so that a worker that
-// starts in time still gets the call.
+// starts in time still gets the call. Where another agent can be asked, workers
+// that are gone or full by their heartbeats are not waited for.
 func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(worker string)) (media.AgentLeg, error) {
+	if !req.Patient {
+		switch n.health.Of(req.Agent.ID) {
+		case WorkersGone:
+			return nil, fmt.Errorf("%w: its workers' heartbeats have stopped", media.ErrNoAgent)
+		case WorkersFull:
+			return nil, fmt.Errorf("%w: by their heartbeats", media.ErrAgentBusy)
+		}
+	}
 	p := newPeer(n.stack, req, peer.Dialect{}, false)
 	worker, err := n.join(ctx, req, p, chosen)
 	if err != nil {

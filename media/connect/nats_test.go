@@ -77,7 +77,7 @@ func TestAWorkerOnNATSTakesTheCall(t *testing.T) {
 	a := newAgent(t)
 	w := &workers{offer: taking(t, a)}
 	var chosen string
-	leg, err := connect.NewNATS(newStack(t), w, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), func(s string) { chosen = s })
+	leg, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), func(s string) { chosen = s })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestTheOfferToAWorkerHasItsFormat(t *testing.T) {
 			}}
 			req := request(endpoint.AgentTransport{})
 			change(&req.Agent)
-			_, err := connect.NewNATS(newStack(t), w, errNoWorker).Join(within(t, patience), req, ignore)
+			_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), req, ignore)
 			if !errors.Is(err, media.ErrAgentRefused) {
 				t.Fatalf("got %v, want %v", err, media.ErrAgentRefused)
 			}
@@ -161,7 +161,7 @@ func TestWorkersThatDoNotTakeTheCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := &workers{offer: c.offer}
-			_, err := connect.NewNATS(newStack(t), w, errNoWorker).Join(within(t, c.limit), request(c.tr), ignore)
+			_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, c.limit), request(c.tr), ignore)
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -182,7 +182,7 @@ func TestAWorkerThatStartsInTimeStillGetsTheCall(t *testing.T) {
 		}
 		return take(ctx, n, payload)
 	}}
-	leg, err := connect.NewNATS(newStack(t), w, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), ignore)
+	leg, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestAWorkerWithoutACommonCodecIsSentAway(t *testing.T) {
 	w := &workers{offer: func(context.Context, int, []byte) ([]byte, error) {
 		return encode(t, connect.Answer{Type: "answer", WorkerID: "w9", SDP: "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 9\r\n"}), nil
 	}}
-	_, err := connect.NewNATS(newStack(t), w, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), ignore)
+	_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), request(endpoint.AgentTransport{}), ignore)
 	if !errors.Is(err, media.ErrNoCodec) {
 		t.Errorf("got %v, want %v", err, media.ErrNoCodec)
 	}
