@@ -202,7 +202,7 @@ func TestWebhookChaos(t *testing.T) {
 		"10 MB":                    {endless(10 << 20), bad, 0, 0},
 		"a body that drips":        {drip(time.Second), timeout, 5 * time.Second, 0},
 		"headers without an end":   {hugeHeader, failed, 0, 0},
-		"a redirect":               {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }, failed, 0, 0},
+		"a redirect":               {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, failed, 0, 0},
 		"a connection that breaks": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, failed, 0, 0},
 		"a body that breaks off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
