@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"patchbay/actors/endpoint"
 )
 
 // Subject of an operation: Prefix, tenant, noun, verb (design section 6).
@@ -87,9 +90,12 @@ func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 			s.fail(op, req, err)
 			return
 		}
-		if err := req.RespondJSON(out); err != nil {
-			s.log.Warn("control reply not sent", "op", op.noun+"."+op.verb, "err", err)
+		body, err := json.Marshal(out)
+		if err != nil {
+			s.fail(op, req, err)
+			return
 		}
+		s.reply(op, req, nil, body)
 	})
 }
 
@@ -106,7 +112,18 @@ func (s *Service) fail(op operation, req micro.Request, err error) {
 
 func (s *Service) refuse(op operation, req micro.Request, told *Error) {
 	body, _ := json.Marshal(told)
-	if err := req.Error(string(told.Code), told.Message, body); err != nil {
+	s.reply(op, req, nats.Header{micro.ErrorHeader: {told.Message}, micro.ErrorCodeHeader: {string(told.Code)}}, body)
+}
+
+// reply answers past req: its own methods write what micro reads as soon as the
+// handler has returned, and that is before the work is done.
+func (s *Service) reply(op operation, req micro.Request, head nats.Header, body []byte) {
+	err := s.nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: head, Data: body})
+	if errors.Is(err, nats.ErrMaxPayload) && head == nil {
+		s.refuse(op, req, invalid("limit", endpoint.CodeTooLong, "the reply does not fit in a message: ask for fewer"))
+		return
+	}
+	if err != nil {
 		s.log.Warn("control reply not sent", "op", op.noun+"."+op.verb, "err", err)
 	}
 }

@@ -21,7 +21,7 @@ func (b *bench) fill(tenant string, n int) {
 	for i := range n {
 		agent := fmt.Sprintf("00000000-0000-4000-8000-%012d", 2*i+100)
 		lines = append(lines, control.Line{Kind: control.LineAgent, ID: agent,
-			Spec: json.RawMessage(fmt.Sprintf(`{"name":"bot %d","webrtc":{"connector":"nats","codecs":["PCMU"]},"metadata":{"n":"%d <&>"}}`, i, i))})
+			Spec: json.RawMessage(fmt.Sprintf(`{"name":"bot %d","webrtc":{"connector":"nats","codecs":["PCMU"]},"metadata":{"n":"%d <&>%s"}}`, i, i, strings.Repeat("x", 900)))})
 		l := control.Line{Kind: control.LineEndpoint, ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", 2*i+101), SlugPrefix: "desk",
 			Spec: json.RawMessage(fmt.Sprintf(`{"name":"desk %d","handler":{"active":"agent","agent_id":%q},"ip":{"mode":"list","entries":[{"raw":"203.0.113.%d","disabled":true}]},`+
 				`"max_concurrent_calls":3,"is_active":%v}`, i, agent, i%256, i%2 == 0))}

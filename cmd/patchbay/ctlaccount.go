@@ -32,7 +32,7 @@ func (r *remote) account() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.do(cmd, "account", "get", accountRef(args), showAccount)
 		}}
-	cmd.AddCommand(get, r.accountCreate(), r.accountUpdate(), r.list("account", listAccounts), r.accountDelete(), r.projects())
+	cmd.AddCommand(get, r.accountCreate(), r.accountUpdate(), r.list("account", listAccounts), r.accountDelete(), r.accountSIP(), r.projects())
 	return cmd
 }
 

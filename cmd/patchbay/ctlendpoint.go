@@ -135,17 +135,18 @@ func sourcesOf(list []string) control.IPSpec {
 
 func (r *remote) endpointCreate() *cobra.Command {
 	var e endpointFlags
-	var prefix string
+	var prefix, user string
 	cmd := &cobra.Command{Use: "create", Short: "Make an endpoint; its slug is made by the server", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			patch, err := e.patch(cmd)
 			if err != nil {
 				return err
 			}
-			return r.do(cmd, "endpoint", "create", control.NewEndpoint{SlugPrefix: prefix, Spec: patch}, showEndpoint)
+			return r.do(cmd, "endpoint", "create", control.NewEndpoint{SlugPrefix: prefix, User: user, Spec: patch}, showEndpoint)
 		}}
 	e.register(cmd)
 	cmd.Flags().StringVar(&prefix, "prefix", "", "readable start of the slug, 1 to 12 characters")
+	cmd.Flags().StringVar(&user, "user", "", "user at the account's domain, instead of a slug")
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,11 +77,23 @@ func export(ask asker, out io.Writer, slugs bool) error {
 	return w.Flush()
 }
 
+// tooLarge reports that a page does not fit in a message.
+func tooLarge(err error) bool {
+	var told *control.Error
+	return errors.As(err, &told) && len(told.Problems) == 1 && told.Problems[0].Field == "limit"
+}
+
 // everyItem gives each item of a list to do, page by page.
 func everyItem[T any](ask asker, noun string, do func(T) error) error {
+	limit := exportPage
 	for cursor := ""; ; {
 		var page control.Page[T]
-		if err := ask(noun, "list", control.PageRequest{Limit: exportPage, Cursor: cursor}, &page); err != nil {
+		err := ask(noun, "list", control.PageRequest{Limit: limit, Cursor: cursor}, &page)
+		if tooLarge(err) && limit > 1 {
+			limit /= 2
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		for _, v := range page.Items {

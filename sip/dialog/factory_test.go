@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 	"patchbay/internal/golden"
 	"patchbay/sip/dialog"
 	"patchbay/sip/token"
@@ -166,6 +167,25 @@ func TestNamesAndNumbersAreNoSecrets(t *testing.T) {
 		_, inv, err := newFactory(t, "").New(epoch, 1, p)
 		if err != nil || inv.To.User != want {
 			t.Errorf("%s: got %q, %v; want %q", uri, inv.To.User, err, want)
+		}
+	}
+}
+
+func TestAnotherUserOfToIsNoSecret(t *testing.T) {
+	t.Parallel()
+	other := "desk-" + strings.Repeat("k", endpoint.SlugSecret)
+	for to, want := range map[string]string{
+		"sip:sales@pbx.example":            "sales",
+		"sip:" + other + "@pbx.example":    "desk-****",
+		"sip:x" + slug + "y@pbx.example":   "xdemo-****y",
+		"sip:" + slug + "@sip.example.com": "demo-****",
+	} {
+		p := inviteWith(t, func(s string) string {
+			return strings.Replace(s, "To: <sip:"+slug+"@sip.example.com>", "To: <"+to+">", 1)
+		})
+		_, inv, err := newFactory(t, "").New(epoch, 1, p)
+		if err != nil || inv.To.User != want || strings.Contains(inv.To.URI, slug[5:]) {
+			t.Errorf("%s: got %+v, %v; want %q", to, inv.To, err, want)
 		}
 	}
 }

@@ -21,7 +21,9 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 	to := m.To()
 	slugs := redactor{}
 	slugs.hide(m.RequestURI, f.options.BaseDomain)
-	if uri, err := wire.ParseURI(to.URI); err == nil {
+	// To may name somebody else than was dialled, and an owner's rules and
+	// webhook go by it. Only what looks like a slug may be one.
+	if uri, err := wire.ParseURI(to.URI); err == nil && isSlug(uri.User) {
 		slugs.hide(uri, f.options.BaseDomain)
 	}
 	inv := call.Invitation{
@@ -57,7 +59,7 @@ func (r *redactor) hide(u wire.URI, baseDomain string) {
 	if u.User == "" {
 		return
 	}
-	if _, err := endpoint.ParseSlug(u.User); err != nil {
+	if !isSlug(u.User) {
 		account := baseDomain != "" && strings.HasSuffix(u.Host, "."+baseDomain)
 		if account || isNumber(u.User) {
 			return
@@ -70,6 +72,11 @@ func (r *redactor) hide(u wire.URI, baseDomain string) {
 	if written = strings.ToLower(written); written != r.secrets[len(r.secrets)-1] {
 		r.secrets = append(r.secrets, written)
 	}
+}
+
+func isSlug(user string) bool {
+	_, err := endpoint.ParseSlug(user)
+	return err == nil
 }
 
 func isNumber(user string) bool {
