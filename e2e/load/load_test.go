@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -133,7 +134,8 @@ func rest(t *testing.T, node *rig.Node, start figure) {
 func table(groups map[string][]time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-32s %6s %9s %9s %9s\n", "", "calls", "p50", "p99", "longest")
-	for name, times := range groups {
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		times := groups[name]
 		slices.Sort(times)
 		fmt.Fprintf(&b, "%-32s %6d %9s %9s %9s\n", name, len(times), share(times, 50), share(times, 99), share(times, 100))
 	}
