@@ -103,7 +103,7 @@ func later(after time.Duration, then http.HandlerFunc) http.HandlerFunc {
 // to is an INVITE to a slug whose To names another user.
 func (b *bed) to(t *testing.T, slug, user string) rig.Request {
 	t.Helper()
-	invite := b.invite(t, slug)
+	invite := b.invite(slug)
 	invite.To = "<sip:" + user + "@acme.example>"
 	return invite
 }
@@ -127,7 +127,7 @@ func TestTheOwnersWebhookDecides(t *testing.T) {
 		"empty":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 502},
 		"foreign":  {says(`{"startAgentCall":{"agentId":"6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f00ff"}}`), 502},
 		"inline":   {says(`{"startCall":{"voice":"Ada"}}`), 502}, // the account names no agent for it
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", 302) }, 502},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) }, 502},
 		"silent":   {later(3*time.Second, says(agent)), 504},
 	}
 	answers := map[string]http.HandlerFunc{}
@@ -249,7 +249,7 @@ func TestNumbersDomainsAndExplain(t *testing.T) {
 		"sip:sales@nobody.sip.example":  {endpoint.RuleExists, 404},
 		b.URI(ep.Slug[:len(ep.Slug)-1]): {endpoint.RuleExists, 404},
 	} {
-		invite := b.invite(t, "x")
+		invite := b.invite("x")
 		invite.URI, invite.To = uri, "<"+uri+">"
 		var x control.ExplanationView
 		b.op.Do(t, "call", "explain", control.ExplainRequest{URI: uri, Source: "127.0.0.1", Headers: map[string]string{"Call-ID": invite.CallID}}, &x)
@@ -283,7 +283,7 @@ func TestARejectionIsFoundByItsDecisionID(t *testing.T) {
 	if err := b.op.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	carrier, invite := b.Dial(t, "udp"), b.invite(t, ep.Slug)
+	carrier, invite := b.Dial(t, "udp"), b.invite(ep.Slug)
 	carrier.Send(invite.AckOf(carrier.Final(invite)))
 	id := endpoint.DecisionID(invite.CallID)
 	var found actors.CallEvent
