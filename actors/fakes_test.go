@@ -256,10 +256,19 @@ func newDecider(t testing.TB, limits actors.EndpointLimits, store actors.Store, 
 	return d
 }
 
+// last is the latest decision. Observers hear of it after the reply, so the
+// first one may still be on its way.
 func (d *decider) last() actors.Decision {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.decisions[len(d.decisions)-1]
+	for {
+		d.mu.Lock()
+		n := len(d.decisions)
+		if n > 0 {
+			defer d.mu.Unlock()
+			return d.decisions[n-1]
+		}
+		d.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func invite(to endpoint.Address, callID string) endpoint.Invite {
