@@ -79,7 +79,7 @@ func TestStoredFormsAreStable(t *testing.T) {
 		"testdata/account.json":  fullAccount(),
 		"testdata/key.json": endpoint.APIKey{V: 1, Tenant: "acme", Name: "Dashboard", CreatedAt: made, APIToken: endpoint.APIToken{ID: "k1", ProjectID: projectID,
 			Kind: endpoint.KindOfNative, Prefix: "pbk_abcd", Hash: []byte{1, 2, 3}, Scopes: []string{endpoint.ScopeCallsRead}, ExpiresAt: &made, RevokedAt: &made}},
-		"testdata/block.json": endpoint.Block{V: 1, Source: netip.MustParsePrefix("203.0.113.0/28"), Reason: "scanner", CreatedAt: made, ExpiresAt: &made},
+		"testdata/block.json":  endpoint.Block{V: 1, Source: netip.MustParsePrefix("203.0.113.0/28"), Reason: "scanner", CreatedAt: made, ExpiresAt: &made},
 		"testdata/claims.json": fullClaims(),
 		"testdata/domain.json": endpoint.Domain{V: 1, Tenant: "acme", Label: "acme-desk"},
 		"testdata/verdict.json": []endpoint.Verdict{{}, {Action: endpoint.Accept, Agent: agentID, Rule: endpoint.RuleHandler},
