@@ -41,7 +41,7 @@ const (
 type Endpoints struct {
 	limits   EndpointLimits
 	store    Store
-	cache    Cache // the store, if it is one
+	warm     source // the store's memory, if it has one; nil: none
 	intake   Intake
 	load     Load
 	fallback Fallback
@@ -67,7 +67,9 @@ func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointO
 	e := &Endpoints{limits: limits, store: ports.Store, intake: ports.Intake, load: ports.Load, fallback: ports.Fallback, observer: observer,
 		host:  NewHost(endpoint.Partitions, limits.Mailbox, observer.HostObserver),
 		reads: make(chan struct{}, maxReads), consults: make(chan struct{}, maxConsults)}
-	e.cache, _ = ports.Store.(Cache)
+	if cache, ok := ports.Store.(Cache); ok {
+		e.warm = memorySource{cache}
+	}
 	e.beats, _ = ports.Load.(BeatCounter)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	for i := range e.partitions {

@@ -44,8 +44,8 @@ func (p *partition) tell(in *invite, take func(time.Time, *invite)) {
 // number takes one INVITE to a number.
 func (p *partition) number(_ time.Time, in *invite) {
 	p.guard(in, func() {
-		if p.cache != nil {
-			if claims, known := p.cache.CachedNumber(in.dialled, p.index); known {
+		if p.warm != nil {
+			if claims, err := p.warm.number(in.dialled, p.index); err == nil {
 				p.follow(in, claims)
 				return
 			}

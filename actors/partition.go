@@ -89,8 +89,8 @@ func (p *partition) serve(now time.Time, in *invite, pol *Policy) {
 		p.repeat(now, in, r)
 		return
 	}
-	if pol == nil && p.cache != nil {
-		if cached, err := policyFor(memorySource{p.cache}, in, p.index); err == nil {
+	if pol == nil && p.warm != nil {
+		if cached, err := policyFor(p.warm, in, p.index); err == nil {
 			pol = &cached
 		}
 	}

@@ -53,7 +53,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	acme.Refusal = endpoint.RefuseUniform
 	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
-		Calls: calls{live}, Records: archive{exampleRecord()}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Now: func() time.Time { return exampleTime }}
+		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Now: func() time.Time { return exampleTime }}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -146,6 +146,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 		`"url":"https://bot.example.com/offer","auth_type":"bearer","auth_secret":"hush-hush"}}}`)
 	a.show("agent.get", `{"id":"`+exampleAgent+`"}`)
 	a.show("agent.list", `{"limit":50}`)
+	a.show("agent.workers", `{"id":"`+exampleAgent+`"}`)
 	a.show("agent.update", `{"id":"`+exampleAgent+`","patch":{"join_timeout_ms":8000,"webrtc":{"codecs":["opus","PCMU"]}}}`)
 
 	var made control.EndpointView
@@ -227,7 +228,7 @@ func (d doorbell) Answer(context.Context, call.ID, string, string) (string, erro
 func ask(t *testing.T, d doorbell, method, path, kind string) *http.Response {
 	t.Helper()
 	mux := http.NewServeMux()
-	g := &control.Gateway{DialIn: d, Log: slog.New(slog.DiscardHandler), Verify: func(_ context.Context, key string) (control.Credential, error) {
+	g := &control.Gateway{DialIn: d, Agent: agentFor, Log: slog.New(slog.DiscardHandler), Verify: func(_ context.Context, key string) (control.Credential, error) {
 		if key != "pbk_key" {
 			return control.Credential{}, &control.Error{Code: control.CodeDenied, Message: "the key is not valid"}
 		}

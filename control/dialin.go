@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,6 +40,11 @@ type DialIn interface {
 	// Answer gives an agent's SDP offer to a call and returns the SDP answer.
 	// A wrong token is endpoint.ErrNotFound: a stranger learns nothing.
 	Answer(ctx context.Context, id call.ID, token, offer string) (string, error)
+	// Park lets an agent that has sent an SDP offer stand by for its next call.
+	Park(ctx context.Context, agent endpoint.Agent, offer string) (id, answer string, err error)
+	// Leave ends a session that stands by; endpoint.ErrNotFound when none does
+	// under this id.
+	Leave(ctx context.Context, tenant, agent, id string) error
 }
 
 // A Gateway is the HTTP side of dial-in agents.
@@ -49,6 +52,8 @@ type Gateway struct {
 	DialIn DialIn
 	// Verify returns what a key may do, as [Verify] does.
 	Verify func(ctx context.Context, key string) (Credential, error)
+	// Agent returns an agent of a tenant.
+	Agent func(ctx context.Context, tenant, id string) (endpoint.Agent, error)
 	// Translate is that of [Operations].
 	Translate func(error) error
 	HTTP      config.HTTP
@@ -59,6 +64,8 @@ type Gateway struct {
 func (g *Gateway) Routes(mount func(pattern string, h http.Handler)) {
 	mount("POST /v1/calls/{call}/webrtc", g.face(g.answer))
 	mount("GET /v1/agents/{agent}/waiting", g.face(g.waiting))
+	mount("POST /v1/agents/{agent}/webrtc", g.face(g.park))
+	mount("DELETE /v1/agents/{agent}/webrtc/{session}", g.face(g.leave))
 	mount("OPTIONS /v1/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.allowOrigin(w, r)
 		w.WriteHeader(http.StatusNoContent)
@@ -97,6 +104,7 @@ func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 	h.Set("Access-Control-Expose-Headers", "Location")
 	h.Set("Vary", "Origin")
@@ -113,41 +121,25 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/sdp" {
-		return invalid("Content-Type", endpoint.CodeInvalid, "want application/sdp")
-	}
-	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOffer))
-	if err != nil {
-		return invalid("body", endpoint.CodeTooLong, "want at most 64 KiB of SDP")
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
-	defer cancel()
-	answer, err := g.DialIn.Answer(ctx, id, token, string(offer))
+	offer, err := sdpOf(w, r)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/sdp")
-	w.Header().Set("Location", r.URL.Path)
-	w.WriteHeader(http.StatusCreated)
-	_, err = io.WriteString(w, answer)
+	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	defer cancel()
+	answer, err := g.DialIn.Answer(ctx, id, token, offer)
 	if err != nil {
-		g.Log.Debug("sdp answer not sent", "call_id", id, "err", err)
+		return err
 	}
+	g.created(w, r.URL.Path, answer)
 	return nil
 }
 
 // waiting answers once a call waits for the agent, or after ?wait= at most.
 func (g *Gateway) waiting(w http.ResponseWriter, r *http.Request) error {
-	key, err := bearer(r)
+	cred, err := g.answering(r)
 	if err != nil {
 		return err
-	}
-	cred, err := g.Verify(r.Context(), key)
-	if err != nil {
-		return err
-	}
-	if !cred.Allows(endpoint.ScopeAgentsAnswer) {
-		return &Error{Code: CodeForbidden, Message: "the key lacks the scope " + endpoint.ScopeAgentsAnswer}
 	}
 	wait, err := pollTime(r.URL.Query().Get("wait"))
 	if err != nil {

@@ -34,7 +34,8 @@ type Operations struct {
 	Read      func(ExplainRequest) (endpoint.Invite, error)
 	Explainer Explainer
 	Records   Records
-	Board     Board // nil: endpoints are shown without totals
+	Workers   Workers // nil: none can be asked
+	Board     Board   // nil: endpoints are shown without totals
 	// Translate says in this package's words what Store and Calls could not do;
 	// nil: they do so themselves.
 	Translate func(error) error

@@ -44,6 +44,7 @@ func (o *Operations) table() []operation {
 		own("agent", "list", o.ListAgents, endpoint.ScopeAgentsRead),
 		own("agent", "update", o.UpdateAgent, endpoint.ScopeAgentsManage),
 		own("agent", "delete", o.DeleteAgent, endpoint.ScopeAgentsManage),
+		own("agent", "workers", o.AgentWorkers, endpoint.ScopeAgentsRead),
 	}
 	all = append(all, own("account", "import", o.ImportLines, endpoint.ScopeAgentsManage, endpoint.ScopeEndpointsManage))
 	return slices.Concat(all, o.routeTable(), o.liveTable(), o.recordTable())

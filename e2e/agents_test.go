@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,5 +125,36 @@ func refuse(t *testing.T, op *rig.Operator, agent string) {
 	})
 	if err != nil || op.Conn.Flush() != nil {
 		t.Fatal(err)
+	}
+}
+
+// A session that was parked is in the next call at once, and is parked by the
+// same key and at the same place that calls are asked for.
+func TestAnAgentThatStandsByHasItsCallAtOnce(t *testing.T) {
+	t.Parallel()
+	node := rig.Start(t, nil)
+	op := node.Operator(t)
+	agent := op.Agent(t, "dialin", nil)
+	ep := op.Endpoint(t, agent.ID, nil)
+	parked := node.Park(t, agent.ID)
+	rig.WaitFor(t, settle, "the session stands by", func() bool {
+		var f control.Workforce
+		return op.Try("agent", "workers", control.ID{ID: agent.ID}, &f) == nil && f.Standby == 1
+	})
+	rep, err := caller.Call(t.Context(), caller.Options{URI: node.URI(ep.Slug), Talk: 2 * time.Second})
+	if err != nil || !rep.OK() || rep.Answered > 200*time.Millisecond {
+		t.Fatalf("the call: %+v, %v; want it answered at once", rep, err)
+	}
+	for _, want := range []string{`"type":"call.started"`, `"type":"call.answered"`, `"type":"call.ended"`} {
+		if got := parked.Hear(t); !strings.Contains(got, want) {
+			t.Errorf("the agent was told %s, want %s", got, want)
+		}
+	}
+	second := node.Park(t, agent.ID)
+	if status := second.Leave(t); status != 204 {
+		t.Errorf("leaving: %d, want 204", status)
+	}
+	if status := second.Leave(t); status != 404 {
+		t.Errorf("leaving twice: %d, want 404", status)
 	}
 }

@@ -63,6 +63,14 @@ func fullAccount() endpoint.Account {
 		CreatedAt: made, UpdatedAt: made}
 }
 
+// fullClaims are those on one number: of any source, and of one trunk.
+func fullClaims() endpoint.Claims {
+	n := endpoint.Number{V: 1, ID: projectID, Tenant: "acme", Digits: "15551234567", EndpointID: agentID, Key: "wdfekch3rc54idhjjsvapwl5lu", Partition: 70, CreatedAt: made}
+	trunk := n
+	trunk.Trunk = netip.MustParsePrefix("203.0.113.0/28")
+	return endpoint.Claims{V: 1, Numbers: []endpoint.Number{n, trunk}}
+}
+
 func TestStoredFormsAreStable(t *testing.T) {
 	t.Parallel()
 	for path, v := range map[string]any{
@@ -71,9 +79,11 @@ func TestStoredFormsAreStable(t *testing.T) {
 		"testdata/account.json":  fullAccount(),
 		"testdata/key.json": endpoint.APIKey{V: 1, Tenant: "acme", Name: "Dashboard", CreatedAt: made, APIToken: endpoint.APIToken{ID: "k1", ProjectID: projectID,
 			Kind: endpoint.KindOfNative, Prefix: "pbk_abcd", Hash: []byte{1, 2, 3}, Scopes: []string{endpoint.ScopeCallsRead}, ExpiresAt: &made, RevokedAt: &made}},
-		"testdata/block.json": endpoint.Block{V: 1, Source: netip.MustParsePrefix("203.0.113.0/28"), Reason: "scanner", CreatedAt: made, ExpiresAt: &made},
+		"testdata/block.json":  endpoint.Block{V: 1, Source: netip.MustParsePrefix("203.0.113.0/28"), Reason: "scanner", CreatedAt: made, ExpiresAt: &made},
+		"testdata/claims.json": fullClaims(),
+		"testdata/domain.json": endpoint.Domain{V: 1, Tenant: "acme", Label: "acme-desk"},
 		"testdata/verdict.json": []endpoint.Verdict{{}, {Action: endpoint.Accept, Agent: agentID, Rule: endpoint.RuleHandler},
-			endpoint.Unknown(), {Action: endpoint.Consult}},
+			endpoint.Unknown(), {Action: endpoint.Consult}, {Action: endpoint.Accept, Agent: agentID, Rule: endpoint.RuleRoute, Route: 2}},
 		"testdata/invite.json": endpoint.Invite{Address: "s/desk-x", CallID: "c1", FromTag: "f1", CSeq: 1, Branch: "z9hG4bK1",
 			Source: netip.MustParseAddrPort("[2001:db8::1]:5060"), Transport: "udp", FromUser: "alice", ToUser: "bob"},
 	} {
@@ -90,6 +100,7 @@ func TestStoredFormsLoseNothing(t *testing.T) {
 	roundTrip(t, fullEndpoint(t))
 	roundTrip(t, fullAgent())
 	roundTrip(t, fullAccount())
+	roundTrip(t, fullClaims())
 	text := rapid.StringMatching(`[a-zé "\\<>&\n]{0,20}`)
 	rapid.Check(t, func(rt *rapid.T) {
 		ep := fullEndpoint(t)
@@ -133,6 +144,10 @@ func TestAddressKeysArePinned(t *testing.T) {
 	}
 	if endpoint.UserAddress("acme", "a").Key() == endpoint.UserAddress("acme", "A").Key() {
 		t.Error("users are case-sensitive (RFC 3261 19.1.4)")
+	}
+	n := endpoint.NumberAddress("15551234567")
+	if n.Key() != "vdbvbyx3ajtxv7o23crezg3jy4" || n.Partition() != 218 {
+		t.Errorf("key %s, partition %d: what is stored under them would be lost", n.Key(), n.Partition())
 	}
 	if endpoint.ProjectKey("acme", "p") == endpoint.ProjectKey("acme", "q") {
 		t.Error("two projects share a key")

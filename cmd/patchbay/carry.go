@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -91,6 +92,13 @@ type connectors struct {
 	dialIn  *connect.DialIn
 }
 
+// operations are what the node's call door serves beside its own.
+func (c connectors) operations() map[string]cluster.Operation {
+	all := dialInOperations(c.dialIn)
+	maps.Copy(all, agentOperations(c))
+	return all
+}
+
 func newMediaNode(g *ground, c connectors, obs observers) (*media.Node, error) {
 	return media.NewNode(g.cfg.Media, map[endpoint.Connector]media.Connector{
 		endpoint.ConnectNATS: c.nats, endpoint.ConnectHTTP: c.http, endpoint.ConnectDialIn: c.dialIn,
@@ -106,7 +114,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 	gauge(telemetry.NameMailbox+"_call", "Messages waiting in call actors' mailboxes.", calls.Depth)
 	lifecycle.Attach(lc, app, g.log, newRunning(g.slots.Run))
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenCallDoor(g.conn, g.slot, calls, dialInOperations(c.dialIn), obs.door("call"))
+		door, err := cluster.OpenCallDoor(g.conn, g.slot, calls, c.operations(), obs.door("call"))
 		if err != nil {
 			return nil, err
 		}
@@ -115,6 +123,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 			calls.Stop()
 			r.Close()
 			_ = m.Close() // never fails: it waits
+			c.dialIn.Close()
 			s.Wait()
 			c.http.Close()
 			c.workers.Close()

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +18,8 @@ import (
 
 func (r *remote) agents() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "AI agents and how they are reached"}
-	cmd.AddCommand(r.agentCreate(), r.get("agent", showAgent), r.list("agent", listAgents), r.agentUpdate(), r.remove("agent"))
+	cmd.AddCommand(r.agentCreate(), r.get("agent", showAgent), r.list("agent", listAgents), r.agentUpdate(), r.remove("agent"),
+		r.agentWorkers())
 	return cmd
 }
 
@@ -29,6 +32,33 @@ var showAgent = fields(func(v control.AgentView) [][2]string {
 		{"secret", map[bool]string{true: "set"}[v.WebRTC.SecretSet]}, {"codecs", strings.Join(v.WebRTC.Codecs, ",")},
 		{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
 })
+
+func (r *remote) agentWorkers() *cobra.Command {
+	return &cobra.Command{Use: "workers <id>", Short: "Show who is there for an agent's next call", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.do(cmd, "agent", "workers", control.ID{ID: args[0]}, showWorkers)
+		}}
+}
+
+// showWorkers prints a line for each worker, and how many sessions stand by.
+func showWorkers(w io.Writer, raw json.RawMessage) error {
+	var f control.Workforce
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return fmt.Errorf("reply: %w", err)
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "WORKER\tSTATE\tCALLS\tMAX\tLOAD\tSEEN")
+	for _, v := range f.Workers {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.2f\t%s\n", v.ID, v.State, v.Calls, v.Max, v.Load, v.Seen.UTC().Format(time.TimeOnly))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if f.Standby > 0 {
+		fmt.Fprintf(w, "%d sessions stand by\n", f.Standby)
+	}
+	return nil
+}
 
 func reachedBy(t control.TransportSpec) string {
 	if t.Connector == endpoint.ConnectHTTP {

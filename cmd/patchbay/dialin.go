@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"patchbay/actors/call"
-	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/envelope"
 	"patchbay/control"
-	"patchbay/media"
 	"patchbay/media/connect"
 )
 
@@ -70,13 +67,8 @@ func (d dialIn) Answer(ctx context.Context, id call.ID, token, offer string) (st
 		return "", err
 	}
 	reply, err := d.Do(ctx, "", id, opDialIn, body)
-	var refused *cluster.CommandError
-	if errors.As(err, &refused) && (refused.Code == codeNoCodec || refused.Code == codeOffer) {
-		return "", &control.Error{Code: control.CodeInvalid, Message: refused.Message,
-			Problems: []endpoint.Problem{{Field: "body", Code: refused.Code, Message: refused.Message}}}
-	}
 	if err != nil {
-		return "", err
+		return "", offerRefused(err)
 	}
 	var answer dialInReply
 	return answer.SDP, json.Unmarshal(reply, &answer)
@@ -85,26 +77,17 @@ func (d dialIn) Answer(ctx context.Context, id call.ID, token, offer string) (st
 // dialInOperations serve them on the media node.
 func dialInOperations(d *connect.DialIn) map[string]cluster.Operation {
 	return map[string]cluster.Operation{
-		opWaiting: func(_ context.Context, cmd envelope.Command) envelope.Result {
-			var ask waitingAsk
-			if err := json.Unmarshal(cmd.Body, &ask); err != nil {
-				return envelope.Result{Code: envelope.CodeBad, Message: "waiting: not the JSON that was expected"}
-			}
-			return result(waitingViews(d.Waiting(cmd.Tenant, ask.Agent)))
-		},
+		opWaiting: asking(opWaiting, func(_ context.Context, tenant string, ask waitingAsk) envelope.Result {
+			return result(waitingViews(d.Waiting(tenant, ask.Agent)))
+		}),
 		opDialIn: func(ctx context.Context, cmd envelope.Command) envelope.Result {
 			var ask dialInAsk
 			if err := json.Unmarshal(cmd.Body, &ask); err != nil {
 				return envelope.Result{Code: envelope.CodeBad, Message: "dial-in: not the JSON that was expected"}
 			}
 			answer, err := d.Answer(ctx, cmd.Call, ask.Token, ask.SDP)
-			switch {
-			case errors.Is(err, endpoint.ErrNotFound):
-				return envelope.Result{Code: envelope.CodeNotMine, Message: "no call waits under this id and token"}
-			case errors.Is(err, media.ErrNoCodec):
-				return envelope.Result{Code: codeNoCodec, Message: "the offer has no codec of the call"}
-			case err != nil:
-				return envelope.Result{Code: codeOffer, Message: "the offer cannot be used"}
+			if err != nil {
+				return refusedOffer(err)
 			}
 			return result(dialInReply{answer})
 		},

@@ -180,6 +180,7 @@ func probes(e estate) map[string][]string {
 		"account.list":    {`{}`},
 		"agent.get":       {id(e.agent)},
 		"agent.update":    {patch(e.agent)},
+		"agent.workers":   {id(e.agent)},
 		"agent.delete":    {id(e.agent), `{"id":"` + e.agent + `","revision":7}`},
 		"endpoint.get":    {id(e.endpoint)},
 		"endpoint.update": {patch(e.endpoint), `{"id":"` + e.endpoint + `","revision":7,"patch":{"is_active":false}}`},
@@ -219,6 +220,8 @@ func TestATenantTriesEveryOperationOnAnothersObjectsAndLearnsNothing(t *testing.
 	b := newBench(t, nil)
 	theirs := b.build("globex")
 	must[control.AccountView](b, "default", "account.create", `{"tenant":"acme"}`)
+	slug := must[control.EndpointView](b, "globex", "endpoint.get", `{"id":"`+theirs.endpoint+`"}`).Slug
+	theirs.call = b.ring(slug, "+15551230100", "theirs@carrier").ID.String()
 	absent := estate{tenant: "nobody", agent: absentID, endpoint: absentID, key: absentID, project: absentID, number: absentID,
 		call: "00000000000g0", record: "00000000000g0"}
 	before := b.everythingOf("globex")
@@ -246,6 +249,9 @@ func TestATenantTriesEveryOperationOnAnothersObjectsAndLearnsNothing(t *testing.
 	}
 	if after := b.everythingOf("globex"); after != before {
 		t.Errorf("another's objects have changed:\n got  %s\n want %s", after, before)
+	}
+	if live := must[control.Page[control.CallView]](b, "globex", "call.list", `{}`); len(live.Items) != 1 {
+		t.Errorf("%d calls of the other account are up, want 1", len(live.Items))
 	}
 	mine := must[control.MadeKey](b, "acme", "key.create", `{"name":"mine","scopes":["*"]}`).Secret
 	status, foreign := b.waiting(mine, theirs.agent)

@@ -30,7 +30,7 @@ func newCommander(g *ground) *cluster.Commander {
 
 func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *control.Operations {
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
-		Nodes: clusterNodes{cluster.NewNodes(g.conn)}, Blocks: g.store,
+		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn)}, Blocks: g.store,
 		Records: archive{g.ledger.Journal()}, Board: board{g.board},
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
 		Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
@@ -41,7 +41,7 @@ func newService(g *ground, ops *control.Operations) *control.Service {
 }
 
 func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Service, c *cluster.Commander, w *web.Server) {
-	gate := &control.Gateway{DialIn: dialIn{c}, Verify: g.verify, Translate: rim, HTTP: g.cfg.HTTP, Log: g.log}
+	gate := &control.Gateway{DialIn: dialIn{c}, Verify: g.verify, Agent: g.store.AgentByID, Translate: rim, HTTP: g.cfg.HTTP, Log: g.log}
 	gate.Routes(w.Mount)
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
 		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.NATS.StartWait)

@@ -97,7 +97,11 @@ func newIntake(g *ground, obs observers) (*cluster.Intake, error) {
 
 // newWebhook asks owners' webhooks, within what the node may dial.
 func newWebhook(g *ground) *webhook.Client {
-	return webhook.New(dialguard.Guard{AllowPrivate: g.cfg.Actor.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}, g.keys.Open)
+	guard := dialguard.Guard{AllowPrivate: g.cfg.Actor.AllowPrivate, AllowLoopback: g.onLoopbackOnly()}
+	if guard.AllowLoopback {
+		g.log.Info("webhooks on loopback may be asked: HTTP and NATS of this node listen on loopback only")
+	}
+	return webhook.New(guard, g.keys.Open)
 }
 
 func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, f actors.Fallback, l actors.Ledger,

@@ -42,8 +42,11 @@ type DialIn struct {
 	stack *peer.Stack
 	now   func() time.Time
 
-	mu    sync.Mutex
-	calls map[call.ID]*waiting
+	mu     sync.Mutex
+	calls  map[call.ID]*waiting
+	parked []*parked // in the order they came; see standby.go
+	closed bool
+	guards sync.WaitGroup
 }
 
 type waiting struct {
@@ -60,8 +63,13 @@ func NewDialIn(s *peer.Stack, now func() time.Time) *DialIn {
 	return &DialIn{stack: s, now: now, calls: make(map[call.ID]*waiting)}
 }
 
-// Join implements [media.Connector]: the call waits until an agent dials in.
+// Join implements [media.Connector]: the call gets a session that stands by, or
+// waits until an agent dials in.
 func (d *DialIn) Join(ctx context.Context, req media.JoinRequest, chosen func(worker string)) (media.AgentLeg, error) {
+	if p := d.standing(req); p != nil {
+		chosen("")
+		return p, nil
+	}
 	w, err := d.enter(req)
 	if err != nil {
 		return nil, err

@@ -240,6 +240,9 @@ func (p *Peer) Connected(ctx context.Context) error {
 	}
 }
 
+// Down is closed once the peer is broken or closed.
+func (p *Peer) Down() <-chan struct{} { return p.down }
+
 // selected follows the pair that ICE chose.
 func (p *Peer) selected(pair *webrtc.ICECandidatePair) {
 	if pair == nil || pair.Remote == nil {
