@@ -242,3 +242,32 @@ func TestASessionElsewhereIsNotEndedThere(t *testing.T) {
 		})
 	}
 }
+
+func TestEachConnectionToFastRTCHasItsOwnName(t *testing.T) {
+	t.Parallel()
+	var names []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			ID string `json:"webrtc_id"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			t.Error(err)
+		}
+		names = append(names, q.ID)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer srv.Close()
+	h := newHTTP(t, anyLoopback)
+	for epoch := range 3 {
+		req := request(endpoint.AgentTransport{Dialect: endpoint.DialectFastRTC, URL: srv.URL})
+		req.Epoch = uint64(epoch)
+		if _, err := h.Join(within(t, patience), req, ignore); !errors.Is(err, media.ErrAgentRefused) {
+			t.Error(err)
+		}
+	}
+	id := call.ID(7).String()
+	want := id + " " + id + "-2 " + id + " " + id + "-2 " + id + "-r1 " + id + "-r1-2"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -203,3 +203,14 @@ func TestAWorkerWithoutACommonCodecIsSentAway(t *testing.T) {
 		t.Errorf("got %q, want a cancel", w.told)
 	}
 }
+
+func TestNobodyWaitsForAWorkerWhereAnotherAgentIs(t *testing.T) {
+	t.Parallel()
+	w := &workers{offer: func(context.Context, int, []byte) ([]byte, error) { return nil, errNoWorker }}
+	req := request(endpoint.AgentTransport{})
+	req.Patient = false
+	_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), req, ignore)
+	if !errors.Is(err, media.ErrNoAgent) || w.asked != 1 {
+		t.Errorf("asked %d times: %v; want %v at once", w.asked, err, media.ErrNoAgent)
+	}
+}
