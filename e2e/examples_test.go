@@ -51,7 +51,7 @@ func TestTheOpenAIExampleCarriesACallToItsFake(t *testing.T) {
 	fake.Says(t, "data channel oai-events")
 	fake.Says(t, "DTMF: 5")
 	fake.Says(t, "hung up")
-	b := &bed{node, node.Operator(t), nil}
+	b := &bed{Node: node, op: node.Operator(t)}
 	if rec := b.records(t, 1)[rep.CallID]; !strings.HasPrefix(rec.Worker, "rtc_") {
 		t.Errorf("the record names worker %q, want the session's id", rec.Worker)
 	}
