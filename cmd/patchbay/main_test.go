@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/fx"
@@ -36,14 +37,23 @@ func settings(t *testing.T, set map[string]string) config.Config {
 	return cfg
 }
 
+// nextPort counts up below the range from which the kernel takes ports of its
+// own: one that is free now stays so until the node has it.
+var nextPort atomic.Uint32
+
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := fmt.Sprint(14_000 + (uint32(os.Getpid())*64+nextPort.Add(1))%6_000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
 	}
-	defer func() { _ = l.Close() }()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free from 14000 to 19999")
+	return ""
 }
 
 func TestEveryRoleIsWired(t *testing.T) {
