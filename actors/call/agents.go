@@ -60,7 +60,13 @@ func (c *Call) candidate() Candidate {
 }
 
 // stale reports news of an agent that was given up.
-func (c *Call) stale(ev Event) bool { return ev.Dispatch != 0 && ev.Dispatch != c.dispatch }
+func (c *Call) stale(ev Event) bool {
+	switch ev.Kind {
+	case AgentChosen, AgentJoined, AgentFailed, AgentLeft, Hangup:
+		return ev.Dispatch != 0 && ev.Dispatch != c.dispatch
+	}
+	return false // the carrier's news is never old
+}
 
 // another asks the next candidate where a call failed for the one before.
 func (c *Call) another(now time.Time, ev Event, cause Cause) bool {
