@@ -27,6 +27,7 @@ func TestEachDialectCarriesACallBothWays(t *testing.T) {
 		label  string // of the data channel
 		asked  int    // requests of the whole call
 	}{
+		endpoint.DialectJSON:    {fakeJSON, "/offer", "w1", "call-events", 1},
 		endpoint.DialectOpenAI:  {fakeOpenAI, "/v1/realtime/calls", "rtc_7f", "oai-events", 2},
 		endpoint.DialectPipecat: {fakePipecat, "/api/offer", "SmallWebRTCConnection#0", "call-events", 1},
 		endpoint.DialectFastRTC: {fakeFastRTC, "/agent/webrtc/offer", "", "text", 1},
@@ -54,7 +55,9 @@ func TestEachDialectCarriesACallBothWays(t *testing.T) {
 			b.bridge.Close(call.CauseNormal)
 			await(t, f.agent.down, "the agent sees DTLS close")
 			eventually(t, "the session is ended", func() bool { return f.seen() == c.asked })
-			golden.Compare(t, "testdata/http_"+name+".txt", f.shown())
+			if name != endpoint.DialectJSON { // that has a file of its own
+				golden.Compare(t, "testdata/http_"+name+".txt", f.shown())
+			}
 		})
 	}
 }

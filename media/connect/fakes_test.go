@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"patchbay/actors/endpoint"
+	"patchbay/media/connect"
 )
 
 // The fakes here are written from what each stack documents, or from the code
@@ -202,6 +203,16 @@ func fakeWHIP(t testing.TB) *fake {
 		default:
 			t.Errorf("no such operation: %s %s", r.Method, r.URL)
 			w.WriteHeader(http.StatusMethodNotAllowed)
+		}
+	})
+}
+
+// fakeJSON takes our own dialect as docs/agents.md has it.
+func fakeJSON(t testing.TB) *fake {
+	return newFake(t, func(f *fake, w http.ResponseWriter, r *http.Request, body []byte) {
+		var q connect.Question
+		if strict(w, r, "/offer", body, &q) {
+			_, _ = w.Write(encode(f.t, connect.Answer{SDP: f.agent.answer(q.SDP), Type: "answer", WorkerID: "w1"}))
 		}
 	})
 }

@@ -108,11 +108,13 @@ func TestAWorkerOnNATSTakesTheCall(t *testing.T) {
 
 func TestTheOfferToAWorkerHasItsFormat(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*endpoint.Agent){
-		"offer":             func(*endpoint.Agent) {},
-		"offer_trusted":     func(a *endpoint.Agent) { a.TrustCallerID = true },
-		"offer_no_metadata": func(a *endpoint.Agent) { a.WebRTC.NoMetadata, a.TrustCallerID = true, true },
-		"offer_session":     func(a *endpoint.Agent) { a.WebRTC.Session = json.RawMessage(`{"voice":"alto"}`) },
+	for name, change := range map[string]func(*media.JoinRequest){
+		"offer":             func(*media.JoinRequest) {},
+		"offer_trusted":     func(r *media.JoinRequest) { r.Agent.TrustCallerID = true },
+		"offer_no_metadata": func(r *media.JoinRequest) { r.Agent.WebRTC.NoMetadata, r.Agent.TrustCallerID = true, true },
+		"offer_session":     func(r *media.JoinRequest) { r.Agent.WebRTC.Session = json.RawMessage(`{"voice":"alto"}`) },
+		"offer_context":     func(r *media.JoinRequest) { r.Context, r.Metadata = []byte(`{"tier":"gold"}`), []byte(`{"src":"fb"}`) },
+		"offer_resume":      func(r *media.JoinRequest) { r.Epoch = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +124,7 @@ func TestTheOfferToAWorkerHasItsFormat(t *testing.T) {
 				return []byte(`{"error":{"code":500}}`), nil
 			}}
 			req := request(endpoint.AgentTransport{})
-			change(&req.Agent)
+			change(&req)
 			_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, patience), req, ignore)
 			if !errors.Is(err, media.ErrAgentRefused) {
 				t.Fatalf("got %v, want %v", err, media.ErrAgentRefused)
