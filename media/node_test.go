@@ -197,9 +197,9 @@ func TestAUsedPortRestsBeforeTheNextCall(t *testing.T) {
 func TestPortsThatOthersHoldArePassedOver(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.RTPPorts = "23920-23929"
+	cfg.RTPPorts = "9920-9929"
 	held := 0
-	for _, port := range []int{23920, 23923, 23924, 23926} { // the odd one blocks 23922
+	for _, port := range []int{9920, 9923, 9924, 9926} { // the odd one blocks 9922
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err == nil {
 			held++
@@ -208,7 +208,7 @@ func TestPortsThatOthersHoldArePassedOver(t *testing.T) {
 	}
 	b := newBench(t, newAgent(pcmu), cfg, "127.0.0.1")
 	b.join()
-	if got := b.answer.Addr.Port(); held == 4 && got != 23928 {
+	if got := b.answer.Addr.Port(); held == 4 && got != 9928 {
 		t.Errorf("port %d", got)
 	}
 }
