@@ -83,6 +83,12 @@ func (n *Node) reserve(inv call.Invitation) (*portPair, error) {
 	if err != nil {
 		return nil, err
 	}
+	var held []uint16 // by others; put back at the end, so that none is tried twice
+	defer func() {
+		for _, port := range held {
+			n.pool.giveBack(n.now(), port)
+		}
+	}()
 	for range bindAttempts {
 		port, err := n.pool.take(n.now())
 		if err != nil {
@@ -93,7 +99,7 @@ func (n *Node) reserve(inv call.Invitation) (*portPair, error) {
 			pair.address = netip.AddrPortFrom(n.advertised(at), port)
 			return pair, nil
 		}
-		n.pool.giveBack(n.now(), port)
+		held = append(held, port)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("bind an RTP port: %w: %w", errNoPorts, err)
 		}
