@@ -37,15 +37,38 @@ type Log struct {
 
 // NATS is how nodes meet.
 type NATS struct {
-	URL         string        `koanf:"url" default:"" doc:"NATS servers to join, comma separated; empty: the broker of this process."`
+	URL         string        `koanf:"url" default:"" doc:"NATS servers to join, comma separated; empty: the broker of this process. A node moves to another of them within 5 s when its own dies or hangs."`
 	Credentials string        `koanf:"credentials_file" default:"" doc:"NATS credentials file for url."`
 	Listen      string        `koanf:"listen" default:"127.0.0.1:4222" doc:"Address of the embedded broker's client port."`
+	Advertise   string        `koanf:"advertise" default:"" doc:"Host:port of listen that clients are told of; empty: the broker's own addresses."`
+	ClusterName string        `koanf:"cluster_name" default:"patchbay" doc:"Name that the brokers of one cluster share."`
+	Cluster     string        `koanf:"cluster_listen" default:"" doc:"Address of the embedded broker's route port, for the other brokers; empty: this broker is the only one."`
+	ClusterAdv  string        `koanf:"cluster_advertise" default:"" doc:"Host:port of cluster_listen that other brokers are told of; empty: the broker's own addresses."`
+	Routes      []string      `koanf:"routes" default:"" doc:"Route ports of all 3 or 5 brokers of the cluster, such as nats://broker1:6222; the broker's own may be among them or left out."`
 	MaxStore    int64         `koanf:"max_store_bytes" default:"10737418240" doc:"Largest size of JetStream on disk, bytes."`
 	SyncAlways  bool          `koanf:"sync_always" default:"true" doc:"Whether JetStream syncs each write to disk before it acknowledges."`
-	StartWait   time.Duration `koanf:"start_wait" default:"30s" doc:"Longest wait for NATS and JetStream at start."`
-	Replicas    int           `koanf:"replicas" default:"1" doc:"Replicas of each bucket and stream: 1, 3 or 5."`
+	StartWait   time.Duration `koanf:"start_wait" default:"30s" doc:"Longest wait for NATS and JetStream at start; in a cluster, for more than half of the brokers."`
+	Replicas    int           `koanf:"replicas" min:"0" default:"0" doc:"Replicas of each bucket and stream: 1, 3 or 5; 0: as many as routes names brokers, at most 3. A stream that has more keeps them."`
 	RecordsAge  time.Duration `koanf:"records_max_age" default:"720h" doc:"How long records of calls are kept."`
 	RecordsMax  int64         `koanf:"records_max_bytes" default:"2147483648" doc:"Largest size of the stream of records, bytes; when it is full, new records wait in the spools until old ones have aged or this is raised."`
+}
+
+// Brokers is how many brokers the cluster has, as far as this node's settings
+// say: 1, 3 or 5. Clusters have an odd number, so a list of 2 or 4 routes
+// leaves out the broker's own.
+func (n NATS) Brokers() int {
+	if n.Cluster == "" {
+		return 1
+	}
+	return len(n.Routes) | 1
+}
+
+// Copies is how many replicas a bucket that this node makes has.
+func (n NATS) Copies() int {
+	if n.Replicas > 0 {
+		return n.Replicas
+	}
+	return min(n.Brokers(), 3)
 }
 
 // SIP is how carriers reach an edge.

@@ -96,7 +96,7 @@ func TestAllMistakesAreToldTogetherWithTheirKeyAndPlace(t *testing.T) {
 		`media.srtp_tap (PATCHBAY_MEDIA_SRTP_TAP): "maybe" is neither true nor false`,
 		`control.max_in_flight (patchbay.yaml): -1 is below 0`,
 		`control.max_agents (patchbay.yaml): no value; "" is the empty text`,
-		"nats.replicas (patchbay.yaml): 2 is none of 1, 3, 5",
+		"nats.replicas (patchbay.yaml): 2 is none of 0, 1, 3, 5",
 		`http.listen (flag): "8080" is no address to listen at: want ip:port, such as 0.0.0.0:5060`,
 	}
 	slices.Sort(got)
@@ -130,7 +130,7 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		"NATS without scheme":       {map[string]string{"nats.url": "user:pass@a"}, "nats.url: not a list of NATS servers: want nats://host:port, comma separated"},
 		"credentials for nobody":    {map[string]string{"nats.credentials_file": "x.creds"}, "nats.credentials_file: is for nats.url, which is empty"},
 		"broker without a port":     {map[string]string{"nats.listen": ""}, "nats.listen: must not be empty: node.roles has broker"},
-		"replicas":                  {map[string]string{"nats.replicas": "4"}, "nats.replicas: 4 is none of 1, 3, 5"},
+		"replicas":                  {map[string]string{"nats.replicas": "4"}, "nats.replicas: 4 is none of 0, 1, 3, 5"},
 		"node name with a dot":      {map[string]string{"node.name": "a.b"}, `node.name: "a.b" is no node name: want letters, digits, - and _, at most 63`},
 		"no data directory":         {map[string]string{"node.data_dir": ""}, "node.data_dir: must not be empty"},
 		"edge that listens nowhere": {map[string]string{"sip.udp": "", "sip.tcp": ""}, "sip.udp: an edge needs sip.udp or sip.tcp; both are empty"},

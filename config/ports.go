@@ -85,6 +85,7 @@ func (c *checker) listeners() {
 		{"sip.ws", c.cfg.SIP.WS, edge},
 		{"http.listen", c.cfg.HTTP.Listen, true},
 		{"nats.listen", c.cfg.NATS.Listen, broker},
+		{"nats.cluster_listen", c.cfg.NATS.Cluster, broker},
 	} {
 		addr, ok := c.listener(l.key, l.value)
 		if !ok || !l.used || addr.Port() == 0 {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -27,17 +28,40 @@ const (
 	writeDeadline = 5 * time.Second
 	syncInterval  = 2 * time.Minute
 	healthPoll    = 20 * time.Millisecond
-	maxBatch      = 1200 // messages of one atomic batch: an import of 500 objects
+	waitTold      = 5 * time.Second // how often a start that waits says why
+	maxBatch      = 1200            // messages of one atomic batch: an import of 500 objects
+
+	// maxPending is what may wait for one slow client, bytes, before it loses
+	// its connection; it is back at once, and its NATS library has what it
+	// subscribed to.
+	maxPending = 32 << 20
+
+	// Pings find out who is dead or hung: a client within 6 s, a broker within
+	// 3 s (the stock 4 min and 90 s lose every message sent there meanwhile).
+	clientPing = 2 * time.Second
+	routePing  = time.Second
+	pingsOut   = 2
 )
 
 // Config is what an operator may set of the server.
 type Config struct {
 	Name       string        // of the server in its cluster, stable over restarts
 	Listen     string        // client address; empty: in-process clients only
+	Advertise  string        // host:port of it that clients are told; empty: every address of the host
+	Cluster    Cluster       // of which the server is one; the zero value: it is alone
 	StoreDir   string        // of JetStream; one process at a time
 	MaxStore   int64         // bytes JetStream may take on disk
 	SyncAlways bool          // sync each write to disk before it is acknowledged
 	StartWait  time.Duration // longest wait until JetStream is healthy
+}
+
+// A Cluster is what a broker knows of the others.
+type Cluster struct {
+	Name      string
+	Listen    string   // route address; empty: no cluster
+	Advertise string   // host:port of it that the others are told; empty: every address of the host
+	Routes    []string // nats://host:port of all, the server's own or not
+	Size      int      // brokers that there are to be
 }
 
 // A Server is an embedded NATS server.
@@ -84,27 +108,60 @@ func options(cfg Config) (*server.Options, error) {
 		JetStreamMaxStore:     cfg.MaxStore,
 		JetStreamMaxMemory:    maxMemory,
 		MaxPayload:            MaxPayload,
+		MaxPending:            maxPending,
 		WriteDeadline:         writeDeadline,
+		PingInterval:          clientPing,
+		MaxPingsOut:           pingsOut,
 		DisableShortFirstPing: true,
 	}
 	o.JetStreamLimits.MaxBatchSize = maxBatch
+	if err := cluster(o, cfg.Cluster); err != nil {
+		return nil, err
+	}
 	if cfg.Listen == "" {
 		o.DontListen = true
 		return o, nil
 	}
-	host, port, err := net.SplitHostPort(cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("nats.listen %q: %w", cfg.Listen, err)
+	host, port, err := listenAt("nats.listen", cfg.Listen)
+	o.Host, o.Port, o.ClientAdvertise = host, port, cfg.Advertise
+	return o, err
+}
+
+// cluster makes the server one of several.
+func cluster(o *server.Options, c Cluster) error {
+	if c.Listen == "" {
+		return nil
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
+	host, port, err := listenAt("nats.cluster_listen", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("nats.listen %q: port is no number from 0 to 65535", cfg.Listen)
+		return err
 	}
-	o.Host, o.Port = host, int(n)
+	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise,
+		PingInterval: routePing, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline}
+	for _, route := range c.Routes {
+		u, err := url.Parse(route)
+		if err != nil || u.Host == "" {
+			return errors.New("nats.routes: one is not nats://host:port")
+		}
+		o.Routes = append(o.Routes, u)
+	}
+	return nil
+}
+
+// listenAt reads the address of a listener; port 0 is any free one.
+func listenAt(setting, address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s %q: %w", setting, address, err)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s %q: port is no number from 0 to 65535", setting, address)
+	}
 	if n == 0 {
-		o.Port = server.RANDOM_PORT
+		return host, server.RANDOM_PORT, nil
 	}
-	return o, nil
+	return host, int(n), nil
 }
 
 // Run serves until ctx ends, then shuts down and returns nil. It returns early
@@ -132,8 +189,9 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) waitHealthy(ctx context.Context) error {
-	tick := time.NewTicker(healthPoll)
+	tick, told := time.NewTicker(healthPoll), time.NewTicker(waitTold)
 	defer tick.Stop()
+	defer told.Stop()
 	late := time.NewTimer(s.cfg.StartWait)
 	defer late.Stop()
 	for {
@@ -144,6 +202,10 @@ func (s *Server) waitHealthy(ctx context.Context) error {
 			return nil
 		case <-late.C:
 			return fmt.Errorf("NATS server %s: %w within nats.start_wait %v", s.cfg.Name, s.unhealthy(), s.cfg.StartWait)
+		case <-told.C:
+			if err := s.unhealthy(); err != nil {
+				s.log.Info("nats server waits", "reason", err.Error())
+			}
 		case <-tick.C:
 			if s.unhealthy() == nil {
 				return nil
@@ -172,10 +234,27 @@ func (s *Server) unhealthy() error {
 	if !s.nats.Running() || !s.nats.ReadyForConnections(time.Millisecond) {
 		return errors.New("not ready for connections")
 	}
+	if here, all := s.brokers(), s.cfg.Cluster.Size; 2*here <= all {
+		return fmt.Errorf("waiting for JetStream quorum: %d of %d brokers", here, all)
+	}
 	if h := s.nats.Healthz(nil); h.Status != "ok" {
 		return fmt.Errorf("JetStream is not healthy: %s", h.Error)
 	}
 	return nil
+}
+
+// brokers is how many servers of the cluster are joined, this one included.
+func (s *Server) brokers() int {
+	if s.cfg.Cluster.Listen == "" {
+		return 1
+	}
+	seen := map[string]bool{}
+	if all, err := s.nats.Routez(nil); err == nil {
+		for _, r := range all.Routes {
+			seen[r.RemoteID] = true
+		}
+	}
+	return len(seen) + 1
 }
 
 // InProcessConn gives a client of this process its end of a pipe; it

@@ -135,9 +135,11 @@ func (g *ground) openNATS(ctx context.Context) error {
 	opts := cluster.Options{Name: g.cfg.Node.Name, URL: g.cfg.NATS.URL, Credentials: g.cfg.NATS.Credentials, Wait: g.cfg.NATS.StartWait}
 	parts := []fx.Option{quiet(g.log), fx.StartTimeout(g.cfg.NATS.StartWait + 5*time.Second), fx.StopTimeout(stopTimeout)}
 	if g.has("broker") {
-		srv, err := broker.New(broker.Config{Name: g.cfg.Node.Name, Listen: g.cfg.NATS.Listen,
-			StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: g.cfg.NATS.MaxStore,
-			SyncAlways: g.cfg.NATS.SyncAlways, StartWait: g.cfg.NATS.StartWait}, g.log)
+		n := g.cfg.NATS
+		srv, err := broker.New(broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
+			Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
+			StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: n.MaxStore,
+			SyncAlways: n.SyncAlways, StartWait: n.StartWait}, g.log)
 		if err != nil {
 			return err
 		}
@@ -165,7 +167,7 @@ func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
 	n := g.cfg.NATS
 	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
 	g.store, err = store.Open(ctx, g.conn.JetStream(), store.Config{
-		Node: g.cfg.Node.Name, Replicas: n.Replicas, CacheEntries: g.cfg.Actor.CacheEntries,
+		Node: g.cfg.Node.Name, Replicas: n.Copies(), CacheEntries: g.cfg.Actor.CacheEntries,
 		MaxEndpoints: g.cfg.Control.MaxEndpoints, MaxAgents: g.cfg.Control.MaxAgents, ReadTimeout: g.cfg.Actor.StoreTimeout,
 		StartWait: n.StartWait, Decider: g.has("actor"),
 		Deciders: func() []string { return g.presence.Alive(cluster.RoleActor) },
@@ -179,7 +181,7 @@ func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
 	if err = g.presence.Listen(g.conn); err != nil || !g.has("media") { // it tells the ledger who died
 		return err
 	}
-	g.slots, err = cluster.OpenSlots(ctx, g.conn, n.Replicas, g.cfg.Node.Name, time.Now, g.log)
+	g.slots, err = cluster.OpenSlots(ctx, g.conn, n.Copies(), g.cfg.Node.Name, time.Now, g.log)
 	if err != nil {
 		return err
 	}

@@ -24,11 +24,11 @@ func (g *ground) openLedger(ctx context.Context, obs observers) (err error) {
 	if dir == "" {
 		dir = filepath.Join(g.cfg.Node.DataDir, "spool")
 	}
-	if g.board, err = stats.Open(ctx, g.conn.JetStream(), n.Replicas); err != nil {
+	if g.board, err = stats.Open(ctx, g.conn.JetStream(), n.Copies()); err != nil {
 		return err
 	}
 	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, ledger.Config{
-		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Replicas: n.Replicas, MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
+		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Replicas: n.Copies(), MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
 		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"),
 	}, g.keys, g.log, obs.ledger())
 	return err
