@@ -47,6 +47,7 @@ fmt:
 
 vet: go
 	go vet ./...
+	go vet -tags signalling ./cmd/patchbay
 
 lint: go
 	go run $(STATICCHECK) ./...

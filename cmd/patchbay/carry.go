@@ -25,7 +25,7 @@ import (
 
 // mediaModule carries calls.
 var mediaModule = fx.Module("media",
-	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newDialogs, newWire, newRulings, newCalls),
+	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newSwitchboard, newDialogs, newWire, newRulings, newCalls),
 	fx.Invoke(attachMedia),
 )
 
@@ -43,7 +43,7 @@ func newRulings(g *ground, obs observers) (*cluster.Rulings, error) {
 	return cluster.NewRulings(g.conn, g.cfg.Media.MaxCalls, obs.rulings())
 }
 
-func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m *media.Node, l actors.Ledger, r actors.Rulings, obs observers) *actors.Calls {
+func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m actors.Switchboard, l actors.Ledger, r actors.Rulings, obs observers) *actors.Calls {
 	c := g.cfg.Media
 	return actors.NewCalls(g.cfg.Node.Name,
 		actors.CallLimits{Loops: c.Loops, Mailbox: c.Mailbox, MaxCalls: c.MaxCalls, AgentTimeout: c.AgentTimeout,
