@@ -72,7 +72,7 @@ func (o *Operator) Worker(t testing.TB, agent, name string) *Worker {
 		t.Fatal(err)
 	}
 	defer func() { _ = beats.Unsubscribe() }()
-	w := &Worker{spawn(t, []string{"echo-agent", "--nats", "nats://" + o.node.NATS, "--agent", agent, "--worker", name})}
+	w := &Worker{spawn(t, o.node.space, []string{"echo-agent", "--nats", "nats://" + o.node.NATS, "--agent", agent, "--worker", name})}
 	t.Cleanup(func() {
 		w.Crash()
 		w.proc.examine(t)

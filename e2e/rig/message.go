@@ -40,14 +40,14 @@ func (r Request) Fresh() Request {
 	return r
 }
 
-// text is the request as p sends it.
-func (r Request) text(p *Peer) string {
+// text is the request as a client at local sends it.
+func (r Request) text(transport, local string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s SIP/2.0\r\n", r.Method, r.URI)
-	fmt.Fprintf(&b, "Via: SIP/2.0/%s %s;branch=%s;rport\r\n", strings.ToUpper(p.transport), p.local, r.Branch)
-	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: <sip:15550001111@%s>;tag=%s\r\nTo: %s\r\n", p.local, r.FromTag, r.To)
+	fmt.Fprintf(&b, "Via: SIP/2.0/%s %s;branch=%s;rport\r\n", strings.ToUpper(transport), local, r.Branch)
+	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: <sip:15550001111@%s>;tag=%s\r\nTo: %s\r\n", local, r.FromTag, r.To)
 	fmt.Fprintf(&b, "Call-ID: %s\r\nCSeq: %d %s\r\n", r.CallID, r.CSeq, r.Method)
-	fmt.Fprintf(&b, "Contact: <sip:15550001111@%s;transport=%s>\r\n", p.local, p.transport)
+	fmt.Fprintf(&b, "Contact: <sip:15550001111@%s;transport=%s>\r\n", local, transport)
 	for _, line := range r.Headers {
 		b.WriteString(line + "\r\n")
 	}

@@ -28,12 +28,17 @@ type Node struct {
 	block *block
 	args  []string
 	proc  *process
+	runs  []*process // all of them
 	http  *http.Client
+	dead  bool   // killed by the test: its end is not looked at
+	space string // network namespace it runs in; "": the test's
+	name  string // in a cluster
 
-	SIP  netip.AddrPort // UDP and TCP
-	HTTP string         // host:port
-	NATS string         // host:port of the embedded broker
-	Dir  string         // data directory
+	SIP   netip.AddrPort // UDP and TCP
+	HTTP  string         // host:port
+	NATS  string         // host:port of the embedded broker; in a cluster, of all brokers, comma separated
+	Route string         // host:port for other brokers
+	Dir   string         // data directory
 }
 
 // Settings are a node's settings by key, such as "sip.t1": "100ms".
@@ -60,24 +65,41 @@ func Prepare(t testing.TB, blocks int, settings Settings) *Node {
 	t.Helper()
 	b := claim(t, blocks)
 	rtp, ice := b.media()
+	return prepare(t, b, loopback, Settings{"media.rtp_ports": rtp, "media.ice_ports": ice}, settings)
+}
+
+// loopback is where nodes listen that have no network of their own.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// prepare returns a node at an address, with four ports of a block. Later
+// settings win.
+func prepare(t testing.TB, b *block, at netip.Addr, settings ...Settings) *Node {
+	t.Helper()
 	port := b.take(t, 4)
 	n := &Node{t: t, block: b, Dir: t.TempDir(),
-		SIP:  netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)),
-		HTTP: fmt.Sprintf("127.0.0.1:%d", port+1), NATS: fmt.Sprintf("127.0.0.1:%d", port+2),
+		SIP:  netip.AddrPortFrom(at, uint16(port)),
+		HTTP: fmt.Sprintf("%s:%d", at, port+1), NATS: fmt.Sprintf("%s:%d", at, port+2), Route: fmt.Sprintf("%s:%d", at, port+3),
 		http: &http.Client{Timeout: httpLimit, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	all := Settings{
 		"node.name": fmt.Sprintf("n%d", port), "node.data_dir": n.Dir, "log.level": "info",
 		"sip.udp": n.SIP.String(), "sip.tcp": n.SIP.String(), "sip.tls": "", "sip.ws": "",
-		"nats.listen": n.NATS, "http.listen": n.HTTP, "media.rtp_ports": rtp, "media.ice_ports": ice,
+		"nats.listen": n.NATS, "http.listen": n.HTTP,
 		"actor.store_timeout": "1s", // several nodes sync their writes to one disk
 	}
-	maps.Copy(all, settings)
+	for _, s := range settings {
+		maps.Copy(all, s)
+	}
 	n.args = []string{"serve"}
+	n.set(all)
+	return n
+}
+
+// set adds settings; later ones win.
+func (n *Node) set(all Settings) {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		n.args = append(n.args, Flag(key)+"="+all[key])
 	}
-	return n
 }
 
 // Flag is the command line's name of a setting.
@@ -89,23 +111,46 @@ func Flag(key string) string {
 // process has ended may run again, on the same data.
 func (n *Node) Run() {
 	n.t.Helper()
-	proc := spawn(n.t, n.args)
-	n.proc = proc
+	n.Launch()
+	n.Ready()
+}
+
+// Launch starts the node's process and returns at once.
+func (n *Node) Launch() {
+	n.t.Helper()
+	n.proc, n.dead = spawn(n.t, n.space, n.args), false
+	if n.name != "" {
+		n.proc.shown = shownOfMany
+	}
+	n.runs = append(n.runs, n.proc)
+}
+
+// Ready waits until the node says that it is.
+func (n *Node) Ready() {
+	n.t.Helper()
 	Until(n.t, startLimit, func() (string, bool) {
-		if !proc.running() {
-			proc.examine(n.t)
-			n.t.Fatalf("the node ended at start with exit code %d:\n%s", proc.cmd.ProcessState.ExitCode(), proc.log())
+		if !n.proc.running() {
+			n.proc.examine(n.t)
+			n.t.Fatalf("the node ended at start with exit code %d:\n%s", n.proc.cmd.ProcessState.ExitCode(), n.proc.log())
 		}
 		status, body, err := n.Get("/readyz")
-		return fmt.Sprintf("ready: %d %s %v\n%s", status, body, err, proc.log()), err == nil && status == http.StatusOK
+		return fmt.Sprintf("ready: %d %s %v\n%s", status, body, err, tail(n.proc.log(), n.proc.shown)), err == nil && status == http.StatusOK
 	})
+}
+
+// Kill ends the node's process as kill -9 does, and returns when it has ended.
+func (n *Node) Kill() {
+	n.t.Helper()
+	n.dead = true
+	n.proc.signal(n.t, syscall.SIGKILL)
+	<-n.proc.done
 }
 
 // RunExpectingExit starts the node's process and returns its output and exit
 // code; the test fails if it does not end by itself.
 func (n *Node) RunExpectingExit() (output string, code int) {
 	n.t.Helper()
-	proc := spawn(n.t, n.args)
+	proc := spawn(n.t, n.space, n.args)
 	if !proc.ended(startLimit) {
 		_ = proc.cmd.Process.Kill()
 		n.t.Fatalf("the node did not end within %v:\n%s", startLimit, proc.log())
@@ -129,6 +174,10 @@ func (n *Node) Ended(limit time.Duration) (code int, ended bool) {
 // SIGTERM.
 func (n *Node) Stop(t testing.TB) {
 	t.Helper()
+	if n.dead {
+		n.proc.examine(t)
+		return
+	}
 	for range 2 {
 		if n.proc.running() {
 			n.proc.signal(t, syscall.SIGTERM)
@@ -177,5 +226,5 @@ func (n *Node) Port(t testing.TB, count int) int { t.Helper(); return n.block.ta
 
 // Text is a request as a UDP client of this node would write it.
 func (n *Node) Text(r Request) string {
-	return r.text(&Peer{transport: "udp", local: "127.0.0.1:9"})
+	return r.text("udp", "127.0.0.1:9")
 }

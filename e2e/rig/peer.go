@@ -92,7 +92,7 @@ func framed(r *bufio.Reader) (Response, error) {
 // Send sends a request.
 func (p *Peer) Send(r Request) {
 	p.t.Helper()
-	p.Raw(r.text(p))
+	p.Raw(r.text(p.transport, p.local))
 }
 
 // Raw sends bytes as they are.
@@ -164,11 +164,5 @@ func (p *Peer) Silent(quiet time.Duration, what string, fits func(Response) bool
 // Reply answers a request of the node's with 200.
 func (p *Peer) Reply(request Response) {
 	p.t.Helper()
-	var b strings.Builder
-	b.WriteString("SIP/2.0 200 OK\r\n")
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, request.Header(name))
-	}
-	b.WriteString("Content-Length: 0\r\n\r\n")
-	p.Raw(b.String())
+	p.Raw(replyTo(request))
 }

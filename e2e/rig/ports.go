@@ -23,6 +23,7 @@ const (
 // A block is a range of ports that no other test uses.
 type block struct {
 	first, last int
+	handed      int          // ports at the front that are handed out one by one
 	next        atomic.Int32 // of the ports handed out from the front
 }
 
@@ -38,7 +39,7 @@ func claim(t testing.TB, n int) *block {
 		for first := 0; first+n <= blocks; first++ {
 			if locks := lockAll(first, n); locks != nil {
 				t.Cleanup(func() { closeAll(locks) })
-				taken = &block{first: firstPort + first*blockPorts, last: firstPort + (first+n)*blockPorts - 1}
+				taken = &block{first: firstPort + first*blockPorts, last: firstPort + (first+n)*blockPorts - 1, handed: handed}
 				return true
 			}
 		}
@@ -80,16 +81,19 @@ func (b *block) take(t testing.TB, n int) int {
 	t.Helper()
 	n += n % 2
 	end := int(b.next.Add(int32(n)))
-	if end > handed {
-		t.Fatalf("a test's block has no more than %d ports for clients", handed)
+	if end > b.handed {
+		t.Fatalf("a test's block has no more than %d ports for clients", b.handed)
 	}
 	return b.first + end - n
 }
 
 // media returns what is left for RTP and ICE.
-func (b *block) media() (rtp, ice string) {
-	from := b.first + handed
-	middle := from + (b.last-from)*2/3
-	middle += middle % 2
-	return fmt.Sprintf("%d-%d", from, middle-1), fmt.Sprintf("%d-%d", middle, b.last)
+func (b *block) media() (rtp, ice string) { return b.share(0, 1) }
+
+// share is the part of it that is node i's of n.
+func (b *block) share(i, n int) (rtp, ice string) {
+	each := (b.last + 1 - b.first - b.handed) / n &^ 1
+	from := b.first + b.handed + i*each
+	middle := (from + each*2/3) &^ 1
+	return fmt.Sprintf("%d-%d", from, middle-1), fmt.Sprintf("%d-%d", middle, from+each-1)
 }

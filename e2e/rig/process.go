@@ -14,21 +14,34 @@ import (
 // shownLog is how much of a node's log a failed test shows, bytes.
 const shownLog = 48 << 10
 
+// shownOfMany is the same for each node of a cluster, whose logs are kept
+// whole: of these, only warnings and errors are shown.
+const shownOfMany = 3 << 10
+
+// trouble finds warnings and errors in a log.
+var trouble = regexp.MustCompile(`(?m)^.*"level":"(?:WARN|ERROR)".*$`)
+
 // A process is one run of the program.
 type process struct {
 	cmd     *exec.Cmd
 	logPath string
+	shown   int           // bytes of its log that a failed test shows
 	done    chan struct{} // closed when it has ended
 }
 
-// spawn runs the program. What it writes goes to a file.
-func spawn(t testing.TB, args []string) *process {
+// spawn runs the program, in a network namespace unless space is "". What it
+// writes goes to a file.
+func spawn(t testing.TB, space string, args []string) *process {
 	t.Helper()
+	command := binary
+	if space != "" {
+		command, args = "ip", append([]string{"netns", "exec", space, binary}, args...)
+	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "node.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(binary, args...), logPath: f.Name(), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(command, args...), logPath: f.Name(), shown: shownLog, done: make(chan struct{})}
 	p.cmd.Env = append(environment(), "GORACE=halt_on_error=0")
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	if err := p.cmd.Start(); err != nil {
@@ -92,9 +105,9 @@ func (p *process) examine(t testing.TB) {
 		}
 	}
 	if t.Failed() {
-		if len(text) > shownLog {
-			text = "...\n" + text[len(text)-shownLog:]
+		if p.shown < shownLog {
+			text = strings.Join(trouble.FindAllString(text, -1), "\n")
 		}
-		t.Logf("output of %s:\n%s", strings.Join(p.cmd.Args, " "), text)
+		t.Logf("output of %s:\n%s", strings.Join(p.cmd.Args, " "), tail(text, p.shown))
 	}
 }

@@ -1,0 +1,292 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Timers of the client (RFC 3261 17.1).
+const (
+	t1 = 500 * time.Millisecond
+	t2 = 4 * time.Second
+	// giveUp is 64*T1: Timer B, Timer F.
+	giveUp = 64 * t1
+)
+
+// errSilence is a transaction that got no final response.
+var errSilence = errors.New("no final response")
+
+// A Way is how a call goes.
+type Way struct {
+	Hold   time.Duration // from the answer to our BYE
+	Cancel bool          // give up at the first provisional response
+	Deaf   bool          // over UDP: miss the first responses to each request, so that it is repeated
+	Modify bool          // OPTIONS and a re-INVITE within the call
+	Sound  bool          // send audio and listen to what comes back
+}
+
+// A Dialled is one call of a Carrier.
+type Dialled struct {
+	carrier *Carrier
+	way     Way
+	in      chan incoming
+	invite  Request
+	answer  Response // the 2xx
+	next    int      // number of the edge that gets the next message
+	sent    int      // edge of the message before
+	cseq    int
+	ear     *ear
+	out     Outcome
+}
+
+// An Outcome is what became of a call.
+type Outcome struct {
+	CallID  string
+	Status  int           // final response to the INVITE; 0: none came
+	Setup   time.Duration // from the INVITE to it
+	At      time.Time     // when the INVITE was sent first
+	Bye     int           // response to our BYE; 0: none sent, or none came
+	ByPeer  bool          // the other side ended it
+	Reason  string        // Reason of the other side's BYE
+	Ended   time.Time     // when the BYE came, or ours was answered
+	Resent  int           // requests that we repeated
+	Sound   Sound
+	Fault   string // what did not go as it must; "": nothing
+	expects int    // status that the way makes right
+}
+
+// CallID is the Call-ID.
+func (d *Dialled) CallID() string { return d.invite.CallID }
+
+// Via makes the next message go to the edge of that number.
+func (d *Dialled) Via(edge int) { d.next = edge }
+
+// send sends a message to the next edge. One that cannot be reached is left
+// out, as a carrier does.
+func (d *Dialled) send(r Request) {
+	text := r.text(d.carrier.transport, d.carrier.local)
+	edges := len(d.carrier.edges)
+	for range edges {
+		d.sent = d.next % edges
+		d.next++
+		if d.carrier.send(d.sent, text) == nil {
+			return
+		}
+	}
+}
+
+// transact sends a request, again while it must be (17.1.1.2, 17.1.2.2), and
+// returns its final response. progress hears provisional ones.
+func (d *Dialled) transact(r Request, progress func(Response)) (Response, error) {
+	d.send(r)
+	wait := t1
+	again, limit := time.NewTimer(wait), time.NewTimer(giveUp)
+	defer again.Stop()
+	defer limit.Stop()
+	quiet := true // nothing heard yet
+	resent := 0
+	for {
+		select {
+		case m := <-d.in:
+			if m.Status() == 0 || m.Header("CSeq") != fmt.Sprintf("%d %s", r.CSeq, r.Method) {
+				d.aside(m)
+				continue
+			}
+			if d.way.Deaf && resent == 0 && d.carrier.udp != nil {
+				continue
+			}
+			if m.Status() >= 200 {
+				return m.Response, nil
+			}
+			quiet = quiet && r.Method != "INVITE"
+			progress(m.Response)
+		case <-again.C:
+			if d.carrier.udp != nil && quiet || !d.carrier.connected(d.sent) {
+				d.send(r)
+				resent++
+				d.out.Resent++
+			}
+			wait = min(2*wait, t2)
+			again.Reset(wait)
+		case <-limit.C:
+			return "", fmt.Errorf("%s: %w within %v", r.Method, errSilence, giveUp)
+		}
+	}
+}
+
+// aside takes a message that answers no open request: a repeated 2xx, or a
+// request of the other side.
+func (d *Dialled) aside(m incoming) {
+	switch {
+	case m.Status()/100 == 2 && strings.HasSuffix(m.Header("CSeq"), " INVITE") && d.answer != "":
+		d.ack(m.Response)
+	case m.Method() == "BYE":
+		if !d.out.ByPeer {
+			d.out.ByPeer, d.out.Reason, d.out.Ended = true, m.Header("Reason"), time.Now()
+		}
+		_ = m.back(replyTo(m.Response))
+	case m.Method() != "" && m.Method() != "ACK":
+		_ = m.back(replyTo(m.Response))
+	}
+}
+
+func (d *Dialled) ack(answer Response) {
+	var cseq int
+	_, _ = fmt.Sscan(answer.Header("CSeq"), &cseq)
+	d.send(d.invite.Within(d.answer, "ACK", cseq))
+}
+
+// within is a request of the dialog, with the next CSeq.
+func (d *Dialled) within(method string) Request {
+	d.cseq++
+	return d.invite.Within(d.answer, method, d.cseq)
+}
+
+// Invite sends the INVITE and deals with its answer. It reports whether the
+// call is up.
+func (d *Dialled) Invite(way Way) (up bool) {
+	d.way, d.cseq, d.out = way, 1, Outcome{CallID: d.CallID(), At: time.Now(), expects: 200}
+	port := silent
+	if way.Sound {
+		d.ear = newEar(d.carrier.t, d.carrier.local)
+		port = d.ear.port()
+	}
+	d.invite.Body = Offer(port)
+	if d.ear != nil {
+		d.invite.Body = strings.ReplaceAll(d.invite.Body, "127.0.0.1", d.ear.host())
+	}
+	final, err := d.transact(d.invite, func(r Response) {
+		if way.Cancel && d.out.expects == 200 {
+			d.out.expects = 487
+			go d.cancel(d.next)
+		}
+	})
+	if err != nil {
+		d.fault("%v", err)
+		return false
+	}
+	d.out.Status, d.out.Setup = final.Status(), time.Since(d.out.At)
+	if final.Status() >= 300 {
+		d.send(d.invite.AckOf(final))
+		return false
+	}
+	d.answer = final
+	d.ack(final)
+	return true
+}
+
+// silent is the port that calls without sound offer: nobody listens at it.
+const silent = 9
+
+// cancel gives the call up, three times over UDP, for its response is not
+// awaited: the INVITE's is.
+func (d *Dialled) cancel(first int) {
+	text := d.invite.Cancel().text(d.carrier.transport, d.carrier.local)
+	for i := range 3 {
+		edge := (first + i) % len(d.carrier.edges)
+		if d.carrier.send(edge, text) == nil && d.carrier.udp == nil {
+			return
+		}
+		time.Sleep(t1)
+	}
+}
+
+func (d *Dialled) fault(format string, args ...any) {
+	if d.out.Fault == "" {
+		d.out.Fault = fmt.Sprintf(format, args...)
+	}
+}
+
+// Talk stays in the call for a while, or until ctx ends or the other side does.
+func (d *Dialled) Talk(ctx context.Context, hold time.Duration) {
+	over := time.NewTimer(hold)
+	defer over.Stop()
+	for !d.out.ByPeer {
+		select {
+		case m := <-d.in:
+			d.aside(m)
+		case <-over.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Modify asks within the call: OPTIONS, and a re-INVITE. Calls are not changed
+// that way (488), and go on.
+func (d *Dialled) Modify() {
+	if res, err := d.transact(d.within("OPTIONS"), func(Response) {}); err != nil || res.Status() != 200 {
+		d.fault("OPTIONS within the call: %q %v", res.Line(), err)
+	}
+	again := d.within("INVITE")
+	again.Body = d.invite.Body
+	res, err := d.transact(again, func(Response) {})
+	if err != nil || res.Status() != 488 {
+		d.fault("re-INVITE: %q %v", res.Line(), err)
+	}
+	d.send(again.AckOf(res))
+}
+
+// Bye ends the call, unless the other side has.
+func (d *Dialled) Bye() {
+	if d.out.ByPeer {
+		return
+	}
+	res, err := d.transact(d.within("BYE"), func(Response) {})
+	switch {
+	case err != nil && d.out.ByPeer: // they crossed
+	case err != nil:
+		d.fault("%v", err)
+	default:
+		d.out.Bye, d.out.Ended = res.Status(), time.Now()
+	}
+}
+
+// Close forgets the call and says what became of it.
+func (d *Dialled) Close() Outcome {
+	d.carrier.forget(d)
+	if d.ear != nil {
+		d.out.Sound = d.ear.close()
+	}
+	o := &d.out
+	switch {
+	case o.Fault != "":
+	case o.Status != o.expects:
+		d.fault("the INVITE got %d, want %d", o.Status, o.expects)
+	case o.Status == 200 && o.ByPeer:
+		d.fault("the other side hung up: %s", o.Reason)
+	case o.Status == 200 && o.Bye != 200:
+		d.fault("BYE got %d", o.Bye)
+	}
+	return d.out
+}
+
+// Run is a whole call. Its end comes early when ctx ends.
+func (d *Dialled) Run(ctx context.Context, way Way) Outcome {
+	if d.Invite(way) {
+		if way.Modify {
+			d.Modify()
+		}
+		if d.ear != nil {
+			d.ear.talkTo(d.answer)
+		}
+		d.Talk(ctx, way.Hold)
+		d.Bye()
+	}
+	return d.Close()
+}
+
+// replyTo is a 200 to a request.
+func replyTo(request Response) string {
+	var b strings.Builder
+	b.WriteString("SIP/2.0 200 OK\r\n")
+	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
+		fmt.Fprintf(&b, "%s: %s\r\n", name, request.Header(name))
+	}
+	b.WriteString("Content-Length: 0\r\n\r\n")
+	return b.String()
+}

@@ -1,0 +1,55 @@
+package rig
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/control"
+)
+
+// Records are those of the account, by SIP Call-ID.
+func (o *Operator) Records() (map[string][]call.Record, error) {
+	all := map[string][]call.Record{}
+	for ask := (control.RecordPageRequest{PageRequest: control.PageRequest{Limit: 200}}); ; {
+		var page control.Page[call.Record]
+		if err := o.Try("record", "list", ask, &page); err != nil {
+			return nil, err
+		}
+		for _, r := range page.Items {
+			all[r.SIPCallID] = append(all[r.SIPCallID], r)
+		}
+		if ask.Cursor = page.Next; ask.Cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// OneRecordEach waits until every call of a tally has its record, and fails the
+// test where one has two.
+func (o *Operator) OneRecordEach(t testing.TB, limit time.Duration, calls Tally) map[string]call.Record {
+	t.Helper()
+	var all map[string][]call.Record
+	Until(t, limit, func() (string, bool) {
+		var err error
+		if all, err = o.Records(); err != nil {
+			return err.Error(), false
+		}
+		missing := 0
+		for _, c := range calls {
+			if len(all[c.CallID]) == 0 {
+				missing++
+			}
+		}
+		return fmt.Sprintf("a record of each of %d calls: %d have none", len(calls), missing), missing == 0
+	})
+	one := map[string]call.Record{}
+	for _, c := range calls {
+		if n := len(all[c.CallID]); n != 1 {
+			t.Errorf("call %s has %d records, want 1: %+v", c.CallID, n, all[c.CallID])
+		}
+		one[c.CallID] = all[c.CallID][0]
+	}
+	return one
+}

@@ -1,0 +1,142 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Traffic is calls that a carrier places evenly at a rate.
+type Traffic struct {
+	stop func() // places no more
+	hang func() // ends those that talk
+	mu   sync.Mutex
+	all  []Outcome
+	open int
+	done chan struct{}
+}
+
+// Place begins a call every 1/rate s until count are placed (0: until it is
+// stopped). Call i goes the way that way returns, to the URI it returns.
+func (c *Carrier) Place(rate float64, count int, way func(i int) (uri string, w Way)) *Traffic {
+	placing, stop := context.WithCancel(context.Background())
+	talking, hang := context.WithCancel(context.Background())
+	tr := &Traffic{stop: stop, hang: hang, done: make(chan struct{})}
+	go func() {
+		defer close(tr.done)
+		var calls sync.WaitGroup
+		defer calls.Wait()
+		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+		defer tick.Stop()
+		for i := 0; count == 0 || i < count; i++ {
+			uri, w := way(i)
+			d := c.Dial(uri, i)
+			tr.count(1)
+			calls.Go(func() { tr.note(d.Run(talking, w)) })
+			select {
+			case <-tick.C:
+			case <-placing.Done():
+				return
+			}
+		}
+	}()
+	return tr
+}
+
+func (tr *Traffic) count(n int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.open += n
+}
+
+func (tr *Traffic) note(o Outcome) {
+	tr.count(-1)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.all = append(tr.all, o)
+}
+
+// Open is how many calls are being set up or talk.
+func (tr *Traffic) Open() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.open
+}
+
+// Stop places no more calls and waits for those that talk.
+func (tr *Traffic) Stop() Tally { tr.stop(); return tr.Wait() }
+
+// Hangup places no more calls and ends those that talk.
+func (tr *Traffic) Hangup() Tally { tr.stop(); tr.hang(); return tr.Wait() }
+
+// Wait waits for the end of all calls.
+func (tr *Traffic) Wait() Tally {
+	<-tr.done
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.all
+}
+
+// A Tally is calls that have ended.
+type Tally []Outcome
+
+// Failed are those that did not go as they had to.
+func (t Tally) Failed() Tally {
+	return slices.DeleteFunc(slices.Clone(t), func(o Outcome) bool { return o.Fault == "" })
+}
+
+// Answered are those whose INVITE got a 200.
+func (t Tally) Answered() Tally {
+	return slices.DeleteFunc(slices.Clone(t), func(o Outcome) bool { return o.Status != 200 })
+}
+
+// Slow are those whose INVITE had its final response later than limit.
+func (t Tally) Slow(limit time.Duration) Tally {
+	return slices.DeleteFunc(slices.Clone(t), func(o Outcome) bool { return o.Setup <= limit })
+}
+
+// Setup is the time that a percentage of INVITEs did not exceed to their final
+// response.
+func (t Tally) Setup(percent int) time.Duration {
+	var all []time.Duration
+	for _, o := range t {
+		if o.Status != 0 {
+			all = append(all, o.Setup)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[max(0, (len(all)*percent+99)/100-1)]
+}
+
+// Resent is how many requests were repeated.
+func (t Tally) Resent() (n int) {
+	for _, o := range t {
+		n += o.Resent
+	}
+	return n
+}
+
+// shownFaults is how many faults String shows.
+const shownFaults = 12
+
+// String is a line of figures, and the faults.
+func (t Tally) String() string {
+	failed := t.Failed()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d calls, %d answered, %d failed, %d requests repeated, INVITE to final p50 %v p99 %v longest %v", len(t), len(t.Answered()),
+		len(failed), t.Resent(), t.Setup(50).Round(time.Millisecond), t.Setup(99).Round(time.Millisecond), t.Setup(100).Round(time.Millisecond))
+	for i, o := range failed {
+		if i == shownFaults {
+			fmt.Fprintf(&b, "\n  and %d more", len(failed)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s at %s: %s (status %d after %v)", o.CallID, o.At.Format("15:04:05.000"), o.Fault, o.Status, o.Setup.Round(time.Millisecond))
+	}
+	return b.String()
+}
