@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -143,10 +144,17 @@ func (b *Beats) beat() envelope.Beat {
 	}
 }
 
+// send publishes a beat by two brokers where there are several: one of them may
+// hang for seconds before it is found out, and silence of 1.5 s is death.
 func (b *Beats) send(beat envelope.Beat) {
 	data, err := envelope.EncodeBeat(beat)
 	if err == nil {
-		err = b.conn.Hot().Publish(subject.Beat(b.cfg.Role, b.cfg.Node), data)
+		err = errors.New("not connected")
+		for _, nc := range b.conn.Twice() {
+			if sent := nc.Publish(subject.Beat(b.cfg.Role, b.cfg.Node), data); sent == nil || err != nil {
+				err = sent
+			}
+		}
 	}
 	if err != nil && b.cfg.Lost != nil {
 		b.cfg.Lost(fmt.Errorf("beat of %s %s: %w", b.cfg.Role, b.cfg.Node, err))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,49 +13,52 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Limits of a connection (reference cluster.md 4.7).
+// How JetStream's health is watched. An election of its leaders takes 4 to 9 s
+// (reference cluster.md 5), in which calls go on: where there are several
+// brokers, that is no illness yet.
 const (
-	pingInterval  = 2 * time.Second
-	pingsOut      = 2
-	reconnectWait = 100 * time.Millisecond
 	probeInterval = 500 * time.Millisecond
 	probeTimeout  = time.Second
 	probeFresh    = 2500 * time.Millisecond // Healthy trusts an answer of JetStream this long
-	drainTimeout  = 2 * time.Second
+	electionTime  = 15 * time.Second        // likewise, of one of several brokers
+	spreadEvery   = 2 * time.Second         // between two tries to bring two connections to two brokers
+	waitTold      = 5 * time.Second         // how often a start that waits says why
 )
 
 // ErrUnhealthy wraps every answer of [Conn.Healthy].
 var ErrUnhealthy = errors.New("cluster: not healthy")
 
-// Options say which NATS a node joins.
-type Options struct {
-	Name        string                     // of the node, shown in the server's connection list
-	URL         string                     // servers, comma separated; empty: Server
-	Credentials string                     // credentials file for URL; empty: none
-	Server      nats.InProcessConnProvider // the broker of this process, where URL is empty
-	Wait        time.Duration              // longest wait for NATS and JetStream at start
-}
-
 // A Conn is a node's way into NATS: three connections, so that neither a large
-// read of configuration nor an operator's list delays an INVITE.
+// read of configuration nor an operator's list delays an INVITE, and where there
+// are several brokers a fourth, at another broker than the first: what must be
+// heard in time, a heartbeat, goes and comes by both.
 type Conn struct {
 	hot, stored, control *nats.Conn
+	second               *nats.Conn // nil: there is one broker
 	js                   jetstream.JetStream
+	opts                 Options
 	log                  *slog.Logger
 	ready                chan struct{}
 	answered             atomic.Int64 // when JetStream last answered, Unix ns
-	wait                 time.Duration
+	fresh                time.Duration
 }
 
 // Connect opens the connections. It does not wait for a server: they keep
 // trying, and [Conn.Run] reports when NATS and JetStream answer.
 func Connect(o Options, log *slog.Logger) (*Conn, error) {
-	c := &Conn{log: log, ready: make(chan struct{}), wait: o.Wait}
-	for _, at := range []struct {
+	c := &Conn{log: log, ready: make(chan struct{}), opts: o, fresh: probeFresh}
+	if o.several() {
+		c.fresh = electionTime
+	}
+	wanted := []struct {
 		conn **nats.Conn
 		use  string
-	}{{&c.hot, "hot"}, {&c.stored, "store"}, {&c.control, "control"}} {
-		nc, err := dial(o, at.use, log)
+	}{{&c.hot, "hot"}, {&c.stored, "store"}, {&c.control, "control"}, {&c.second, "second"}}
+	if o.URL == "" || !o.several() {
+		wanted = wanted[:3]
+	}
+	for _, at := range wanted {
+		nc, err := o.dial(at.use, log)
 		if err != nil {
 			c.Close()
 			return nil, fmt.Errorf("connect to NATS (nats.url): %w", err)
@@ -70,40 +74,9 @@ func Connect(o Options, log *slog.Logger) (*Conn, error) {
 	return c, nil
 }
 
-func dial(o Options, use string, log *slog.Logger) (*nats.Conn, error) {
-	opts := []nats.Option{
-		nats.Name(o.Name + " " + use),
-		nats.MaxReconnects(-1),
-		nats.ReconnectBufSize(-1), // a stale INVITE must not be sent later
-		nats.PingInterval(pingInterval),
-		nats.MaxPingsOutstanding(pingsOut),
-		nats.ReconnectWait(reconnectWait),
-		nats.RetryOnFailedConnect(true),
-		nats.DrainTimeout(drainTimeout),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn("nats connection lost", "use", use, "err", err)
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("nats connected", "use", use) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			subject := ""
-			if sub != nil {
-				subject = sub.Subject
-			}
-			log.Warn("nats reported", "use", use, "subject", subject, "err", err)
-		}),
-	}
-	if o.Credentials != "" {
-		opts = append(opts, nats.UserCredentials(o.Credentials))
-	}
-	if o.URL == "" {
-		if o.Server == nil {
-			return nil, errors.New("no url and no broker in this process (node.roles lacks broker)")
-		}
-		opts = append(opts, nats.InProcessServer(o.Server))
-	}
-	return nats.Connect(o.URL, opts...)
+// all lists the connections that there are.
+func (c *Conn) all() []*nats.Conn {
+	return slices.DeleteFunc([]*nats.Conn{c.hot, c.stored, c.control, c.second}, func(nc *nats.Conn) bool { return nc == nil })
 }
 
 // Hot is the connection of calls' signalling.
@@ -115,6 +88,15 @@ func (c *Conn) Control() *nats.Conn { return c.control }
 // JetStream speaks over a connection of its own.
 func (c *Conn) JetStream() jetstream.JetStream { return c.js }
 
+// Twice lists the connections by which a heartbeat goes and comes: two, at
+// different brokers, or one where there is one broker.
+func (c *Conn) Twice() []*nats.Conn {
+	if c.second == nil {
+		return []*nats.Conn{c.hot}
+	}
+	return []*nats.Conn{c.hot, c.second}
+}
+
 // Run watches JetStream until ctx ends, then closes the connections. It fails
 // when NATS and JetStream have not answered within Options.Wait of its start.
 func (c *Conn) Run(ctx context.Context) error {
@@ -122,19 +104,56 @@ func (c *Conn) Run(ctx context.Context) error {
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	start := time.Now()
+	told, spread := start, start
 	for ready := false; ; {
 		err := c.probe(ctx)
 		switch {
 		case err == nil && !ready && c.connected():
 			ready = true
 			close(c.ready)
-		case !ready && time.Since(start) > c.wait:
-			return fmt.Errorf("wait for NATS and JetStream (nats.start_wait %v): %w", c.wait, err)
+		case !ready && time.Since(start) > c.opts.Wait:
+			return fmt.Errorf("wait for NATS and JetStream (nats.start_wait %v): %w", c.opts.Wait, c.why(err))
+		case !ready && time.Since(told) > waitTold:
+			told = time.Now()
+			c.log.Info("waiting for NATS and JetStream", "reason", c.why(err).Error())
+		}
+		if time.Since(spread) > spreadEvery {
+			spread = time.Now()
+			c.keepApart()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// why says what a start waits for.
+func (c *Conn) why(err error) error {
+	for _, nc := range c.all() {
+		if last := nc.LastError(); last != nil && !nc.IsConnected() {
+			return last
+		}
+	}
+	switch {
+	case !c.connected():
+		return errors.New("no NATS server answers")
+	case err == nil:
+		return errors.New("not every connection is up")
+	default:
+		return fmt.Errorf("JetStream does not answer: %w", err)
+	}
+}
+
+// keepApart moves the second connection off the broker that has the first.
+func (c *Conn) keepApart() {
+	if c.second == nil || !c.hot.IsConnected() || !c.second.IsConnected() {
+		return
+	}
+	if c.hot.ConnectedServerId() == c.second.ConnectedServerId() {
+		if err := c.second.ForceReconnect(); err != nil {
+			c.log.Warn("second connection not moved", "err", err)
 		}
 	}
 }
@@ -145,13 +164,19 @@ func (c *Conn) Ready() <-chan struct{} { return c.ready }
 func (c *Conn) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	if _, err := c.js.AccountInfo(ctx); err != nil {
+	if c.opts.Blind {
+		if err := c.hot.FlushWithContext(ctx); err != nil {
+			return err
+		}
+	} else if _, err := c.js.AccountInfo(ctx); err != nil {
 		return err
 	}
 	c.answered.Store(time.Now().UnixNano())
 	return nil
 }
 
+// connected reports whether all that calls need is up; the second connection
+// is not among it.
 func (c *Conn) connected() bool {
 	return c.hot.IsConnected() && c.stored.IsConnected() && c.control.IsConnected()
 }
@@ -163,7 +188,7 @@ func (c *Conn) Healthy() error {
 	if !c.connected() {
 		return fmt.Errorf("%w: NATS is not connected", ErrUnhealthy)
 	}
-	if age := time.Since(time.Unix(0, c.answered.Load())); age > probeFresh {
+	if age := time.Since(time.Unix(0, c.answered.Load())); age > c.fresh {
 		return fmt.Errorf("%w: JetStream has not answered", ErrUnhealthy)
 	}
 	return nil
@@ -174,9 +199,7 @@ func (c *Conn) Flush(ctx context.Context) error { return c.hot.FlushWithContext(
 
 // Close ends the connections. It may be called twice.
 func (c *Conn) Close() {
-	for _, nc := range []*nats.Conn{c.hot, c.stored, c.control} {
-		if nc != nil {
-			nc.Close()
-		}
+	for _, nc := range c.all() {
+		nc.Close()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/cluster/broker"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 )
 
@@ -156,7 +157,7 @@ func TestSlotsStayWithTheirNode(t *testing.T) {
 	c := newConn(t)
 	now := time.Unix(1_700_000_000, 0)
 	open := func(node string) *cluster.Slots {
-		s, err := cluster.OpenSlots(t.Context(), c, 1, node, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		s, err := cluster.OpenSlots(t.Context(), c, stream.Terms{}, node, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +193,7 @@ func TestNodesThatStartTogetherGetDifferentSlots(t *testing.T) {
 	const nodes = 8
 	got := make(chan call.Slot, nodes)
 	for i := range nodes {
-		s, err := cluster.OpenSlots(t.Context(), c, 1, fmt.Sprintf("m%d", i), time.Now, slog.New(slog.DiscardHandler))
+		s, err := cluster.OpenSlots(t.Context(), c, stream.Terms{}, fmt.Sprintf("m%d", i), time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,11 +221,11 @@ func TestALeaseThatIsRenewedIsKept(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	clock := func() time.Time { return now }
 	log := slog.New(slog.DiscardHandler)
-	m1, err := cluster.OpenSlots(t.Context(), c, 1, "m1", clock, log)
+	m1, err := cluster.OpenSlots(t.Context(), c, stream.Terms{}, "m1", clock, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m2, err := cluster.OpenSlots(t.Context(), c, 1, "m2", clock, log)
+	m2, err := cluster.OpenSlots(t.Context(), c, stream.Terms{}, "m2", clock, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func TestALeaseThatIsRenewedIsKept(t *testing.T) {
 		t.Errorf("m2 got slot %d, %v; want 2", n, err)
 	}
 	now = now.Add(25 * time.Hour)
-	m3, err := cluster.OpenSlots(t.Context(), c, 1, "m3", clock, log)
+	m3, err := cluster.OpenSlots(t.Context(), c, stream.Terms{}, "m3", clock, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,12 @@ type peer struct {
 
 type idSet = map[call.ID]struct{}
 
-// take applies a beat to the node's state.
+// take applies a beat to the node's state. One that was overtaken by a later
+// one, or came before by another broker, says nothing new.
 func (n *peer) take(now time.Time, b envelope.Beat) {
+	if b.Seq <= n.seq {
+		return
+	}
 	n.seen, n.lost = now, false
 	n.left, n.draining = b.Leaving, b.Draining
 	n.slot, n.capacity = b.Slot, b.Capacity

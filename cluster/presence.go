@@ -50,6 +50,8 @@ type Presence struct {
 	since time.Time
 	subs  subscriptions
 
+	copies copies
+
 	mu    sync.RWMutex
 	nodes map[nodeKey]*peer
 	swept time.Time
@@ -66,14 +68,19 @@ func NewPresence(hold time.Duration, now func() time.Time, obs PresenceObserver)
 	return &Presence{hold: hold, obs: obs, now: now, since: now(), nodes: make(map[nodeKey]*peer)}
 }
 
-// Listen starts to take beats.
+// Listen starts to take beats, by two brokers where there are several: when one
+// hangs, the others' nodes must not seem dead.
 func (p *Presence) Listen(c *Conn) error {
-	err := p.subs.add(c.Hot(), subject.BeatAll, "", maxPendingPackets, func(m *nats.Msg) {
-		defer contain(p.obs.Panic)
-		p.Hear(m.Data)
-	})
-	if err != nil {
-		return fmt.Errorf("listen to beats: %w", err)
+	for _, nc := range c.Twice() {
+		err := p.subs.add(nc, subject.BeatAll, "", maxPendingPackets, func(m *nats.Msg) {
+			defer contain(p.obs.Panic)
+			if p.copies.fresh(m.Data) {
+				p.Hear(m.Data)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("listen to beats: %w", err)
+		}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ type Rulings struct {
 // NewRulings returns Rulings that keep at most limit questions open: a media
 // node has no more calls.
 func NewRulings(c *Conn, limit int, obs RulingObserver) (*Rulings, error) {
-	r := &Rulings{nc: c.Control(), limit: limit, obs: obs, inbox: nats.NewInbox() + ".", waits: make(map[uint64]*rulingAsk)}
+	r := &Rulings{nc: c.Control(), limit: limit, obs: obs, inbox: c.Control().NewInbox() + ".", waits: make(map[uint64]*rulingAsk)}
 	sub, err := r.nc.Subscribe(r.inbox+"*", r.answer)
 	if err == nil {
 		err = sub.SetPendingLimits(maxPendingPackets, maxPendingBytes)

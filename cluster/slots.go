@@ -14,6 +14,7 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 )
 
@@ -50,13 +51,26 @@ type Slots struct {
 	rev  uint64
 }
 
+// Declare makes the cluster bucket, or waits for it.
+func Declare(ctx context.Context, js jetstream.JetStream, terms stream.Terms) error {
+	err := terms.Open(ctx, js, jetstream.StreamConfig{
+		Name: "KV_" + subject.BucketCluster, Description: "Patchbay: who is who", Subjects: []string{"$KV." + subject.BucketCluster + ".>"},
+		Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, MaxBytes: clusterBytes, Discard: jetstream.DiscardNew,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: clusterMarker,
+	})
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", subject.BucketCluster, err)
+	}
+	return nil
+}
+
 // OpenSlots opens the cluster bucket for the node of that name. now is the
 // clock.
-func OpenSlots(ctx context.Context, c *Conn, replicas int, node string, now func() time.Time, log *slog.Logger) (*Slots, error) {
-	kv, err := c.JetStream().CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: subject.BucketCluster, Description: "Patchbay: who is who",
-		History: 1, Replicas: max(replicas, 1), MaxBytes: clusterBytes, LimitMarkerTTL: clusterMarker,
-	})
+func OpenSlots(ctx context.Context, c *Conn, terms stream.Terms, node string, now func() time.Time, log *slog.Logger) (*Slots, error) {
+	if err := Declare(ctx, c.JetStream(), terms); err != nil {
+		return nil, err
+	}
+	kv, err := c.JetStream().KeyValue(ctx, subject.BucketCluster)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", subject.BucketCluster, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/cluster/lookup"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 )
 
@@ -43,7 +44,7 @@ var errRevision = errors.New("journal: the entry is at another revision")
 type Config struct {
 	Node     string        // of this process
 	Boot     uint64        // of this start; larger than the one before
-	Replicas int           // of bucket and stream
+	Streams  stream.Terms  // on which bucket and stream are made
 	MaxAge   time.Duration // of records; 0: 30 days
 	MaxBytes int64         // of the stream RECORDS; 0: 2 GiB. A full one refuses new records, and they wait
 }
@@ -64,22 +65,21 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, er
 	if cfg.MaxBytes <= 0 {
 		cfg.MaxBytes = recordsMaxBytes
 	}
-	replicas := max(cfg.Replicas, 1)
 	for _, s := range []jetstream.StreamConfig{{
 		Name: bucket, Description: "Patchbay: calls, and tombstones until their record is published",
-		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage, Replicas: replicas,
+		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage,
 		MaxMsgsPerSubject: 1, MaxMsgSize: maxEntry, MaxBytes: callsMaxBytes, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
 		AllowDirect: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerTTL,
 	}, {
 		// Full means that new records wait with their nodes, where an alarm sees
 		// them: old ones are somebody's bill, and go by age alone.
 		Name: subject.StreamRecords, Description: "Patchbay: one record for each call",
-		Subjects: []string{subject.RecordAll}, Storage: jetstream.FileStorage, Replicas: replicas,
+		Subjects: []string{subject.RecordAll}, Storage: jetstream.FileStorage,
 		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, Discard: jetstream.DiscardNew,
 		Duplicates: recordsDedup, Compression: jetstream.S2Compression, AllowDirect: true,
 	}} {
-		if _, err := js.CreateOrUpdateStream(ctx, s); err != nil {
-			return nil, fmt.Errorf("open stream %s: %w", s.Name, err)
+		if err := cfg.Streams.Open(ctx, js, s); err != nil {
+			return nil, fmt.Errorf("open journal: %w", err)
 		}
 	}
 	return &Journal{cfg: cfg, js: js, nc: js.Conn()}, nil

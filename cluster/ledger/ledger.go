@@ -116,25 +116,30 @@ func Open(ctx context.Context, bus Bus, cfg Config, cluster *keys.Cluster, log *
 }
 
 func (l *Ledger) openStreams(ctx context.Context, js jetstream.JetStream) (err error) {
-	bytes := l.cfg.EventBytes
-	if bytes <= 0 {
-		bytes = eventsMaxBytes
-	}
 	l.js, err = jetstream.New(js.Conn(),
 		jetstream.WithPublishAsyncMaxPending(maxEventPending), jetstream.WithPublishAsyncTimeout(publishWait))
 	if err != nil {
 		return err
 	}
-	_, err = l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	l.journal, err = Declare(ctx, l.js, l.cfg)
+	return err
+}
+
+// Declare makes the streams that ledgers write to, or waits for them.
+func Declare(ctx context.Context, js jetstream.JetStream, cfg Config) (*journal.Journal, error) {
+	bytes := cfg.EventBytes
+	if bytes <= 0 {
+		bytes = eventsMaxBytes
+	}
+	err := cfg.Journal.Streams.Open(ctx, js, jetstream.StreamConfig{
 		Name: subject.StreamEvents, Description: "Patchbay: events of calls",
-		Subjects: []string{subject.EventAll}, Storage: jetstream.FileStorage, Replicas: max(l.cfg.Journal.Replicas, 1),
+		Subjects: []string{subject.EventAll}, Storage: jetstream.FileStorage,
 		MaxAge: eventsMaxAge, MaxBytes: bytes, Duplicates: eventsDedup, Compression: jetstream.S2Compression,
 	})
 	if err != nil {
-		return fmt.Errorf("open stream %s: %w", subject.StreamEvents, err)
+		return nil, err
 	}
-	l.journal, err = journal.Open(ctx, l.js, l.cfg.Journal)
-	return err
+	return journal.Open(ctx, js, cfg.Journal)
 }
 
 // Journal is where records are read.

@@ -32,7 +32,7 @@ func joined(t *testing.T, servers *testkit.Cluster, url string) *cluster.Conn {
 	return c
 }
 
-func threefold(cfg *ledger.Config) { cfg.Journal.Replicas = 3 }
+func threefold(cfg *ledger.Config) { cfg.Journal.Streams.Replicas = 3 }
 
 // TestAMajorityOfJetStreamMayBeAway leaves the node's own server running: NATS
 // is there, JetStream takes nothing and refuses nothing.

@@ -21,6 +21,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/lookup"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 )
 
@@ -84,11 +85,12 @@ type Board struct {
 	nc *nats.Conn
 }
 
-// Open creates the bucket, or brings an existing one up to date.
-func Open(ctx context.Context, js jetstream.JetStream, replicas int) (*Board, error) {
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+// Open makes the bucket, brings an existing one up to date, or waits for it, as
+// terms say.
+func Open(ctx context.Context, js jetstream.JetStream, terms stream.Terms) (*Board, error) {
+	err := terms.Open(ctx, js, jetstream.StreamConfig{
 		Name: bucket, Description: "Patchbay: totals of endpoints",
-		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage, Replicas: max(replicas, 1),
+		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage,
 		MaxMsgsPerSubject: 1, MaxMsgSize: statsMaxEntry, MaxBytes: statsMaxBytes, Discard: jetstream.DiscardNew,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerTTL,
 	})

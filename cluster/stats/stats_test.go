@@ -17,6 +17,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/stats"
+	"patchbay/cluster/stream"
 	"patchbay/internal/testkit"
 )
 
@@ -30,7 +31,7 @@ func board(t testing.TB, srv *server.Server) *stats.Board {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := stats.Open(t.Context(), js, 1)
+	b, err := stats.Open(t.Context(), js, stream.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestAWriteWhoseAnswerWasLostIsNotAddedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := stats.Open(t.Context(), &unheard{JetStream: js}, 1)
+	b, err := stats.Open(t.Context(), &unheard{JetStream: js}, stream.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/lookup"
 	"patchbay/cluster/subject"
+	"patchbay/cluster/tail"
 	"patchbay/internal/prefixset"
 )
 
@@ -75,7 +75,7 @@ func (l *Blocklist) Run(ctx context.Context) error {
 		}
 		l.log.Warn("feed of blocked sources interrupted", "err", err)
 		select {
-		case <-time.After(feedRetry):
+		case <-time.After(tail.Retry):
 		case <-ctx.Done():
 		}
 	}
@@ -96,44 +96,29 @@ func (l *Blocklist) isReady() {
 // reading does not name have gone meanwhile.
 func (l *Blocklist) follow(ctx context.Context, changed chan<- struct{}) error {
 	prefix := "$KV." + subject.BucketEndpoints + "."
-	cons, err := l.js.OrderedConsumer(ctx, "KV_"+subject.BucketEndpoints, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{prefix + subject.BlockAll}})
-	if err != nil {
-		return fmt.Errorf("create consumer: %w", err)
-	}
-	info, err := cons.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("read consumer: %w", err)
-	}
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(feedHeartbeat), jetstream.PullExpiry(feedExpiry))
-	if err != nil {
-		return fmt.Errorf("start consumer: %w", err)
-	}
-	defer msgs.Stop()
-	seen := map[string]bool{}
-	whole := info.NumPending == 0
-	for {
-		if whole && seen != nil {
-			l.forgetOthers(seen)
-			seen = nil
-			poke(changed)
-		}
-		m, err := msgs.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		key := strings.TrimPrefix(m.Subject(), prefix)
-		if seen != nil {
-			seen[key] = true
-		}
-		l.take(key, m, meta.Sequence.Stream)
-		whole = whole || meta.NumPending == 0
+	seen := map[string]bool{} // nil: the list has been read
+	whole := func() {
+		l.forgetOthers(seen)
+		seen = nil
 		poke(changed)
 	}
+	q := tail.Query{Stream: "KV_" + subject.BucketEndpoints, Filter: prefix + subject.BlockAll}
+	return tail.Follow(ctx, l.js, q, func(pending uint64) {
+		if pending == 0 {
+			whole()
+		}
+	}, func(m tail.Message) error {
+		key := strings.TrimPrefix(m.Subject, prefix)
+		l.take(key, m)
+		if seen != nil {
+			seen[key] = true
+			if m.Pending == 0 {
+				whole()
+			}
+		}
+		poke(changed)
+		return nil
+	})
 }
 
 func poke(c chan<- struct{}) {
@@ -144,14 +129,14 @@ func poke(c chan<- struct{}) {
 }
 
 // take learns of one block, or of its end.
-func (l *Blocklist) take(key string, m jetstream.Msg, rev uint64) {
+func (l *Blocklist) take(key string, m tail.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.blocks, key)
-	if lookup.Marker(m.Headers()) != "" {
+	if lookup.Marker(m.Header) != "" {
 		return
 	}
-	b, err := blockOf(m.Data(), rev)
+	b, err := blockOf(m.Data, m.Sequence)
 	switch {
 	case err != nil:
 		l.log.Warn("block not understood", "err", err)

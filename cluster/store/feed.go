@@ -3,21 +3,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-)
-
-// Settings of the feed (reference cluster.md 0.4: kv.Watch stayed silent for
-// 19 s after its server died; an ordered consumer with a short heartbeat came
-// back with the leader).
-const (
-	feedHeartbeat = time.Second
-	feedExpiry    = 5 * time.Second
-	feedRetry     = 100 * time.Millisecond
+	"patchbay/cluster/tail"
 )
 
 // A feed knows how far this node has followed the bucket. It is current as of
@@ -79,7 +69,7 @@ func (f *feed) age(now time.Time) time.Duration {
 	return now.Sub(f.current)
 }
 
-// follow runs the ordered consumer, and a new one where the last gave up, from
+// follow runs a consumer, and a new one where the last gave up, from
 // the sequence after the last one seen: no change is missed in between.
 func (s *Store) follow(ctx context.Context) {
 	s.startFeed(ctx)
@@ -90,7 +80,7 @@ func (s *Store) follow(ctx context.Context) {
 		}
 		s.log.Warn("feed of configuration interrupted", "err", err)
 		select {
-		case <-time.After(feedRetry):
+		case <-time.After(tail.Retry):
 		case <-ctx.Done():
 		}
 	}
@@ -107,7 +97,7 @@ func (s *Store) startFeed(ctx context.Context) {
 			return
 		}
 		select {
-		case <-time.After(feedRetry):
+		case <-time.After(tail.Retry):
 		case <-ctx.Done():
 			return
 		}
@@ -115,33 +105,12 @@ func (s *Store) startFeed(ctx context.Context) {
 }
 
 func (s *Store) consume(ctx context.Context) error {
-	cons, err := s.js.OrderedConsumer(ctx, s.stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   s.feed.at() + 1,
-		HeadersOnly:   true,
+	q := tail.Query{Stream: s.stream, From: s.feed.at() + 1, Headers: true}
+	return tail.Follow(ctx, s.js, q, func(uint64) { s.followed() }, func(m tail.Message) error {
+		s.cache.raise(strings.TrimPrefix(m.Subject, s.prefix), m.Sequence)
+		s.feed.follow(m.Sequence)
+		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("create consumer: %w", err)
-	}
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(feedHeartbeat), jetstream.PullExpiry(feedExpiry))
-	if err != nil {
-		return fmt.Errorf("start consumer: %w", err)
-	}
-	defer msgs.Stop()
-	s.followed()
-	for {
-		m, err := msgs.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		key := strings.TrimPrefix(m.Subject(), s.prefix)
-		s.cache.raise(key, meta.Sequence.Stream)
-		s.feed.follow(meta.Sequence.Stream)
-	}
 }
 
 func (s *Store) followed() {
@@ -175,7 +144,7 @@ func (s *Store) probe(ctx context.Context) {
 }
 
 func (s *Store) lastSequence(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, feedHeartbeat)
+	ctx, cancel := context.WithTimeout(ctx, leaderWait)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, s.stream) // answered by the leader
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/store"
+	"patchbay/cluster/stream"
 	"patchbay/internal/testkit"
 )
 
@@ -35,8 +36,8 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := store.Open(t.Context(), js, store.Config{Node: fmt.Sprint("n", i), Replicas: 3, CacheEntries: 1000, Decider: true,
-			StartWait: 30 * time.Second, Deciders: func() []string { return []string{"n0", "n1", "n2"} }}, slog.New(slog.DiscardHandler), store.Observer{})
+		s, err := store.Open(t.Context(), js, store.Config{Node: fmt.Sprint("n", i), Streams: stream.Terms{Replicas: 3, Wait: 30 * time.Second}, CacheEntries: 1000, Decider: true,
+			Deciders: func() []string { return []string{"n0", "n1", "n2"} }}, slog.New(slog.DiscardHandler), store.Observer{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 )
 
@@ -25,11 +26,11 @@ import (
 const (
 	maxObject    = 64 << 10                // bytes of one stored object
 	markerTTL    = time.Hour               // how long the server marks what is gone
-	createRetry  = time.Second             // between attempts to create the bucket
 	feedStale    = 1500 * time.Millisecond // silence after which entries are read again on use
 	recheck      = 250 * time.Millisecond  // a stale feed re-reads one entry at most this often
 	serveStale   = 10 * time.Minute        // how long an entry is served while nobody can be read
 	probeEvery   = 500 * time.Millisecond
+	leaderWait   = time.Second     // for the leader to say how far the stream is
 	syncWait     = time.Second     // longest wait for deciders to know a write
 	maxRequest   = 2 * time.Second // of the leader or of a batch, whatever the caller's context allows
 	turnstiles   = 64              // writes of one tenant pass one by one through one of these
@@ -47,12 +48,11 @@ var ErrUnavailable = errors.New("store: not available")
 // Config is what an operator may set of a Store.
 type Config struct {
 	Node         string          // name of this node, in its acknowledgements
-	Replicas     int             // of the bucket: 1, 3 or 5
+	Streams      stream.Terms    // on which the bucket is made
 	CacheEntries int             // objects kept in memory
 	MaxEndpoints int             // endpoints of one tenant; 0: no limit
 	MaxAgents    int             // agents of one tenant; 0: no limit
 	ReadTimeout  time.Duration   // longest read of one cold object
-	StartWait    time.Duration   // longest wait for JetStream in Open
 	Decider      bool            // this node decides: it acknowledges revisions
 	Deciders     func() []string // live deciding nodes, whose acknowledgements a write awaits; nil: whoever answers first
 }
@@ -81,9 +81,8 @@ type Store struct {
 	ready  chan struct{}
 }
 
-// Open creates the bucket, or brings an existing one up to date, and returns
-// its Store. It tries for StartWait, because a cluster that starts together
-// takes seconds to elect its leaders. Reads work at once; they are answered
+// Open makes the bucket, brings an existing one up to date or waits for it, as
+// cfg.Streams say, and returns its Store. Reads work at once; they are answered
 // from memory once Run has caught up.
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Logger, obs Observer) (*Store, error) {
 	s := &Store{
@@ -96,33 +95,19 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Log
 	for i := range s.turns {
 		s.turns[i] = make(chan struct{}, 1)
 	}
-	deadline := time.Now().Add(cfg.StartWait)
-	for {
-		err := s.declare(ctx)
-		if err == nil {
-			return s, nil
-		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
-			return nil, fmt.Errorf("open bucket %s (nats.start_wait %v): %w", subject.BucketEndpoints, cfg.StartWait, err)
-		}
-		select {
-		case <-time.After(createRetry):
-		case <-ctx.Done():
-		}
-	}
+	return s, Declare(ctx, js, cfg.Streams)
 }
 
-// declare makes the bucket as a stream, because a KeyValueConfig cannot ask for
-// atomic batches; any KV client can bind to it all the same.
-func (s *Store) declare(ctx context.Context) error {
-	_, err := s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:                   s.stream,
+// Declare makes the bucket or waits for it: a stream, because a KeyValueConfig
+// cannot ask for atomic batches; any KV client can bind to it all the same.
+func Declare(ctx context.Context, js jetstream.JetStream, terms stream.Terms) error {
+	err := terms.Open(ctx, js, jetstream.StreamConfig{
+		Name:                   "KV_" + subject.BucketEndpoints,
 		Description:            "Patchbay: endpoints, accounts, agents",
-		Subjects:               []string{s.prefix + ">"},
+		Subjects:               []string{"$KV." + subject.BucketEndpoints + ".>"},
 		MaxMsgsPerSubject:      1,
 		Discard:                jetstream.DiscardNew,
 		Storage:                jetstream.FileStorage,
-		Replicas:               max(s.cfg.Replicas, 1),
 		MaxMsgSize:             maxObject,
 		AllowRollup:            true,
 		DenyDelete:             true,
@@ -131,7 +116,10 @@ func (s *Store) declare(ctx context.Context) error {
 		AllowAtomicPublish:     true,
 		SubjectDeleteMarkerTTL: markerTTL,
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("open bucket %s (nats.start_wait %v): %w", subject.BucketEndpoints, terms.Wait, err)
+	}
+	return nil
 }
 
 // Run follows the bucket's changes until ctx ends, and acknowledges revisions

@@ -72,7 +72,7 @@ func open(t testing.TB, srv *broker.Server, cfg store.Config, obs store.Observer
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.CacheEntries, cfg.StartWait = max(cfg.CacheEntries, 1000), patience
+	cfg.CacheEntries, cfg.Streams.Wait = max(cfg.CacheEntries, 1000), patience
 	s, err := store.Open(t.Context(), js, cfg, slog.New(slog.DiscardHandler), obs)
 	if err != nil {
 		t.Fatal(err)

@@ -139,7 +139,7 @@ func (g *ground) onLoopbackOnly() bool {
 	if !g.has("broker") {
 		return false
 	}
-	for _, listen := range []string{g.cfg.HTTP.Listen, g.cfg.NATS.Listen} {
+	for _, listen := range []string{g.cfg.HTTP.Listen, g.cfg.NATS.Listen, g.cfg.NATS.Cluster} {
 		at, err := netip.ParseAddrPort(listen)
 		if listen != "" && (err != nil || !at.Addr().IsLoopback()) {
 			return false

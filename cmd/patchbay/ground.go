@@ -18,13 +18,11 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/cluster"
-	"patchbay/cluster/broker"
 	"patchbay/cluster/ledger"
 	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
 	"patchbay/config"
 	"patchbay/internal/keys"
-	"patchbay/internal/lifecycle"
 	"patchbay/sip/token"
 )
 
@@ -126,66 +124,6 @@ func (g *ground) openKeys() error {
 		previous = &token.Key{ID: p.ID, Secret: p.Secret.Reveal()}
 	}
 	g.tokens, err = token.NewKeys(token.Key{ID: derived.ID, Secret: derived.Secret.Reveal()}, previous)
-	return err
-}
-
-// openNATS starts broker and connection as an application of their own: they
-// outlive every role.
-func (g *ground) openNATS(ctx context.Context) error {
-	opts := cluster.Options{Name: g.cfg.Node.Name, URL: g.cfg.NATS.URL, Credentials: g.cfg.NATS.Credentials, Wait: g.cfg.NATS.StartWait}
-	parts := []fx.Option{quiet(g.log), fx.StartTimeout(g.cfg.NATS.StartWait + 5*time.Second), fx.StopTimeout(stopTimeout)}
-	if g.has("broker") {
-		n := g.cfg.NATS
-		srv, err := broker.New(broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
-			Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
-			StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: n.MaxStore,
-			SyncAlways: n.SyncAlways, StartWait: n.StartWait}, g.log)
-		if err != nil {
-			return err
-		}
-		opts.Server = srv
-		parts = append(parts, fx.Supply(srv), fx.Invoke(lifecycle.Attach[*broker.Server]))
-	}
-	if opts.URL == "" && opts.Server == nil {
-		return errors.New("nats.url is empty and this node has no broker role: set nats.url to the servers to join")
-	}
-	conn, err := cluster.Connect(opts, g.log)
-	if err != nil {
-		return err
-	}
-	g.conn = conn
-	g.base = fx.New(append(parts, fx.Supply(conn, g.log), fx.Invoke(lifecycle.Attach[*cluster.Conn]))...)
-	if err := g.base.Start(ctx); err != nil {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		return errors.Join(fmt.Errorf("start: %w", err), g.base.Stop(stop))
-	}
-	return nil
-}
-
-func (g *ground) openShared(ctx context.Context, obs observers) (err error) {
-	n := g.cfg.NATS
-	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
-	g.store, err = store.Open(ctx, g.conn.JetStream(), store.Config{
-		Node: g.cfg.Node.Name, Replicas: n.Copies(), CacheEntries: g.cfg.Actor.CacheEntries,
-		MaxEndpoints: g.cfg.Control.MaxEndpoints, MaxAgents: g.cfg.Control.MaxAgents, ReadTimeout: g.cfg.Actor.StoreTimeout,
-		StartWait: n.StartWait, Decider: g.has("actor"),
-		Deciders: func() []string { return g.presence.Alive(cluster.RoleActor) },
-	}, g.log, obs.store())
-	if err != nil {
-		return err
-	}
-	if err = g.openLedger(ctx, obs); err != nil {
-		return err
-	}
-	if err = g.presence.Listen(g.conn); err != nil || !g.has("media") { // it tells the ledger who died
-		return err
-	}
-	g.slots, err = cluster.OpenSlots(ctx, g.conn, n.Copies(), g.cfg.Node.Name, time.Now, g.log)
-	if err != nil {
-		return err
-	}
-	g.slot, err = g.slots.Claim(ctx)
 	return err
 }
 

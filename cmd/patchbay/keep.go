@@ -17,27 +17,28 @@ import (
 	"patchbay/internal/telemetry"
 )
 
-// openLedger opens what calls leave behind: events, records, totals.
+// openLedger opens what calls leave behind: events and records.
 func (g *ground) openLedger(ctx context.Context, obs observers) (err error) {
+	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, g.ledgerConfig(), g.keys, g.log, obs.ledger())
+	return err
+}
+
+func (g *ground) ledgerConfig() ledger.Config {
 	n := g.cfg.NATS
 	dir := g.cfg.Node.SpoolDir
 	if dir == "" {
 		dir = filepath.Join(g.cfg.Node.DataDir, "spool")
 	}
-	if g.board, err = stats.Open(ctx, g.conn.JetStream(), n.Copies()); err != nil {
-		return err
-	}
-	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, ledger.Config{
-		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Replicas: n.Copies(), MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
+	return ledger.Config{
+		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Streams: g.streams(), MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
 		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"),
-	}, g.keys, g.log, obs.ledger())
-	return err
+	}
 }
 
 // lostNode hears of nodes that fall silent, for the sake of what their calls
 // leave behind.
 func (g *ground) lostNode(role string) {
-	if role == cluster.RoleMedia {
+	if role == cluster.RoleMedia && g.ledger != nil {
 		g.ledger.Sweep()
 	}
 }

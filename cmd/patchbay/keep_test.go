@@ -14,6 +14,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/stats"
 	"patchbay/internal/golden"
+	"patchbay/cluster/stream"
 	"patchbay/internal/testkit"
 )
 
@@ -34,7 +35,7 @@ func TestWhatIsCountedOfAnEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := stats.Open(t.Context(), js, 1)
+	b, err := stats.Open(t.Context(), js, stream.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}

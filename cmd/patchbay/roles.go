@@ -57,7 +57,7 @@ func options(g *ground, obs observers) fx.Option {
 		quiet(g.log), fx.StartTimeout(g.cfg.NATS.StartWait), fx.StopTimeout(stopTimeout),
 		fx.Supply(g, obs, obs.metrics, g.log, g.conn, g.store, g.presence, g.ledger, g.tokens,
 			g.cfg.SIP, g.cfg.Actor, g.cfg.Media, g.cfg.Control, g.cfg.HTTP),
-		bindings, sharedModule,
+		bindings, sharedModule(g),
 	}
 	for _, r := range roleModules {
 		if g.has(r.role) {
@@ -67,15 +67,18 @@ func options(g *ground, obs observers) fx.Option {
 	return fx.Options(parts...)
 }
 
-// sharedModule is what every node runs, whatever its roles.
-var sharedModule = fx.Module("shared",
-	fx.Provide(newWeb),
-	fx.Invoke(
-		lifecycle.Attach[*store.Store],
-		attachLedger,
-		lifecycle.Attach[*web.Server],
-	),
-)
+// sharedModule is what several roles need of the node, if it has one of them,
+// and the web listener.
+func sharedModule(g *ground) fx.Option {
+	parts := []fx.Option{fx.Provide(newWeb)}
+	if g.store != nil {
+		parts = append(parts, fx.Invoke(lifecycle.Attach[*store.Store]))
+	}
+	if g.ledger != nil {
+		parts = append(parts, fx.Invoke(attachLedger))
+	}
+	return fx.Module("shared", append(parts, fx.Invoke(lifecycle.Attach[*web.Server]))...)
+}
 
 func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 	s := web.New(g.cfg.HTTP, m.Handler(), g.log)

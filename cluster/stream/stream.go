@@ -1,0 +1,82 @@
+// Package stream makes the streams behind buckets, events and records, or waits
+// for those that another node makes.
+//
+// It decides how many replicas a stream has: what is asked for, or what it has
+// already where that is more, so that a node with a smaller setting takes
+// nothing away. It refuses to make what its node may not (design section 6:
+// brokers and control do), and waits for it instead, saying so.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Waits for JetStream, which takes seconds to elect its leaders when a cluster
+// starts.
+const (
+	tryWait   = 5 * time.Second
+	tryAgain  = 500 * time.Millisecond
+	toldEvery = 5 * time.Second
+)
+
+// Terms are a node's part in making streams. The zero value makes them, with
+// one replica, in one try.
+type Terms struct {
+	Replicas int           // of what is made; 0: one
+	Found    bool          // they are made by others, and only waited for
+	Wait     time.Duration // longest wait; 0: one try
+	Log      *slog.Logger  // hears of the wait; nil: nobody
+}
+
+// Open returns once the stream is there as cfg says, with the replicas of t.
+func (t Terms) Open(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
+	cfg.Replicas = max(t.Replicas, 1)
+	start := time.Now()
+	told := start
+	for {
+		err := t.try(ctx, js, cfg)
+		if err == nil || permanent(err) {
+			return err
+		}
+		if ctx.Err() != nil || time.Since(start) >= t.Wait {
+			return fmt.Errorf("stream %s: %w", cfg.Name, err)
+		}
+		if t.Log != nil && time.Since(told) > toldEvery {
+			told = time.Now()
+			t.Log.Info("waiting for a stream", "stream", cfg.Name, "reason", err.Error())
+		}
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (t Terms) try(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, tryWait)
+	defer cancel()
+	there, err := js.Stream(ctx, cfg.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound) && t.Found:
+		return errors.New("not there yet: a broker of the cluster or a control node makes it")
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		_, err = js.CreateStream(ctx, cfg)
+		return err
+	case err != nil || t.Found:
+		return err
+	}
+	cfg.Replicas = max(cfg.Replicas, there.CachedInfo().Config.Replicas)
+	_, err = js.UpdateStream(ctx, cfg)
+	return err
+}
+
+// permanent reports whether trying again is no use.
+func permanent(err error) bool {
+	return errors.Is(err, jetstream.ErrInvalidStreamName) || errors.Is(err, context.Canceled)
+}

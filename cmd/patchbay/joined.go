@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/fx"
+
+	"patchbay/cluster"
+	"patchbay/cluster/broker"
+	"patchbay/cluster/ledger"
+	"patchbay/cluster/stats"
+	"patchbay/cluster/store"
+	"patchbay/cluster/stream"
+	"patchbay/internal/lifecycle"
+)
+
+// openNATS starts broker and connection as an application of their own: they
+// outlive every role.
+func (g *ground) openNATS(ctx context.Context) error {
+	n := g.cfg.NATS
+	opts := cluster.Options{Name: g.cfg.Node.Name, URL: n.URL, Credentials: n.Credentials, Wait: n.StartWait, Clustered: n.Brokers() > 1}
+	parts := []fx.Option{quiet(g.log), fx.StartTimeout(n.StartWait + 5*time.Second), fx.StopTimeout(stopTimeout)}
+	if g.has("broker") {
+		srv, err := broker.New(g.brokerConfig(), g.log)
+		if err != nil {
+			return err
+		}
+		opts.Server = srv
+		parts = append(parts, fx.Supply(srv), fx.Invoke(lifecycle.Attach[*broker.Server]))
+	}
+	if opts.URL == "" && opts.Server == nil {
+		return errors.New("nats.url is empty and this node has no broker role: set nats.url to the servers to join")
+	}
+	conn, err := cluster.Connect(opts, g.log)
+	if err != nil {
+		return err
+	}
+	g.conn = conn
+	g.base = fx.New(append(parts, fx.Supply(conn, g.log), fx.Invoke(lifecycle.Attach[*cluster.Conn]))...)
+	if err := g.base.Start(ctx); err != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		return errors.Join(fmt.Errorf("start: %w", err), g.base.Stop(stop))
+	}
+	return nil
+}
+
+func (g *ground) brokerConfig() broker.Config {
+	n := g.cfg.NATS
+	return broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
+		Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
+		StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: n.MaxStore, SyncAlways: n.SyncAlways, StartWait: n.StartWait}
+}
+
+// streams says what the node's part is in making buckets and streams: brokers
+// and control nodes make them, the others wait for them.
+func (g *ground) streams() stream.Terms {
+	return stream.Terms{Replicas: g.cfg.NATS.Copies(), Found: !g.has("broker") && !g.has("control"), Wait: g.cfg.NATS.StartWait, Log: g.log}
+}
+
+// openShared opens what the node's roles stand on, and no more: an edge reads
+// no configuration, and a broker carries no calls.
+func (g *ground) openShared(ctx context.Context, obs observers) error {
+	decides, carries, serves := g.has("actor"), g.has("media"), g.has("control")
+	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
+	for _, part := range []struct {
+		needed bool
+		open   func(context.Context, observers) error
+	}{
+		{g.has("broker"), g.declare},
+		{decides || serves, g.openStore},
+		{decides || serves, g.openBoard},
+		{decides || carries || serves, g.openLedger},
+		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
+		{carries, g.openSlot},
+	} {
+		if !part.needed {
+			continue
+		}
+		if err := part.open(ctx, obs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declare makes every bucket and stream, so that roles elsewhere find them.
+func (g *ground) declare(ctx context.Context, _ observers) error {
+	js := g.conn.JetStream()
+	err := store.Declare(ctx, js, g.streams())
+	if err == nil {
+		_, err = stats.Open(ctx, js, g.streams())
+	}
+	if err == nil {
+		_, err = ledger.Declare(ctx, js, g.ledgerConfig())
+	}
+	if err == nil {
+		err = cluster.Declare(ctx, js, g.streams())
+	}
+	return err
+}
+
+func (g *ground) openStore(ctx context.Context, obs observers) (err error) {
+	g.store, err = store.Open(ctx, g.conn.JetStream(), store.Config{
+		Node: g.cfg.Node.Name, Streams: g.streams(), CacheEntries: g.cfg.Actor.CacheEntries,
+		MaxEndpoints: g.cfg.Control.MaxEndpoints, MaxAgents: g.cfg.Control.MaxAgents, ReadTimeout: g.cfg.Actor.StoreTimeout,
+		Decider:  g.has("actor"),
+		Deciders: func() []string { return g.presence.Alive(cluster.RoleActor) },
+	}, g.log, obs.store())
+	return err
+}
+
+func (g *ground) openBoard(ctx context.Context, _ observers) (err error) {
+	g.board, err = stats.Open(ctx, g.conn.JetStream(), g.streams())
+	return err
+}
+
+func (g *ground) hearBeats(context.Context, observers) error { return g.presence.Listen(g.conn) }
+
+func (g *ground) openSlot(ctx context.Context, _ observers) (err error) {
+	g.slots, err = cluster.OpenSlots(ctx, g.conn, g.streams(), g.cfg.Node.Name, time.Now, g.log)
+	if err != nil {
+		return err
+	}
+	g.slot, err = g.slots.Claim(ctx)
+	return err
+}
