@@ -21,8 +21,9 @@ LOAD_PACKAGES = $$(go list ./e2e/load/... 2>/dev/null || true)
 FUZZTIME ?= 30s
 SOAK     ?= 1h
 ARGS     ?=
+ONLY     ?=
 
-.PHONY: help build run test check race e2e load fuzz soak update-golden tools clean \
+.PHONY: help build run test check race e2e load fuzz soak bench update-golden tools clean \
 	go fmt vet lint unit vulncheck
 
 help: ## List the targets
@@ -78,6 +79,12 @@ fuzz: go ## Run every fuzz target for FUZZTIME (30s) each
 soak: go build ## Run the soak tests for SOAK (1h)
 	@grep -rqs --include='*_test.go' '^func TestSoak' e2e || { echo "no soak tests under e2e"; exit 1; }; \
 	E2E=1 SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run '^TestSoak' ./e2e/...
+
+bench: go build ## Measure Patchbay beside sipgo, Kamailio, rtpengine and pion (CI=1 installs what it needs; ONLY=names)
+	@.ci/tools bench
+	CGO_ENABLED=0 go build -trimpath -tags signalling -o bin/patchbay-signalling ./cmd/patchbay
+	CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench
+	@taskset -c 1 ./bin/bench -only "$(ONLY)" $(ARGS)
 
 update-golden: go ## Rewrite the golden files; read the difference before you commit it
 	@grep -rlE --include='*_test.go' 'patchbay/internal/golden"|\("update"' . | xargs -n1 dirname | sort -u | \

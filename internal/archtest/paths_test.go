@@ -32,8 +32,8 @@ func TestNothingReadsOutsideTheRepository(t *testing.T) {
 	}
 	var findings []string
 	for _, name := range names {
-		if under(path.Dir(name), "internal/archtest") || path.Ext(name) == ".sum" {
-			continue // this rule names what it looks for
+		if under(path.Dir(name), "internal/archtest") || path.Ext(name) == ".sum" || name == ".git" {
+			continue // this rule names what it looks for; .git is a file in a second work tree
 		}
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
