@@ -27,10 +27,20 @@ func (p *partition) decide(now time.Time, in *invite, pol *Policy) {
 		p.offer(in, r, v)
 		return
 	}
-	if v.Reason == endpoint.ReasonConcurrency || v.Reason == endpoint.ReasonRate {
+	if byLimit(v.Reason) {
+		if !p.settled(now) {
+			p.inquire(now, in, pol, v)
+			return
+		}
 		p.remember(now, &recollection{tx: in.tx, branch: in.Branch, refused: true, outcome: rejected(v, style)})
 	}
 	p.refuse(in, pol.Account.Tenant, v, style)
+}
+
+// byLimit reports that a rejection depends on the moment: a copy of the INVITE
+// must not be decided anew.
+func byLimit(why endpoint.Reason) bool {
+	return why == endpoint.ReasonConcurrency || why == endpoint.ReasonRate || why == endpoint.ReasonNoOwner
 }
 
 // weigh decides with the usage of this moment and, unless the verdict is
@@ -38,7 +48,8 @@ func (p *partition) decide(now time.Time, in *invite, pol *Policy) {
 // breath: a call that waits for its owner's webhook counts too. limited is the
 // key of the project if it has limits.
 func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Verdict, use endpoint.Usage, limited endpoint.Key) {
-	own := p.ownShare(now, in.key, pol.Endpoint)
+	use.Standing = p.standing(now)
+	own := p.ownShare(now, in.key, pol.Endpoint, use.Standing)
 	limits := pol.Account.Limits(pol.project())
 	if limits.CPS > 0 || limits.MaxConcurrentCalls > 0 {
 		limited = projectOf(pol)
@@ -46,8 +57,8 @@ func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Ve
 	p.projects.with(limited, func(q *quota) {
 		project := share{q, limited, limits.MaxConcurrentCalls > 0, limits.CPS}
 		use.Now = now
-		use.Calls, use.Rate = own.used(now, p.load, p.beats)
-		use.ProjectCalls, use.ProjectRate = project.used(now, p.load, p.beats)
+		use.Calls, use.Recent, use.Rate = own.used(now, p.load, p.beats)
+		use.ProjectCalls, _, use.ProjectRate = project.used(now, p.load, p.beats)
 		v = pol.decide(use, in)
 		if v.Action != endpoint.Reject && !in.dry() {
 			own.take(now, in.tx)
@@ -59,14 +70,12 @@ func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Ve
 
 // ownShare returns the caps of an endpoint and what it has used of them. An
 // endpoint without caps needs no state; an account's own policy has none.
-func (p *partition) ownShare(now time.Time, key endpoint.Key, ep *endpoint.Endpoint) share {
+func (p *partition) ownShare(now time.Time, key endpoint.Key, ep *endpoint.Endpoint, st endpoint.Standing) share {
 	if ep == nil {
 		return share{key: key}
 	}
-	s := share{key: key, capped: ep.MaxConcurrentCalls != nil}
-	if ep.MaxCallsPerSecond != nil {
-		s.perSecond = *ep.MaxCallsPerSecond
-	}
+	bounds := ep.Bounds(st)
+	s := share{key: key, capped: bounds.Calls >= 0, perSecond: max(bounds.PerSecond, 0)}
 	if s.capped || s.perSecond > 0 {
 		s.quota = &p.resident(now, key).quota
 	}
@@ -82,14 +91,14 @@ type share struct {
 	perSecond int  // 0: no limit
 }
 
-func (s share) used(now time.Time, load Load, beats BeatCounter) (calls int, rate endpoint.Bucket) {
+func (s share) used(now time.Time, load Load, beats BeatCounter) (calls, recent int, rate endpoint.Bucket) {
 	if s.capped {
-		calls = s.count(now, s.key, load, beats)
+		calls, recent = s.count(now, s.key, load, beats)
 	}
 	if s.perSecond > 0 {
 		rate = s.rate
 	}
-	return calls, rate
+	return calls, recent, rate
 }
 
 func (s share) take(now time.Time, tx call.TransactionKey) {

@@ -129,7 +129,13 @@ func TestFullNodeAndDrainingNodeTakeNoNewCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if got := ph.Offer(job("c3")); !got.New {
+		if got := ph.Offer(job("c3")); got.Status != 503 {
+			t.Errorf("a copy of what went on to the next node: %+v", got)
+		}
+		if got := ph.Offer(cancelOf("c3")); got.Status != 481 {
+			t.Errorf("its CANCEL: %+v", got)
+		}
+		if got := ph.Offer(job("c5")); !got.New {
 			t.Errorf("with a call ended: %+v", got)
 		}
 		ph.Drain()

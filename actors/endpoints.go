@@ -23,6 +23,15 @@ type EndpointPorts struct {
 	Intake   Intake
 	Load     Load
 	Fallback Fallback // nil: no webhook can be asked, and calls that need one get 502
+	Tenure   Tenure   // nil: this node owns every endpoint
+}
+
+// A Tenure says how this node stands to the partitions of endpoints. It does
+// not block: it is asked for every INVITE.
+type Tenure interface {
+	// Standing returns what caps the node may decide about. settled: it has been
+	// the owner for so long that no copy of another's INVITE can come.
+	Standing(partition uint8, now time.Time) (s endpoint.Standing, settled bool)
 }
 
 // Bounds that need no setting.
@@ -36,8 +45,9 @@ const (
 // the accepted ones to a media node. Each of the 256 partitions is one loop,
 // which costs something only while it is in use.
 //
-// Caps count calls exactly while this is the only decider of an endpoint:
-// those that media nodes report, and those admitted since.
+// Caps count calls exactly while this node owns the endpoint: those that media
+// nodes report, and those admitted since. Otherwise it decides by the
+// endpoint's cap policy ([endpoint.Endpoint.Bounds]).
 type Endpoints struct {
 	limits   EndpointLimits
 	store    Store
@@ -45,6 +55,7 @@ type Endpoints struct {
 	intake   Intake
 	load     Load
 	fallback Fallback
+	tenure   Tenure
 	beats    BeatCounter // the load, if it is one
 	observer EndpointObserver
 
@@ -64,7 +75,8 @@ type Endpoints struct {
 // NewEndpoints returns the endpoint actors of a node. They cost nothing until
 // the first INVITE.
 func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointObserver) *Endpoints {
-	e := &Endpoints{limits: limits, store: ports.Store, intake: ports.Intake, load: ports.Load, fallback: ports.Fallback, observer: observer,
+	e := &Endpoints{limits: limits, store: ports.Store, intake: ports.Intake, load: ports.Load, fallback: ports.Fallback,
+		tenure: ports.Tenure, observer: observer,
 		host:  NewHost(endpoint.Partitions, limits.Mailbox, observer.HostObserver),
 		reads: make(chan struct{}, maxReads), consults: make(chan struct{}, maxConsults)}
 	if cache, ok := ports.Store.(Cache); ok {
@@ -101,6 +113,10 @@ func (e *Endpoints) Cancel(inv endpoint.Invite, p call.Packet, reply func(Outcom
 		}
 	})
 }
+
+// Offering reports that a call of the partition has been admitted and no media
+// node has answered for it yet: its next owner cannot know of it.
+func (e *Endpoints) Offering(partition uint8) bool { return e.partitions[partition].offers.Load() > 0 }
 
 // Depth returns how many messages wait in all mailboxes.
 func (e *Endpoints) Depth() int { return e.host.Depth() }

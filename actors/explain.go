@@ -19,6 +19,7 @@ type Explanation struct {
 	Project    int              `json:"project_calls"`          // that count against its project's
 	Waits      bool             `json:"rate_spent,omitempty"`   // the endpoint's calls of this second are used up
 	Webhook    bool             `json:"asks_webhook,omitempty"` // the owner's webhook would be asked; it was not
+	Deciders   int              `json:"deciders,omitempty"`     // the node does not own the endpoint: how many nodes may decide now, by its cap policy
 }
 
 // Explain decides on an INVITE as Invite would at this moment, with the same
@@ -50,10 +51,11 @@ func (in *invite) tell(x Explanation) {
 
 func explanationOf(in *invite, pol *Policy, v endpoint.Verdict, use endpoint.Usage) Explanation {
 	x := Explanation{Tenant: pol.Account.Tenant, Key: in.key, Verdict: v, Shown: v.Shown(pol.Account.Refusal),
-		Calls: use.Calls, Project: use.ProjectCalls, Webhook: v.Action == endpoint.Consult}
+		Calls: use.Calls, Project: use.ProjectCalls, Webhook: v.Action == endpoint.Consult, Deciders: use.Standing.Deciders}
 	if ep := pol.Endpoint; ep != nil {
 		x.EndpointID = ep.ID
-		x.Waits = ep.MaxCallsPerSecond != nil && !use.Rate.Allows(use.Now, *ep.MaxCallsPerSecond)
+		bounds := ep.Bounds(use.Standing)
+		x.Waits = bounds.PerSecond >= 0 && !use.Rate.Allows(use.Now, bounds.PerSecond)
 	}
 	if v.Action == endpoint.Accept && pol.Agent != nil {
 		x.AgentName = pol.Agent.Name

@@ -16,7 +16,8 @@ import (
 // send its last response again, on the copy's flow; one with another branch
 // gets 482. A CANCEL that finds no call gets 481, and is remembered for 64*T1:
 // its INVITE, when it comes, gets 487. A node that is full or draining takes no
-// new calls: 503.
+// new calls: 503, and 503 again to every copy, for the next node in order has
+// the call by then (design D4).
 func (c *Calls) Offer(job Job) (taken Taken) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -38,7 +39,14 @@ func (c *Calls) Offer(job Job) (taken Taken) {
 func (c *Calls) invite(now time.Time, shard *keyShard, e *keyEntry, job Job) Taken {
 	switch {
 	case e == nil, e.cancelled && e.branch != job.Branch:
-		return c.begin(now, shard, job)
+		if job.Known {
+			return c.refused(481)
+		}
+		return c.first(now, shard, job)
+	case e.passed && job.Known:
+		return c.refused(481)
+	case e.passed:
+		return c.refused(503)
 	case e.branch != job.Branch:
 		return c.refused(482)
 	case e.cancelled:
@@ -55,7 +63,7 @@ func (c *Calls) cancel(now time.Time, shard *keyShard, e *keyEntry, job Job) Tak
 	case e == nil:
 		shard.remember(job.Key, &keyEntry{branch: job.Branch, cancelled: true, until: now.Add(c.keys.ttl)}, now)
 		return c.refused(481)
-	case e.actor == nil, e.branch != job.Branch: // a CANCEL has the branch of its INVITE (RFC 3261 9.1)
+	case e.actor == nil, e.branch != job.Branch: // gone, cancelled or passed; a CANCEL has the branch of its INVITE (RFC 3261 9.1)
 		return c.refused(481)
 	}
 	a := e.actor
@@ -63,6 +71,16 @@ func (c *Calls) cancel(now time.Time, shard *keyShard, e *keyEntry, job Job) Tak
 		return c.refused(503)
 	}
 	return Taken{V: 1, ID: e.id, Node: c.node}
+}
+
+// first takes the first copy of an INVITE that comes here. One that there is no
+// room for goes on to the next node, and its copies after it.
+func (c *Calls) first(now time.Time, shard *keyShard, job Job) Taken {
+	taken := c.begin(now, shard, job)
+	if taken.Status == 503 {
+		shard.remember(job.Key, &keyEntry{branch: job.Branch, passed: true, until: now.Add(c.keys.ttl)}, now)
+	}
+	return taken
 }
 
 // begin makes a call of an INVITE. The caller holds the shard, so copies wait.

@@ -202,7 +202,10 @@ func TestFullLoopIsBusy(t *testing.T) {
 		if ph.Count() != 0 {
 			t.Errorf("%d live", ph.Count())
 		}
-		if got := ph.Offer(job("c2")); !got.New {
+		if got := ph.Offer(job("c2")); got.Status != 503 {
+			t.Errorf("a copy of what went on to the next node: %+v", got)
+		}
+		if got := ph.Offer(job("c3")); !got.New {
 			t.Errorf("the refused call left something behind: %+v", got)
 		}
 	})

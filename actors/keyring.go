@@ -11,18 +11,20 @@ import (
 const (
 	keyShards = 64
 	// maxRemembered is how many transaction keys a node keeps without a call:
-	// of calls that have gone, and of CANCELs that came first. Beyond it the
-	// oldest is forgotten.
+	// of calls that have gone, of CANCELs that came first, and of calls that it had
+	// no room for. Beyond it the oldest is forgotten.
 	maxRemembered = 1 << 16
 )
 
 // A keyEntry is what a transaction key stands for: a call; a call that has
-// gone; or, with cancelled set, a CANCEL that came before its INVITE.
+// gone; with cancelled set, a CANCEL that came before its INVITE; or, with
+// passed set, a call that this node had no room for: it is another's since.
 type keyEntry struct {
 	branch    string
 	id        call.ID
-	actor     *actor // nil: gone, or cancelled
+	actor     *actor // nil: gone, cancelled or passed
 	cancelled bool
+	passed    bool
 	until     time.Time // of an entry without actor
 }
 

@@ -31,6 +31,13 @@ type recollection struct {
 	waiting  []*invite
 }
 
+// answered says that the intake has answered, and returns who waits for it.
+func (r *recollection) answered() (waiting []*invite) {
+	waiting = r.waiting
+	r.offering, r.waiting = false, nil
+	return waiting
+}
+
 // maxWaiting bounds the repetitions that wait for one INVITE's answer; later
 // ones are left to the first copy's.
 const maxWaiting = 16

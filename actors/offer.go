@@ -10,10 +10,11 @@ import (
 // the intake answers: it becomes the call's, or is given back.
 func (p *partition) offer(in *invite, r *recollection, v endpoint.Verdict) {
 	r.offering = true
+	p.offers.Add(1)
 	p.hand(in, r, func(now time.Time, taken Taken, err error) {
+		p.offers.Add(-1)
 		p.account(now, r, taken, err)
-		waiting := r.waiting
-		r.offering, r.waiting = false, nil
+		waiting := r.answered()
 		p.conclude(in, r, v, taken, err)
 		o := outcomeOf(taken, err, r.style)
 		for _, again := range waiting {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"patchbay/actors/call"
@@ -46,6 +47,7 @@ type partition struct {
 	endpoints map[endpoint.Key]*resident
 	memory    memory
 	sweep     *Timer
+	offers    atomic.Int32 // calls that no media node has answered for yet
 }
 
 func newPartition(e *Endpoints, index uint8) *partition {

@@ -72,6 +72,7 @@ type Intake interface {
 type Job struct {
 	V          int                 `json:"v"`
 	Cancel     bool                `json:"cancel,omitempty"`
+	Known      bool                `json:"known,omitempty"` // only a copy: no call begins with it, 481
 	Key        call.TransactionKey `json:"txkey"`
 	Branch     string              `json:"branch"` // top Via branch
 	Tenant     string              `json:"tenant,omitempty"`

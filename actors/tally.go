@@ -15,12 +15,17 @@ const reservationTTL = 10 * time.Second
 // way through other queues.
 const reportLag = 250 * time.Millisecond
 
+// settling is how long after a media node took a call another decider may not
+// have heard of it: one whole report may be lost.
+const settling = time.Second
+
 // A tally counts the calls of one key exactly: those that media nodes report,
 // and those admitted since, which no report shows yet. Its size is bounded by
 // the cap it serves.
 type tally struct {
 	admitted map[call.TransactionKey]time.Time // no media node has answered yet: until
 	known    map[call.ID]reservation           // taken, not yet reported
+	settling map[call.ID]time.Time             // reported to us, and to others at that time at the latest
 }
 
 // A reservation is a call that a media node took and that its reports do not
@@ -40,19 +45,21 @@ func (r reservation) gone(now time.Time, beats BeatCounter) bool {
 	return held >= reservationTTL || held >= reportLag && beats != nil && beats.Beats(r.node) >= r.beat+2
 }
 
-// count returns how many distinct calls of key there are at now, and forgets
-// what no longer counts. Reports are counted before they are read: a report
-// that comes in between is in what is read.
-func (t *tally) count(now time.Time, key endpoint.Key, load Load, beats BeatCounter) int {
+// count returns how many distinct calls of key there are at now, and how many
+// of those admitted here other deciders may not have heard of. It forgets what
+// no longer counts. Reports are counted before they are read: a report that
+// comes in between is in what is read.
+func (t *tally) count(now time.Time, key endpoint.Key, load Load, beats BeatCounter) (calls, recent int) {
 	for id, r := range t.known {
 		if r.gone(now, beats) {
 			delete(t.known, id)
 		}
 	}
 	active := load.Active(key)
-	for id := range t.known {
+	for id, r := range t.known {
 		if _, shown := active[id]; shown {
 			delete(t.known, id)
+			t.settle(now, id, r.taken.Add(settling))
 		}
 	}
 	for tx, until := range t.admitted {
@@ -60,7 +67,24 @@ func (t *tally) count(now time.Time, key endpoint.Key, load Load, beats BeatCoun
 			delete(t.admitted, tx)
 		}
 	}
-	return len(active) + len(t.known) + len(t.admitted)
+	for id, until := range t.settling {
+		if !now.Before(until) {
+			delete(t.settling, id)
+		}
+	}
+	reserved := len(t.known) + len(t.admitted)
+	return len(active) + reserved, reserved + len(t.settling)
+}
+
+// settle keeps a call that was reported until others have heard of it too.
+func (t *tally) settle(now time.Time, id call.ID, until time.Time) {
+	if !now.Before(until) {
+		return
+	}
+	if t.settling == nil {
+		t.settling = make(map[call.ID]time.Time)
+	}
+	t.settling[id] = until
 }
 
 // admit reserves a place for a call that is about to be offered.
@@ -99,6 +123,11 @@ func (t *tally) empty(now time.Time) bool {
 		}
 	}
 	for _, until := range t.admitted {
+		if now.Before(until) {
+			return false
+		}
+	}
+	for _, until := range t.settling {
 		if now.Before(until) {
 			return false
 		}

@@ -11,6 +11,7 @@ const (
 	RuleExists             Rule = "exists"              // the address is an endpoint
 	RuleSource             Rule = "source"              // IPPolicy admits the packet's source
 	RuleActive             Rule = "active"              // is_active
+	RuleOwner              Rule = "owner"               // cap_policy strict, and the partition has no owner
 	RuleRate               Rule = "rate"                // max_calls_per_second
 	RuleProjectRate        Rule = "project_rate"        // limits.cps of the project
 	RuleConcurrency        Rule = "concurrency"         // max_concurrent_calls
@@ -27,9 +28,11 @@ const (
 // Usage is what an endpoint and its project use at the moment of a decision.
 // The zero Usage is an idle endpoint.
 type Usage struct {
-	Calls        int    // live and admitted calls of the endpoint
-	Rate         Bucket // of the endpoint
-	ProjectCalls int    // live and admitted calls of the project
+	Standing     Standing // of the decider
+	Calls        int      // live and admitted calls of the endpoint
+	Recent       int      // of them, those that this decider admitted and others may not have heard of
+	Rate         Bucket   // of the endpoint
+	ProjectCalls int      // live and admitted calls of the project
 	ProjectRate  Bucket
 	Now          time.Time
 }
@@ -63,14 +66,19 @@ func Decide(ep Endpoint, acct Account, use Usage, inv Invite) Verdict {
 
 // overLimit asks the caps. They are an owner's own limits, so the answer is
 // 486: a carrier may abandon the whole trunk on a 503 (design D10).
+//
+// An owner who wants strict caps has asked for no call where nobody can keep
+// them: 480, for likewise this is about the endpoint and not about the node.
 func overLimit(ep *Endpoint, acct *Account, use *Usage) (Verdict, bool) {
-	limits := acct.Limits(ep.ProjectID)
+	limits, own := acct.Limits(ep.ProjectID), ep.Bounds(use.Standing)
 	switch {
-	case ep.MaxCallsPerSecond != nil && !use.Rate.Allows(use.Now, *ep.MaxCallsPerSecond):
+	case own.Refuse:
+		return refuse(480, ReasonNoOwner, RuleOwner), true
+	case own.PerSecond >= 0 && !use.Rate.Allows(use.Now, own.PerSecond):
 		return refuse(486, ReasonRate, RuleRate), true
 	case limits.CPS > 0 && !use.ProjectRate.Allows(use.Now, limits.CPS):
 		return refuse(486, ReasonRate, RuleProjectRate), true
-	case ep.MaxConcurrentCalls != nil && use.Calls >= *ep.MaxConcurrentCalls:
+	case !own.within(use):
 		return refuse(486, ReasonConcurrency, RuleConcurrency), true
 	case limits.MaxConcurrentCalls > 0 && use.ProjectCalls >= limits.MaxConcurrentCalls:
 		return refuse(486, ReasonConcurrency, RuleProjectConcurrency), true

@@ -43,6 +43,7 @@ const (
 	ReasonAgentInactive    Reason = "agent_inactive"
 	ReasonConcurrency      Reason = "concurrency_limit"
 	ReasonRate             Reason = "rate_limit"
+	ReasonNoOwner          Reason = "no_owner"              // 480: strict caps, and nobody keeps them at the moment
 	ReasonUnsupported      Reason = "handler_not_supported" // stored by a vendor's API, not served yet
 	ReasonNoRoute          Reason = "no_route"              // 404: no rule of the account, and no webhook
 	ReasonBusy             Reason = "node_busy"             // a mailbox is full: 503

@@ -1,7 +1,8 @@
-// Package placement says which media node a call goes to: capacity-weighted
-// rendezvous hashing of the INVITE's transaction key (design D4). It is pure,
-// so every decider that sees the same nodes comes to the same order, without a
-// coordinator; a node that comes or goes moves only its own share of the keys.
+// Package placement says which media node a call goes to and which actor node
+// should own a partition of endpoints: capacity-weighted rendezvous hashing of
+// the INVITE's transaction key (design D4), and of the partition's number (D3).
+// It is pure, so everybody who sees the same nodes comes to the same order,
+// without a coordinator; a node that comes or goes moves only its own share.
 package placement
 
 import (
