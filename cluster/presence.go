@@ -29,6 +29,10 @@ const (
 	otherSilent = 3 * otherBeat
 )
 
+// BeatsHeard is how long a [Presence] must have listened to know every media
+// node that lives.
+const BeatsHeard = mediaBeat + mediaBeat/2
+
 // maxNodes is how many nodes, the dead ones among them, a table knows.
 const maxNodes = 4096
 

@@ -77,6 +77,7 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 		{decides || carries || serves, g.openLedger},
 		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
 		{carries, g.openSlot},
+		{decides && !g.alone(), g.hearAll},
 	} {
 		if !part.needed {
 			continue
@@ -120,6 +121,24 @@ func (g *ground) openBoard(ctx context.Context, _ observers) (err error) {
 }
 
 func (g *ground) hearBeats(context.Context, observers) error { return g.presence.Listen(g.conn) }
+
+// alone reports that the node carries the calls that it decides about, on a
+// broker of its own.
+func (g *ground) alone() bool {
+	return g.has("media") && g.cfg.NATS.URL == "" && len(g.cfg.NATS.Routes) == 0
+}
+
+// hearAll waits until every media node that lives has beaten: a decider that
+// knows only some of them would take a copy of an INVITE to another node than
+// the others do, and answer 503 while it knows none.
+func (g *ground) hearAll(ctx context.Context, _ observers) error {
+	select {
+	case <-time.After(cluster.BeatsHeard):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (g *ground) openSlot(ctx context.Context, _ observers) (err error) {
 	g.slots, err = cluster.OpenSlots(ctx, g.conn, g.streams(), g.cfg.Node.Name, time.Now, g.log)

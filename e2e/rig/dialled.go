@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,44 +20,24 @@ const (
 // errSilence is a transaction that got no final response.
 var errSilence = errors.New("no final response")
 
-// A Way is how a call goes.
-type Way struct {
-	Hold   time.Duration // from the answer to our BYE
-	Cancel bool          // give up at the first provisional response
-	Deaf   bool          // over UDP: miss the first responses to each request, so that it is repeated
-	Modify bool          // OPTIONS and a re-INVITE within the call
-	Sound  bool          // send audio and listen to what comes back
-}
-
 // A Dialled is one call of a Carrier.
 type Dialled struct {
 	carrier *Carrier
 	way     Way
 	in      chan incoming
 	invite  Request
+	twin    Request  // the copy of a forked INVITE
 	answer  Response // the 2xx
 	next    int      // number of the edge that gets the next message
 	sent    int      // edge of the message before
 	cseq    int
+	heard   bool // a response to the INVITE
 	ear     *ear
 	out     Outcome
 }
 
-// An Outcome is what became of a call.
-type Outcome struct {
-	CallID  string
-	Status  int           // final response to the INVITE; 0: none came
-	Setup   time.Duration // from the INVITE to it
-	At      time.Time     // when the INVITE was sent first
-	Bye     int           // response to our BYE; 0: none sent, or none came
-	ByPeer  bool          // the other side ended it
-	Reason  string        // Reason of the other side's BYE
-	Ended   time.Time     // when the BYE came, or ours was answered
-	Resent  int           // requests that we repeated
-	Sound   Sound
-	Fault   string // what did not go as it must; "": nothing
-	expects int    // status that the way makes right
-}
+// Sound is what has been heard so far.
+func (d *Dialled) Sound() Sound { return d.ear.now() }
 
 // CallID is the Call-ID.
 func (d *Dialled) CallID() string { return d.invite.CallID }
@@ -91,10 +72,11 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 	for {
 		select {
 		case m := <-d.in:
-			if m.Status() == 0 || m.Header("CSeq") != fmt.Sprintf("%d %s", r.CSeq, r.Method) {
+			if m.Status() == 0 || m.Header("CSeq") != fmt.Sprintf("%d %s", r.CSeq, r.Method) || d.merged(m.Response) {
 				d.aside(m)
 				continue
 			}
+			d.first(r)
 			if d.way.Deaf && resent == 0 && d.carrier.udp != nil {
 				continue
 			}
@@ -117,10 +99,29 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 	}
 }
 
+// first tells that a response to the INVITE has come.
+func (d *Dialled) first(r Request) {
+	if f := d.way.First; f != nil && r.Branch == d.invite.Branch && !d.heard {
+		d.heard = true
+		f()
+	}
+}
+
+// merged reports that a message turns a copy of a forked INVITE away
+// (RFC 3261 8.2.2.2).
+func (d *Dialled) merged(m Response) bool { return d.way.Fork && m.Status() == 482 }
+
 // aside takes a message that answers no open request: a repeated 2xx, or a
 // request of the other side.
 func (d *Dialled) aside(m incoming) {
 	switch {
+	case d.merged(m.Response):
+		d.out.Merged++
+		for _, copied := range []Request{d.invite, d.twin} {
+			if strings.Contains(m.Header("Via"), copied.Branch) {
+				d.send(copied.AckOf(m.Response))
+			}
+		}
 	case m.Status()/100 == 2 && strings.HasSuffix(m.Header("CSeq"), " INVITE") && d.answer != "":
 		d.ack(m.Response)
 	case m.Method() == "BYE":
@@ -158,6 +159,13 @@ func (d *Dialled) Invite(way Way) (up bool) {
 	if d.ear != nil {
 		d.invite.Body = strings.ReplaceAll(d.invite.Body, "127.0.0.1", d.ear.host())
 	}
+	d.twin = d.invite
+	if way.Fork {
+		d.twin.Branch = "z9hG4bK" + rand.Text()
+	}
+	if way.Fork || way.Twin {
+		d.send(d.twin)
+	}
 	final, err := d.transact(d.invite, func(r Response) {
 		if way.Cancel && d.out.expects == 200 {
 			d.out.expects = 487
@@ -175,6 +183,9 @@ func (d *Dialled) Invite(way Way) (up bool) {
 	}
 	d.answer = final
 	d.ack(final)
+	if d.ear != nil {
+		d.ear.talkTo(final)
+	}
 	return true
 }
 
@@ -246,47 +257,14 @@ func (d *Dialled) Bye() {
 	}
 }
 
-// Close forgets the call and says what became of it.
-func (d *Dialled) Close() Outcome {
-	d.carrier.forget(d)
-	if d.ear != nil {
-		d.out.Sound = d.ear.close()
-	}
-	o := &d.out
-	switch {
-	case o.Fault != "":
-	case o.Status != o.expects:
-		d.fault("the INVITE got %d, want %d", o.Status, o.expects)
-	case o.Status == 200 && o.ByPeer:
-		d.fault("the other side hung up: %s", o.Reason)
-	case o.Status == 200 && o.Bye != 200:
-		d.fault("BYE got %d", o.Bye)
-	}
-	return d.out
-}
-
 // Run is a whole call. Its end comes early when ctx ends.
 func (d *Dialled) Run(ctx context.Context, way Way) Outcome {
 	if d.Invite(way) {
 		if way.Modify {
 			d.Modify()
 		}
-		if d.ear != nil {
-			d.ear.talkTo(d.answer)
-		}
 		d.Talk(ctx, way.Hold)
 		d.Bye()
 	}
 	return d.Close()
-}
-
-// replyTo is a 200 to a request.
-func replyTo(request Response) string {
-	var b strings.Builder
-	b.WriteString("SIP/2.0 200 OK\r\n")
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, request.Header(name))
-	}
-	b.WriteString("Content-Length: 0\r\n\r\n")
-	return b.String()
 }
