@@ -43,14 +43,28 @@ func ctlCommand() *cobra.Command {
 	return cmd
 }
 
-// register adds the flags that say how the cluster is reached.
-func (r *remote) register(f *pflag.FlagSet) {
+// reach adds the flags that say how the cluster is reached.
+func (r *remote) reach(f *pflag.FlagSet) {
 	f.StringVar(&r.url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server to ask through (PBCTL_NATS)")
 	f.StringVar(&r.creds, "creds", "", "NATS credentials file")
+	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
+}
+
+// register adds reach's flags, and those of one question.
+func (r *remote) register(f *pflag.FlagSet) {
+	r.reach(f)
 	f.StringVar(&r.tenant, "tenant", envOr("PBCTL_TENANT", "default"), "account to work on (PBCTL_TENANT)")
 	f.StringVar(&r.once, "idempotency-key", "", "makes a creation happen once, however often the command is repeated within 24 h")
 	f.BoolVar(&r.json, "json", false, "print JSON")
-	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
+}
+
+// dial connects to the cluster.
+func (r *remote) dial() (control.Client, error) {
+	client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
+	if err != nil {
+		return client, fmt.Errorf("%w (--nats %s)", err, r.url)
+	}
+	return client, nil
 }
 
 func envOr(name, def string) string {
@@ -66,9 +80,9 @@ type asker func(noun, verb string, in, out any) error
 
 // with lends an asker to do. Each of its questions has the timeout for itself.
 func (r *remote) with(cmd *cobra.Command, do func(asker) error) error {
-	client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
+	client, err := r.dial()
 	if err != nil {
-		return fmt.Errorf("%w (--nats %s)", err, r.url)
+		return err
 	}
 	defer client.Conn.Close()
 	client.IdempotencyKey = r.once

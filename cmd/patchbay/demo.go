@@ -24,13 +24,6 @@ import (
 	"patchbay/internal/telemetry"
 )
 
-// The demo's endpoint and agent are found again by these names.
-const (
-	demoEndpoint = "demo"
-	demoAgent    = "demo echo agent"
-	demoAgentID  = "dec0de00-0000-4000-8000-000000000001"
-)
-
 func demoCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
@@ -49,6 +42,7 @@ SIP over UDP, RTP, WebRTC. The node stays up for your softphone until Ctrl-C.`,
 	}
 	settingFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&once, "once", false, "end after the call: exit 0 if audio came back")
+	cmd.AddCommand(demoProvisionCommand(), demoCallCommand())
 	return cmd
 }
 
@@ -90,7 +84,7 @@ func runDemo(ctx context.Context, out io.Writer, cfg config.Config, once bool) e
 
 // firstCall provisions the demo and places its call.
 func firstCall(ctx context.Context, out io.Writer, n *node) error {
-	view, err := provisionDemo(ctx, n)
+	view, err := provisionDemo(ctx, control.Client{Conn: n.ground.conn.Control(), Tenant: endpoint.OperatorTenant})
 	if err != nil {
 		return fmt.Errorf("provision the demo endpoint: %w", err)
 	}
@@ -126,37 +120,6 @@ func elsewhere(n *node, slug string) string {
 		return "\n  sip:" + slug + "@" + hostPort(own, n.edge.Addrs().UDP.Port()) + "   (from other machines)"
 	}
 	return ""
-}
-
-// provisionDemo returns the demo endpoint, made at the first start.
-func provisionDemo(ctx context.Context, n *node) (control.EndpointView, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	c := control.Client{Conn: n.ground.conn.Control(), Tenant: endpoint.OperatorTenant}
-	err := c.Do(ctx, "agent", "create", control.NewAgent{ID: demoAgentID,
-		Spec: fmt.Appendf(nil, `{"name":%q,"webrtc":{"connector":"nats"}}`, demoAgent)}, nil)
-	var told *control.Error
-	if err != nil && (!errors.As(err, &told) || told.Code != control.CodeExists) {
-		return control.EndpointView{}, err
-	}
-	for cursor := ""; ; {
-		var page control.Page[control.EndpointView]
-		if err := c.Do(ctx, "endpoint", "list", control.PageRequest{Cursor: cursor, Limit: 200}, &page); err != nil {
-			return control.EndpointView{}, err
-		}
-		for _, v := range page.Items {
-			if v.Name == demoEndpoint && v.IsActive {
-				return v, nil
-			}
-		}
-		if cursor = page.Next; cursor == "" {
-			break
-		}
-	}
-	var made control.EndpointView
-	err = c.Do(ctx, "endpoint", "create", control.NewEndpoint{SlugPrefix: "demo", AgentID: demoAgentID,
-		Spec: fmt.Appendf(nil, `{"name":%q}`, demoEndpoint)}, &made)
-	return made, err
 }
 
 // startDemoAgent runs the echo agent over the node's NATS, as any worker would.

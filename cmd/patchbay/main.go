@@ -53,7 +53,8 @@ func root() *cobra.Command {
 		Version:       version(),
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	cmd.AddCommand(restoreCommand(), serveCommand(), demoCommand(), callCommand(), configCommand(), echoCommand(), ctlCommand(), explainCommand())
+	cmd.AddCommand(restoreCommand(), serveCommand(), healthCommand(), demoCommand(), callCommand(), configCommand(),
+		keysCommand(), echoCommand(), ctlCommand(), explainCommand())
 	refuseUnknown(cmd.Commands())
 	return cmd
 }

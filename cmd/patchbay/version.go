@@ -2,9 +2,16 @@ package main
 
 import "runtime/debug"
 
-// version names the build: the module's version, or the commit it was built
-// from.
+// built is the version that the linker was told, where the tree that it builds
+// has no history: -ldflags "-X main.built=1.2.3".
+var built string
+
+// version names the build: what the linker was told, the module's version, or
+// the commit it was built from.
 func version() string {
+	if built != "" {
+		return built
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

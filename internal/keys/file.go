@@ -12,7 +12,7 @@ import (
 )
 
 // maxFile is the largest key file read, bytes.
-const maxFile = 1024
+const maxFile = 4096
 
 // ErrExposed says that others on the machine may read or change a key file.
 var ErrExposed = errors.New("open to others")
@@ -36,15 +36,24 @@ func ReadCluster(path string) (*Cluster, error) {
 // where there is none, and then reports true. Of several processes that start
 // at once one makes it, and all read the same.
 func EnsureCluster(path string) (c *Cluster, made bool, err error) {
-	var key [Size]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return nil, false, fmt.Errorf("cluster key %s: %w", path, err)
+	text, err := newText()
+	if err == nil {
+		made, err = create(path, text)
 	}
-	if made, err = create(path, hex.EncodeToString(key[:])); err != nil {
+	if err != nil {
 		return nil, false, fmt.Errorf("cluster key %s: %w", path, err)
 	}
 	c, err = ReadCluster(path)
 	return c, made, err
+}
+
+// newText is the line of a key file with a new key.
+func newText() (string, error) {
+	var key [Size]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return "", fmt.Errorf("make a key: %w", err)
+	}
+	return hex.EncodeToString(key[:]), nil
 }
 
 // EnsureAdmin reads the admin key from its file under the rules of
