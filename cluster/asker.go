@@ -39,7 +39,7 @@ type asker struct {
 // newAsker listens for answers. limit is how many asks may wait at once;
 // panics hears of a panic in a done function, which costs that answer alone.
 func newAsker(nc *nats.Conn, limit int, panics func(any)) (*asker, error) {
-	a := &asker{nc: nc, inbox: nats.NewInbox() + ".", panics: panics, stop: make(chan struct{}), done: make(chan struct{})}
+	a := &asker{nc: nc, inbox: nc.NewInbox() + ".", panics: panics, stop: make(chan struct{}), done: make(chan struct{})}
 	for i := range a.tables {
 		a.tables[i] = newPending((limit+askShards-1)/askShards, time.Now())
 	}
@@ -68,6 +68,29 @@ func (a *asker) ask(subject string, data []byte, wait time.Duration, done func(r
 	}
 	to := strconv.AppendUint(append(make([]byte, 0, len(a.inbox)+14), a.inbox...), id*askShards+shard, 36)
 	if err := a.nc.PublishRequest(subject, string(to), data); err != nil {
+		if done := a.tables[shard].take(id); done != nil {
+			a.call(done, reply{err: err})
+		}
+	}
+}
+
+// later calls done with errSilence after a pause, or at once with errFull or
+// errClosed. It takes a place among the asks.
+func (a *asker) later(pause time.Duration, done func(reply)) {
+	if _, ok := a.tables[a.turn.Add(1)%askShards].add(time.Now(), pause, done); !ok {
+		a.call(done, reply{err: a.refusal()})
+	}
+}
+
+// echo asks NATS alone: the question is its own answer.
+func (a *asker) echo(wait time.Duration, done func(reply)) {
+	shard := a.turn.Add(1) % askShards
+	id, ok := a.tables[shard].add(time.Now(), wait, done)
+	if !ok {
+		a.call(done, reply{err: a.refusal()})
+		return
+	}
+	if err := a.nc.Publish(a.inbox+strconv.FormatUint(id*askShards+shard, 36), nil); err != nil {
 		if done := a.tables[shard].take(id); done != nil {
 			a.call(done, reply{err: err})
 		}

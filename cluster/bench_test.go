@@ -46,11 +46,27 @@ func BenchmarkInvite(b *testing.B) {
 
 func BenchmarkTransmit(b *testing.B) {
 	c := newConn(b)
-	w := cluster.NewWire(c, func(string) bool { return false }, cluster.WireObserver{})
-	tx := call.Transmission{Flow: packet("").Flow, Raw: make([]byte, 700)}
+	w := newWire(b, c, nobodyGone)
+	tx := call.Transmission{Flow: packet("").Flow, Raw: append([]byte("SIP/2.0 "), make([]byte, 700)...)}
 	b.ReportAllocs()
 	for b.Loop() {
 		w.Transmit(tx)
+	}
+}
+
+// BenchmarkInDialog is one in-dialog request from an edge to a call and back.
+func BenchmarkInDialog(b *testing.B) {
+	c := newConn(b)
+	openCalls(b, c, 3).carry(42)
+	r := newRouter(b, c, cluster.RouterObserver{})
+	p := packet(string(make([]byte, 500)))
+	done := make(chan error, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.InDialog(3, 42, p, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

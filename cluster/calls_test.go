@@ -58,6 +58,12 @@ func (f *fakeCalls) carry(id call.ID) {
 	f.status[id] = actors.CallStatus{V: 1, ID: id, Tenant: "acme", Since: time.Unix(int64(id), 0).UTC()}
 }
 
+func (f *fakeCalls) drop(id call.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.status, id)
+}
+
 func (f *fakeCalls) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

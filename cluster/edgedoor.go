@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -27,8 +28,9 @@ func (o DoorObserver) malformed(subject string, err error) {
 type EdgeDoor struct{ subs subscriptions }
 
 // OpenEdgeDoor gives every message for the edge to send, one at a time and in
-// order of arrival; send must not block for long.
-func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(call.Transmission), obs DoorObserver) (*EdgeDoor, error) {
+// order of arrival; send must not block for long. Where the sender wants to
+// know what became of a request, told is not nil, and is owed one call.
+func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(tx call.Transmission, told func(sent bool)), obs DoorObserver) (*EdgeDoor, error) {
 	take := func(m *nats.Msg) {
 		defer contain(obs.Panic)
 		tx, err := envelope.DecodeSend(m.Data)
@@ -36,7 +38,17 @@ func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(c
 			obs.malformed(m.Subject, err)
 			return
 		}
-		send(tx)
+		if m.Reply == "" || bytes.HasPrefix(tx.Raw, []byte("SIP/2.0 ")) { // a response: its Reply is for NATS
+			send(tx, nil)
+			return
+		}
+		send(tx, func(sent bool) {
+			result := envelope.Delivered
+			if !sent {
+				result = envelope.NotSent
+			}
+			respond(m, obs, func() ([]byte, error) { return envelope.EncodeDelivery(result) })
+		})
 	}
 	d := &EdgeDoor{}
 	err := d.subs.add(c.Hot(), subject.Send(edge), "", maxPendingPackets, take)

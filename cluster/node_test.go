@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,77 +49,13 @@ func TestANodeWithoutNATSSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func openEdge(t testing.TB, c *cluster.Conn, name string) <-chan call.Transmission {
-	t.Helper()
-	sent := make(chan call.Transmission, 16)
-	door, err := cluster.OpenEdgeDoor(c, name, []call.Transport{call.UDP, call.TCP}, func(tx call.Transmission) { sent <- tx }, cluster.DoorObserver{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(door.Close)
-	flush(t, c)
-	return sent
-}
-
-func TestAMessageLeavesByTheEdgeOfItsFlow(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	one, two := openEdge(t, c, "edge-1"), openEdge(t, c, "edge.2")
-	var gone atomic.Value
-	gone.Store("")
-	w := cluster.NewWire(c, func(edge string) bool { return edge == gone.Load() }, cluster.WireObserver{})
-	tx := call.Transmission{Flow: packet("").Flow, To: netip.MustParseAddrPort("192.0.2.9:5060"), Raw: []byte("SIP/2.0 200 OK\r\n\r\n")}
-	w.Transmit(tx)
-	if got := await(t, one); got.Flow != tx.Flow || got.To != tx.To || string(got.Raw) != string(tx.Raw) {
-		t.Errorf("got %+v, want %+v", got, tx)
-	}
-	tx.Flow.Edge = "edge.2"
-	w.Transmit(tx)
-	if got := await(t, two); got.Flow.Edge != "edge.2" {
-		t.Errorf("got %+v", got)
-	}
-	gone.Store("edge-3")
-	tx.Flow.Edge = "edge-3"
-	w.Transmit(tx)
-	select { // any edge of the transport
-	case got := <-one:
-		if got.Flow.Edge != "edge-3" {
-			t.Errorf("got %+v", got)
-		}
-	case <-two:
-	case <-time.After(patience):
-		t.Error("a datagram of a dead edge did not leave by another")
-	}
-	tx.Flow.Transport = call.TCP
-	w.Transmit(tx) // its connection is gone with the edge
-	flush(t, c)
-	if len(one)+len(two) != 0 {
-		t.Error("a message for a connection left by another edge")
-	}
-}
-
-func TestMessagesOfOneFlowKeepTheirOrder(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	sent := openEdge(t, c, "edge-1")
-	w := cluster.NewWire(c, func(string) bool { return false }, cluster.WireObserver{})
-	for i := range 10 {
-		w.Transmit(call.Transmission{Flow: packet("").Flow, Raw: fmt.Append(nil, i)})
-	}
-	for i := range 10 {
-		if got := await(t, sent); string(got.Raw) != fmt.Sprint(i) {
-			t.Errorf("message %d is %s", i, got.Raw)
-		}
-	}
-}
-
 func TestADoorReportsWhatItCannotReadAndGoesOn(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
 	bad := make(chan string, 4)
 	got := make(chan call.Transmission, 4)
 	first := true
-	door, err := cluster.OpenEdgeDoor(c, "e", nil, func(tx call.Transmission) {
+	door, err := cluster.OpenEdgeDoor(c, "e", nil, func(tx call.Transmission, _ func(bool)) {
 		if first {
 			first = false
 			panic("ouch")
@@ -139,9 +73,9 @@ func TestADoorReportsWhatItCannotReadAndGoesOn(t *testing.T) {
 	if err := c.Hot().Publish(subject.Send("e"), []byte("rubbish")); err != nil {
 		t.Fatal(err)
 	}
-	w := cluster.NewWire(c, func(string) bool { return false }, cluster.WireObserver{})
+	w := newWire(t, c, nobodyGone)
 	for range 2 {
-		w.Transmit(call.Transmission{Flow: call.Flow{Edge: "e"}, Raw: []byte("x")})
+		w.Transmit(call.Transmission{Flow: call.Flow{Edge: "e"}, Raw: ok200})
 	}
 	await(t, got)
 	if s := await(t, bad); s != subject.Send("e") {

@@ -43,10 +43,12 @@ type RouterObserver struct {
 
 // A Router takes an edge's messages to whoever decides about them.
 type Router struct {
-	asker *asker
-	cfg   RouterConfig
-	obs   RouterObserver
-	found *ring[call.ID, call.Slot]
+	asker  *asker
+	cfg    RouterConfig
+	obs    RouterObserver
+	found  *ring[call.ID, call.Slot]
+	doubts *doubts
+	held   held
 
 	mu      sync.Mutex
 	invites map[call.TransactionKey]*inviteAsk // INVITEs without an outcome, at most MaxPending
@@ -58,7 +60,7 @@ func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start router: %w", err)
 	}
-	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound),
+	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound), doubts: newDoubts(maxDoubts),
 		invites: make(map[call.TransactionKey]*inviteAsk)}, nil
 }
 
@@ -204,74 +206,4 @@ func (r *Router) observe(step string, since time.Time, err error) {
 	if r.obs.Asked != nil {
 		r.obs.Asked(step, time.Since(since), err)
 	}
-}
-
-// InDialog takes an in-dialog request, or a response, to the node that carries
-// the call: the one that slot names, else the one that says the call is its
-// own. done is called exactly once, with nil, or an error that wraps
-// actors.ErrNotMine (nobody says so), actors.ErrBusy, or ErrUnavailable.
-func (r *Router) InDialog(slot call.Slot, id call.ID, p call.Packet, done func(error)) {
-	data := envelope.EncodeInDialog(id, p)
-	if moved, ok := r.found.get(id); ok {
-		slot = moved
-	}
-	r.deliver(slot, id, data, func(err error) {
-		if err == nil || errors.Is(err, actors.ErrBusy) || errors.Is(err, ErrUnavailable) {
-			done(err)
-			return
-		}
-		if r.obs.Fallback != nil {
-			r.obs.Fallback("call")
-		}
-		r.found.forget(id)
-		r.findAndDeliver(id, data, done)
-	})
-}
-
-func (r *Router) deliver(slot call.Slot, id call.ID, data []byte, done func(error)) {
-	asked := time.Now()
-	r.asker.ask(subject.InDialog(slot), data, callTimeout, func(rep reply) {
-		r.observe("call", asked, rep.err)
-		done(delivered(id, rep))
-	})
-}
-
-func (r *Router) findAndDeliver(id call.ID, data []byte, done func(error)) {
-	asked := time.Now()
-	r.asker.ask(subject.Find(id), nil, findTimeout, func(rep reply) {
-		r.observe("find", asked, rep.err)
-		if rep.err != nil {
-			done(delivered(id, rep))
-			return
-		}
-		slot, err := envelope.DecodeHolder(rep.data)
-		if err != nil {
-			done(fmt.Errorf("find call %s: %w", id, err))
-			return
-		}
-		r.found.put(id, slot)
-		r.deliver(slot, id, data, done)
-	})
-}
-
-// delivered translates the end of an ask about a call.
-func delivered(id call.ID, rep reply) error {
-	switch {
-	case errors.Is(rep.err, errFull):
-		return fmt.Errorf("call %s: %w", id, actors.ErrBusy)
-	case errors.Is(rep.err, errNobody), errors.Is(rep.err, errSilence):
-		return fmt.Errorf("call %s: %w: %w", id, actors.ErrNotMine, rep.err)
-	case rep.err != nil:
-		return fmt.Errorf("call %s: %w: %w", id, ErrUnavailable, rep.err)
-	}
-	d, err := envelope.DecodeDelivery(rep.data)
-	switch {
-	case err != nil:
-		return fmt.Errorf("call %s: %w", id, err)
-	case d == envelope.NotMine:
-		return fmt.Errorf("call %s: %w", id, actors.ErrNotMine)
-	case d == envelope.Busy:
-		return fmt.Errorf("call %s: %w", id, actors.ErrBusy)
-	}
-	return nil
 }

@@ -2,14 +2,12 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
@@ -235,65 +233,6 @@ func TestAPanicInADoneFunctionCostsOneAnswer(t *testing.T) {
 	}
 	if out := ask(t, r, "c2"); !out.Taken {
 		t.Errorf("the next ask got %+v", out)
-	}
-}
-
-func inDialog(t testing.TB, r *cluster.Router, slot call.Slot, id call.ID) error {
-	t.Helper()
-	out := make(chan error, 1)
-	r.InDialog(slot, id, packet("BYE"), func(err error) { out <- err })
-	return await(t, out)
-}
-
-func TestAnInDialogMessageGoesToTheNodeOfItsToken(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	node := openCalls(t, c, 3)
-	node.carry(42)
-	r := newRouter(t, c, cluster.RouterObserver{})
-	if err := inDialog(t, r, 3, 42); err != nil {
-		t.Fatal(err)
-	}
-	if got := node.delivered(); len(got) != 1 || got[0] != "BYE" {
-		t.Errorf("the call got %q", got)
-	}
-	node.fail(actors.ErrBusy)
-	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrBusy) {
-		t.Errorf("a full mailbox is reported as %v", err)
-	}
-}
-
-func TestACallThatMovedIsFoundOnceAndThenRemembered(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	openCalls(t, c, 3)
-	there := openCalls(t, c, 4)
-	there.carry(42)
-	var steps []string
-	r := newRouter(t, c, cluster.RouterObserver{Asked: func(step string, _ time.Duration, _ error) { steps = append(steps, step) }})
-	for range 2 {
-		if err := inDialog(t, r, 3, 42); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := []string{"call", "find", "call", "call"}; !equal(steps, want) {
-		t.Errorf("asked %v, want %v", steps, want)
-	}
-	if err := inDialog(t, r, 9, 42); err != nil {
-		t.Errorf("a slot that nobody has: %v", err)
-	}
-}
-
-func TestACallThatNobodyHoldsIsNotMine(t *testing.T) {
-	t.Parallel()
-	c := newConn(t)
-	r := newRouter(t, c, cluster.RouterObserver{})
-	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrNotMine) {
-		t.Errorf("nobody there: %v", err)
-	}
-	openCalls(t, c, 3)
-	if err := inDialog(t, r, 3, 42); !errors.Is(err, actors.ErrNotMine) {
-		t.Errorf("nobody knows it: %v", err)
 	}
 }
 

@@ -1,42 +1,237 @@
 package cluster
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
 	"patchbay/actors/call"
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/subject"
 )
 
+// Limits of sending.
+const (
+	maxSending   = 8192                   // requests of ours whose edge has not yet said that it sent them
+	sendTimeout  = 300 * time.Millisecond // for an edge to say so; then any other is asked too
+	sendPause    = 500 * time.Millisecond // before a request of a reliable transport is tried again
+	maxSendTime  = 5 * time.Second        // in all for such a request; one over UDP is repeated by its own timer
+	maxRemembers = 1024                   // responses that can leave elsewhere when their edge turns out to be gone
+)
+
 // A WireObserver hears what a Wire could not send. Nil hooks are skipped.
 type WireObserver struct {
-	Rerouted func(edge string)            // that edge is gone; any other got the message
+	Rerouted func(edge string)            // that edge did not send it; any other was asked to
 	Lost     func(edge string, err error) // as on any network
+	Panic    func(any)
 }
 
+// errNotSent says that no edge could send a request.
+var errNotSent = errors.New("no edge could send it")
+
 // A Wire sends SIP messages out through edges; it implements actors.Wire.
+//
+// A response is sent and not waited for: its edge, or where that is dead any
+// other of UDP, sends it. A connection dies with its edge; the carrier that
+// repeats its request on another one gets the response there.
+//
+// A request of ours is asked to be sent, by the edge of the dialog's flow
+// first, then by any edge of its transport, until one says that it did: over
+// TCP or TLS nobody would repeat it.
 type Wire struct {
-	conn *Conn
-	gone func(edge string) bool
-	obs  WireObserver
+	conn  *Conn
+	gone  func(edge string) bool
+	obs   WireObserver
+	asker *asker
+	sent  *outbox
+	sub   *nats.Subscription
+	inbox string
 }
 
 // NewWire returns a Wire. gone, usually [Presence.Gone], tells edges that have
-// died: their datagrams leave by any other edge.
-func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) *Wire {
-	return &Wire{conn: c, gone: gone, obs: obs}
+// died: they are not asked.
+func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, error) {
+	a, err := newAsker(c.Hot(), maxSending, obs.Panic)
+	if err != nil {
+		return nil, fmt.Errorf("open wire: %w", err)
+	}
+	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxRemembers), inbox: nats.NewInbox() + "."}
+	w.sub, err = c.Hot().Subscribe(w.inbox+"*", w.returned)
+	if err == nil {
+		err = w.sub.SetPendingLimits(maxRemembers, maxPendingBytes)
+	}
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("open wire: %w", err)
+	}
+	return w, nil
+}
+
+// Close lets go of requests that no edge has sent yet.
+func (w *Wire) Close() {
+	if w.sub != nil {
+		_ = w.sub.Unsubscribe() // fails only where it has ended already
+	}
+	w.asker.close()
 }
 
 // Transmit implements actors.Wire.
 func (w *Wire) Transmit(tx call.Transmission) {
-	to := subject.Send(tx.Flow.Edge)
-	// A connection dies with its edge; only datagrams can leave elsewhere.
-	if tx.Flow.Transport == call.UDP && w.gone(tx.Flow.Edge) {
-		to = subject.SendAny(call.UDP)
-		if w.obs.Rerouted != nil {
-			w.obs.Rerouted(tx.Flow.Edge)
+	if !bytes.HasPrefix(tx.Raw, []byte("SIP/2.0 ")) {
+		s := &sending{w: w, edge: tx.Flow.Edge, transport: tx.Flow.Transport, data: envelope.EncodeSend(tx), began: time.Now()}
+		s.ask()
+		return
+	}
+	w.respond(tx)
+}
+
+// respond sends a response. Where NATS knows no such edge it says so, which
+// is sooner than its missing beats do.
+func (w *Wire) respond(tx call.Transmission) {
+	edge, data := tx.Flow.Edge, envelope.EncodeSend(tx)
+	var err error
+	switch {
+	case tx.Flow.Transport != call.UDP:
+		err = w.conn.Hot().Publish(subject.Send(edge), data)
+	case w.gone(edge):
+		w.reroute(edge, data)
+		return
+	default:
+		ticket := w.sent.keep(edge, data)
+		to := strconv.AppendUint(append(make([]byte, 0, len(w.inbox)+14), w.inbox...), ticket, 36)
+		err = w.conn.Hot().PublishRequest(subject.Send(edge), string(to), data)
+	}
+	if err != nil {
+		w.lost(edge, err)
+	}
+}
+
+// returned takes back a response that no edge listened to.
+func (w *Wire) returned(m *nats.Msg) {
+	defer contain(w.obs.Panic)
+	ticket, err := strconv.ParseUint(m.Subject[len(w.inbox):], 36, 64)
+	if err != nil || len(m.Data) > 0 || m.Header.Get("Status") != "503" {
+		return // not a word of NATS
+	}
+	if edge, data, ok := w.sent.take(ticket); ok {
+		w.reroute(edge, data)
+	}
+}
+
+// reroute has any edge of UDP send a response. Its source is not the address
+// that the carrier called: better than none where the edge is gone, and no
+// worse where edges share an address.
+func (w *Wire) reroute(edge string, data []byte) {
+	if w.obs.Rerouted != nil {
+		w.obs.Rerouted(edge)
+	}
+	if err := w.conn.Hot().Publish(subject.SendAny(call.UDP), data); err != nil {
+		w.lost(edge, err)
+	}
+}
+
+func (w *Wire) lost(edge string, err error) {
+	if w.obs.Lost != nil {
+		w.obs.Lost(edge, err)
+	}
+}
+
+// A sending is one request of ours until an edge has sent it.
+type sending struct {
+	w         *Wire
+	edge      string // of the dialog's flow
+	transport call.Transport
+	data      []byte
+	began     time.Time
+	others    int // how often any edge was asked in this round
+}
+
+// maxOthers is how often any edge is asked in one round: the queue group may
+// pick one that hangs.
+const maxOthers = 2
+
+func (s *sending) ask() {
+	if s.others == 0 && !s.w.gone(s.edge) {
+		s.w.asker.ask(subject.Send(s.edge), s.data, sendTimeout, s.answered)
+		return
+	}
+	s.askAny()
+}
+
+func (s *sending) askAny() {
+	s.others++
+	if s.w.obs.Rerouted != nil {
+		s.w.obs.Rerouted(s.edge)
+	}
+	s.w.asker.ask(subject.SendAny(s.transport), s.data, sendTimeout, s.answered)
+}
+
+func (s *sending) answered(rep reply) {
+	err := rep.err
+	if err == nil {
+		var d envelope.Delivery
+		if d, err = envelope.DecodeDelivery(rep.data); err == nil && d != envelope.Delivered {
+			err = errNotSent
 		}
 	}
-	err := w.conn.Hot().Publish(to, envelope.EncodeSend(tx))
-	if err != nil && w.obs.Lost != nil {
-		w.obs.Lost(tx.Flow.Edge, err)
+	switch {
+	case err == nil:
+	case errors.Is(err, errFull), errors.Is(err, errClosed):
+		s.w.lost(s.edge, err)
+	case s.others < maxOthers && !(s.others > 0 && errors.Is(err, errNobody)):
+		s.askAny()
+	case s.transport.Reliable() && time.Since(s.began)+sendPause < maxSendTime:
+		s.others = 0
+		s.w.asker.later(sendPause, func(rep reply) {
+			if !errors.Is(rep.err, errSilence) { // the table is full, or closed
+				s.w.lost(s.edge, rep.err)
+				return
+			}
+			s.ask()
+		})
+	default:
+		s.w.lost(s.edge, err)
 	}
+}
+
+// An outbox remembers the last responses that were sent, by ticket.
+type outbox struct {
+	mu    sync.Mutex
+	next  uint64
+	slots []remembered
+}
+
+type remembered struct {
+	ticket uint64
+	edge   string
+	data   []byte
+}
+
+func newOutbox(size int) *outbox { return &outbox{slots: make([]remembered, size)} }
+
+// keep remembers a response in the place of the oldest.
+func (o *outbox) keep(edge string, data []byte) (ticket uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next++
+	o.slots[o.next%uint64(len(o.slots))] = remembered{o.next, edge, data}
+	return o.next
+}
+
+// take returns a response and forgets it.
+func (o *outbox) take(ticket uint64) (edge string, data []byte, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := &o.slots[ticket%uint64(len(o.slots))]
+	if at.ticket != ticket || at.data == nil {
+		return "", nil, false
+	}
+	edge, data = at.edge, at.data
+	*at = remembered{}
+	return edge, data, true
 }

@@ -140,9 +140,7 @@ var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9
 
 func (c *checker) sip() {
 	s := c.cfg.SIP
-	if s.UDP == "" && s.TCP == "" && c.cfg.Node.Has("edge") {
-		c.mistake("sip.udp", "an edge needs sip.udp or sip.tcp; both are empty")
-	}
+	c.transports()
 	if !domain.MatchString(s.BaseDomain) || len(s.BaseDomain) > 253 {
 		c.mistake("sip.base_domain", "%q is no domain: want labels of a-z, 0-9 and -, with dots between", s.BaseDomain)
 	}
@@ -155,6 +153,29 @@ func (c *checker) sip() {
 	if s.MaxConnsPerIP > s.MaxConns {
 		c.mistake("sip.max_connections_per_source", "%d is more than sip.max_connections, %d", s.MaxConnsPerIP, s.MaxConns)
 	}
+}
+
+// transports checks what an edge is to listen for.
+func (c *checker) transports() {
+	s := c.cfg.SIP
+	secure := s.TLSCertificate != "" && (s.TLS != "" || s.WSS != "")
+	if s.UDP == "" && s.TCP == "" && s.WS == "" && !secure && c.cfg.Node.Has("edge") {
+		c.mistake("sip.udp", "an edge needs an address to listen at: sip.udp, sip.tcp, sip.ws, or sip.tls or sip.wss with a certificate")
+	}
+	if (s.TLSCertificate == "") != (s.TLSKey == "") {
+		c.mistake("sip.tls_key_file", "goes together with sip.tls_certificate_file; one of the two is empty")
+	}
+	for _, origin := range s.WSOrigins {
+		if origin != "*" && !isOrigin(origin) {
+			c.mistake("sip.ws_origins", "%q is no origin: want scheme://host or scheme://host:port, such as https://app.example.com, or *", origin)
+		}
+	}
+}
+
+// isOrigin reports whether browsers could send it as theirs (RFC 6454 6.1).
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && s == u.Scheme+"://"+u.Host
 }
 
 // advertisable reports whether peers can be told to send there.

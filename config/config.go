@@ -73,24 +73,28 @@ func (n NATS) Copies() int {
 
 // SIP is how carriers reach an edge.
 type SIP struct {
-	UDP           string        `koanf:"udp" default:"0.0.0.0:5060" doc:"Address of the UDP listener; empty: none."`
-	TCP           string        `koanf:"tcp" default:"0.0.0.0:5060" doc:"Address of the TCP listener; empty: none."`
-	TLS           string        `koanf:"tls" default:"0.0.0.0:5061" doc:"Address of the TLS listener. Not served yet: the node says so at start and opens nothing there. Empty: none."`
-	WS            string        `koanf:"ws" default:"0.0.0.0:5066" doc:"Address of the WebSocket listener. Not served yet: the node says so at start and opens nothing there. Empty: none."`
-	Advertise     string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; empty: the address the message arrived at."`
-	BaseDomain    string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
-	UDPSockets    int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
-	UDPBuffer     int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
-	MaxConns      int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`
-	MaxConnsPerIP int           `koanf:"max_connections_per_source" default:"200" doc:"Stream connections kept at once from one address."`
-	FirstMessage  time.Duration `koanf:"first_message_timeout" default:"10s" doc:"Longest time for a stream connection to bring one whole message."`
-	IdleTimeout   time.Duration `koanf:"idle_timeout" default:"10m" doc:"Longest silence on a stream connection."`
-	WriteTimeout  time.Duration `koanf:"write_timeout" default:"5s" doc:"Longest wait for one write to a stream connection."`
-	MaxPending    int           `koanf:"max_pending" default:"8192" doc:"INVITEs that may wait for their verdict at once; beyond it 503."`
-	OwnerTimeout  time.Duration `koanf:"owner_timeout" default:"150ms" doc:"Wait for a partition's owner before any decider is asked."`
-	T1            time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
-	T2            time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
-	T4            time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+	UDP            string        `koanf:"udp" default:"0.0.0.0:5060" doc:"Address of the UDP listener; empty: none."`
+	TCP            string        `koanf:"tcp" default:"0.0.0.0:5060" doc:"Address of the TCP listener; empty: none."`
+	TLS            string        `koanf:"tls" default:"0.0.0.0:5061" doc:"Address of the TLS listener, open only where a certificate is set; the node says so at start. Empty: none."`
+	WS             string        `koanf:"ws" default:"0.0.0.0:5066" doc:"Address of the WebSocket listener (RFC 7118), without TLS. Empty: none."`
+	WSS            string        `koanf:"wss" default:"0.0.0.0:7443" doc:"Address of the WebSocket listener over TLS, open only where a certificate is set; the node says so at start. Empty: none."`
+	TLSCertificate string        `koanf:"tls_certificate_file" default:"" doc:"PEM file with the certificate of sip.tls and sip.wss and the chain above it; read again when it changes and on SIGHUP. Empty: neither is served, and no certificate is made up."`
+	TLSKey         string        `koanf:"tls_key_file" default:"" doc:"PEM file with the private key of sip.tls_certificate_file."`
+	WSOrigins      []string      `koanf:"ws_origins" default:"" doc:"Origins of browser pages that may call over WebSocket, beside those of the listener's own host and port, like https://app.example.com; * for any: then any page that a browser in an allowlisted network opens may call."`
+	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; empty: the address the message arrived at."`
+	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
+	UDPSockets     int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
+	UDPBuffer      int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
+	MaxConns       int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`
+	MaxConnsPerIP  int           `koanf:"max_connections_per_source" default:"200" doc:"Stream connections kept at once from one address."`
+	FirstMessage   time.Duration `koanf:"first_message_timeout" default:"10s" doc:"Longest time for a stream connection to bring one whole message."`
+	IdleTimeout    time.Duration `koanf:"idle_timeout" default:"10m" doc:"Longest silence on a stream connection."`
+	WriteTimeout   time.Duration `koanf:"write_timeout" default:"5s" doc:"Longest wait for one write to a stream connection."`
+	MaxPending     int           `koanf:"max_pending" default:"8192" doc:"INVITEs that may wait for their verdict at once; beyond it 503."`
+	OwnerTimeout   time.Duration `koanf:"owner_timeout" default:"150ms" doc:"Wait for a partition's owner before any decider is asked."`
+	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
+	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
+	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
 }
 
 // Actor is how endpoint actors decide.

@@ -121,45 +121,50 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		flags map[string]string
 		want  string // the only mistake, without its place; empty: none
 	}{
-		"unknown role":              {map[string]string{"node.roles": "edge,broker,brain"}, `node.roles: "brain" is none of broker, actor, media, control, edge`},
-		"role twice":                {map[string]string{"node.roles": "edge,broker,edge"}, `node.roles: "edge" is there twice`},
-		"no role":                   {map[string]string{"node.roles": ""}, "node.roles: must not be empty"},
-		"no NATS at all":            {map[string]string{"node.roles": "edge"}, "nats.url: must not be empty: node.roles has no broker"},
-		"two NATS":                  {map[string]string{"node.roles": "broker", "nats.url": "nats://a:4222"}, "nats.url: must be empty: node.roles has broker, and a node joins its own or another"},
-		"another NATS":              {map[string]string{"nats.url": "nats://a:4222, tls://b:4222"}, ""},
-		"NATS without scheme":       {map[string]string{"nats.url": "user:pass@a"}, "nats.url: not a list of NATS servers: want nats://host:port, comma separated"},
-		"credentials for nobody":    {map[string]string{"nats.credentials_file": "x.creds"}, "nats.credentials_file: is for nats.url, which is empty"},
-		"broker without a port":     {map[string]string{"nats.listen": ""}, "nats.listen: must not be empty: node.roles has broker"},
-		"replicas":                  {map[string]string{"nats.replicas": "4"}, "nats.replicas: 4 is none of 0, 1, 3, 5"},
-		"node name with a dot":      {map[string]string{"node.name": "a.b"}, `node.name: "a.b" is no node name: want letters, digits, - and _, at most 63`},
-		"no data directory":         {map[string]string{"node.data_dir": ""}, "node.data_dir: must not be empty"},
-		"edge that listens nowhere": {map[string]string{"sip.udp": "", "sip.tcp": ""}, "sip.udp: an edge needs sip.udp or sip.tcp; both are empty"},
-		"media needs no listener":   {map[string]string{"sip.udp": "", "sip.tcp": "", "node.roles": "media,broker"}, ""},
-		"listener by name":          {map[string]string{"sip.udp": "edge.example.net:5060"}, `sip.udp: "edge.example.net:5060" is no address to listen at: want ip:port, such as 0.0.0.0:5060`},
-		"listener on localhost":     {map[string]string{"sip.udp": "localhost:0", "sip.tcp": ":5070", "http.listen": "[::1]:8080"}, ""},
-		"two TCP listeners":         {map[string]string{"sip.tls": "127.0.0.1:5060"}, "sip.tls: 127.0.0.1:5060 is taken by sip.tcp, 0.0.0.0:5060"},
-		"HTTP where NATS is":        {map[string]string{"http.listen": ":4222"}, "nats.listen: 127.0.0.1:4222 is taken by http.listen, 0.0.0.0:4222"},
-		"any free port, twice":      {map[string]string{"sip.tcp": "127.0.0.1:0", "http.listen": "127.0.0.1:0"}, ""},
-		"two addresses, one port":   {map[string]string{"sip.tcp": "10.0.0.1:5060", "sip.tls": "10.0.0.2:5060"}, ""},
-		"base domain in capitals":   {map[string]string{"sip.base_domain": "SIP.test"}, `sip.base_domain: "SIP.test" is no domain: want labels of a-z, 0-9 and -, with dots between`},
-		"advertised nowhere":        {map[string]string{"sip.advertise": "0.0.0.0:5060"}, `sip.advertise: "0.0.0.0:5060" is neither a host nor host:port`},
-		"advertised port 0":         {map[string]string{"sip.advertise": "sip.example.net:0"}, `sip.advertise: "sip.example.net:0" is neither a host nor host:port`},
-		"advertised name":           {map[string]string{"sip.advertise": "SIP.example.net:5070"}, ""},
-		"advertised IPv6":           {map[string]string{"sip.advertise": "[2001:db8::1]:5060"}, ""},
-		"T1 over T2":                {map[string]string{"sip.t1": "5s"}, "sip.t1: 5s is longer than sip.t2, 4s"},
-		"per source over all":       {map[string]string{"sip.max_connections": "100"}, "sip.max_connections_per_source: 200 is more than sip.max_connections, 100"},
-		"ports that are no range":   {map[string]string{"media.rtp_ports": "20000"}, `media.rtp_ports: "20000" is no range of ports: want first-last, such as 20000-29999`},
-		"ports the wrong way":       {map[string]string{"media.ice_ports": "400-300"}, `media.ice_ports: "400-300" is no range of ports: want first-last, such as 20000-29999`},
-		"one port for RTP":          {map[string]string{"media.rtp_ports": "20000-20000"}, "media.rtp_ports: 20000-20000 holds no even port with the next one"},
-		"odd and even for RTP":      {map[string]string{"media.rtp_ports": "20001-20002"}, "media.rtp_ports: 20001-20002 holds no even port with the next one"},
-		"the last pair":             {map[string]string{"media.rtp_ports": "65534-65535"}, ""},
-		"RTP and ICE overlap":       {map[string]string{"media.ice_ports": "29999-30000"}, "media.ice_ports: 29999-30000 overlaps media.rtp_ports, 20000-29999"},
-		"SIP among RTP":             {map[string]string{"sip.udp": ":20002"}, "media.rtp_ports: 20000-29999 holds the port of sip.udp, 20002"},
-		"SIP among ICE":             {map[string]string{"sip.udp": ":30002"}, "media.ice_ports: 30000-39999 holds the port of sip.udp, 30002"},
-		"media behind a name":       {map[string]string{"media.advertise": "nat.example.net"}, `media.advertise: "nat.example.net" is no address of a host: want an IP address`},
-		"latch mode":                {map[string]string{"media.latch_mode": "any"}, `media.latch_mode: "any" is none of sdp, nat, off`},
-		"no wait for first RTP":     {map[string]string{"media.first_rtp_timeout": "0"}, ""},
-		"no wait for agents":        {map[string]string{"media.agent_timeout": "0s"}, "media.agent_timeout: 0s is too small: want more than 0"},
+		"unknown role":           {map[string]string{"node.roles": "edge,broker,brain"}, `node.roles: "brain" is none of broker, actor, media, control, edge`},
+		"role twice":             {map[string]string{"node.roles": "edge,broker,edge"}, `node.roles: "edge" is there twice`},
+		"no role":                {map[string]string{"node.roles": ""}, "node.roles: must not be empty"},
+		"no NATS at all":         {map[string]string{"node.roles": "edge"}, "nats.url: must not be empty: node.roles has no broker"},
+		"two NATS":               {map[string]string{"node.roles": "broker", "nats.url": "nats://a:4222"}, "nats.url: must be empty: node.roles has broker, and a node joins its own or another"},
+		"another NATS":           {map[string]string{"nats.url": "nats://a:4222, tls://b:4222"}, ""},
+		"NATS without scheme":    {map[string]string{"nats.url": "user:pass@a"}, "nats.url: not a list of NATS servers: want nats://host:port, comma separated"},
+		"credentials for nobody": {map[string]string{"nats.credentials_file": "x.creds"}, "nats.credentials_file: is for nats.url, which is empty"},
+		"broker without a port":  {map[string]string{"nats.listen": ""}, "nats.listen: must not be empty: node.roles has broker"},
+		"replicas":               {map[string]string{"nats.replicas": "4"}, "nats.replicas: 4 is none of 0, 1, 3, 5"},
+		"node name with a dot":   {map[string]string{"node.name": "a.b"}, `node.name: "a.b" is no node name: want letters, digits, - and _, at most 63`},
+		"no data directory":      {map[string]string{"node.data_dir": ""}, "node.data_dir: must not be empty"},
+		"edge that listens nowhere": {map[string]string{"sip.udp": "", "sip.tcp": "", "sip.ws": ""},
+			"sip.udp: an edge needs an address to listen at: sip.udp, sip.tcp, sip.ws, or sip.tls or sip.wss with a certificate"},
+		"edge of WebSocket alone": {map[string]string{"sip.udp": "", "sip.tcp": ""}, ""},
+		"certificate, no key":     {map[string]string{"sip.tls_certificate_file": "a.pem"}, "sip.tls_key_file: goes together with sip.tls_certificate_file; one of the two is empty"},
+		"origin with a path": {map[string]string{"sip.ws_origins": "*,https://a.example,https://a.example/x"},
+			`sip.ws_origins: "https://a.example/x" is no origin: want scheme://host or scheme://host:port, such as https://app.example.com, or *`},
+		"media needs no listener": {map[string]string{"sip.udp": "", "sip.tcp": "", "node.roles": "media,broker"}, ""},
+		"listener by name":        {map[string]string{"sip.udp": "edge.example.net:5060"}, `sip.udp: "edge.example.net:5060" is no address to listen at: want ip:port, such as 0.0.0.0:5060`},
+		"listener on localhost":   {map[string]string{"sip.udp": "localhost:0", "sip.tcp": ":5070", "http.listen": "[::1]:8080"}, ""},
+		"two TCP listeners":       {map[string]string{"sip.tls": "127.0.0.1:5060"}, "sip.tls: 127.0.0.1:5060 is taken by sip.tcp, 0.0.0.0:5060"},
+		"HTTP where NATS is":      {map[string]string{"http.listen": ":4222"}, "nats.listen: 127.0.0.1:4222 is taken by http.listen, 0.0.0.0:4222"},
+		"any free port, twice":    {map[string]string{"sip.tcp": "127.0.0.1:0", "http.listen": "127.0.0.1:0"}, ""},
+		"two addresses, one port": {map[string]string{"sip.tcp": "10.0.0.1:5060", "sip.tls": "10.0.0.2:5060"}, ""},
+		"base domain in capitals": {map[string]string{"sip.base_domain": "SIP.test"}, `sip.base_domain: "SIP.test" is no domain: want labels of a-z, 0-9 and -, with dots between`},
+		"advertised nowhere":      {map[string]string{"sip.advertise": "0.0.0.0:5060"}, `sip.advertise: "0.0.0.0:5060" is neither a host nor host:port`},
+		"advertised port 0":       {map[string]string{"sip.advertise": "sip.example.net:0"}, `sip.advertise: "sip.example.net:0" is neither a host nor host:port`},
+		"advertised name":         {map[string]string{"sip.advertise": "SIP.example.net:5070"}, ""},
+		"advertised IPv6":         {map[string]string{"sip.advertise": "[2001:db8::1]:5060"}, ""},
+		"T1 over T2":              {map[string]string{"sip.t1": "5s"}, "sip.t1: 5s is longer than sip.t2, 4s"},
+		"per source over all":     {map[string]string{"sip.max_connections": "100"}, "sip.max_connections_per_source: 200 is more than sip.max_connections, 100"},
+		"ports that are no range": {map[string]string{"media.rtp_ports": "20000"}, `media.rtp_ports: "20000" is no range of ports: want first-last, such as 20000-29999`},
+		"ports the wrong way":     {map[string]string{"media.ice_ports": "400-300"}, `media.ice_ports: "400-300" is no range of ports: want first-last, such as 20000-29999`},
+		"one port for RTP":        {map[string]string{"media.rtp_ports": "20000-20000"}, "media.rtp_ports: 20000-20000 holds no even port with the next one"},
+		"odd and even for RTP":    {map[string]string{"media.rtp_ports": "20001-20002"}, "media.rtp_ports: 20001-20002 holds no even port with the next one"},
+		"the last pair":           {map[string]string{"media.rtp_ports": "65534-65535"}, ""},
+		"RTP and ICE overlap":     {map[string]string{"media.ice_ports": "29999-30000"}, "media.ice_ports: 29999-30000 overlaps media.rtp_ports, 20000-29999"},
+		"SIP among RTP":           {map[string]string{"sip.udp": ":20002"}, "media.rtp_ports: 20000-29999 holds the port of sip.udp, 20002"},
+		"SIP among ICE":           {map[string]string{"sip.udp": ":30002"}, "media.ice_ports: 30000-39999 holds the port of sip.udp, 30002"},
+		"media behind a name":     {map[string]string{"media.advertise": "nat.example.net"}, `media.advertise: "nat.example.net" is no address of a host: want an IP address`},
+		"latch mode":              {map[string]string{"media.latch_mode": "any"}, `media.latch_mode: "any" is none of sdp, nat, off`},
+		"no wait for first RTP":   {map[string]string{"media.first_rtp_timeout": "0"}, ""},
+		"no wait for agents":      {map[string]string{"media.agent_timeout": "0s"}, "media.agent_timeout: 0s is too small: want more than 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -225,11 +230,15 @@ func TestAFileThatIsNoYAMLIsOneMistake(t *testing.T) {
 
 func TestWhatIsNotServedIsSaid(t *testing.T) {
 	t.Parallel()
-	if got := load(t, config.Sources{}).Unserved(); len(got) != 2 || !strings.Contains(got[0], "0.0.0.0:5061") || !strings.Contains(got[1], "0.0.0.0:5066") {
+	if got := load(t, config.Sources{}).Unserved(); len(got) != 2 || !strings.Contains(got[0], "0.0.0.0:5061") || !strings.Contains(got[1], "0.0.0.0:7443") {
 		t.Errorf("got %q", got)
 	}
-	if got := load(t, config.Sources{Flags: map[string]string{"sip.tls": "", "sip.ws": ""}}).Unserved(); len(got) != 0 {
-		t.Errorf("got %q", got)
+	for _, flags := range []map[string]string{
+		{"sip.tls": "", "sip.wss": ""}, {"sip.tls_certificate_file": "a.pem", "sip.tls_key_file": "a.key"}, {"node.roles": "actor,media,control,broker"},
+	} {
+		if got := load(t, config.Sources{Flags: flags}).Unserved(); len(got) != 0 {
+			t.Errorf("%v: got %q", flags, got)
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ func (c *checker) listeners() {
 		{"sip.tcp", c.cfg.SIP.TCP, edge},
 		{"sip.tls", c.cfg.SIP.TLS, edge},
 		{"sip.ws", c.cfg.SIP.WS, edge},
+		{"sip.wss", c.cfg.SIP.WSS, edge},
 		{"http.listen", c.cfg.HTTP.Listen, true},
 		{"nats.listen", c.cfg.NATS.Listen, broker},
 		{"nats.cluster_listen", c.cfg.NATS.Cluster, broker},
@@ -126,15 +127,18 @@ func (c *checker) listener(key, value string) (netip.AddrPort, bool) {
 	return addr, err == nil
 }
 
-// Unserved says, one sentence each, which listeners are configured but not
-// served by this version. Nothing listens there; a node logs it at start.
+// Unserved says, one sentence each, which listeners are configured but cannot
+// be served. Nothing listens there; a node logs it at start.
 func (c Config) Unserved() []string {
+	if c.SIP.TLSCertificate != "" || !c.Node.Has("edge") {
+		return nil
+	}
 	var notices []string
 	if c.SIP.TLS != "" {
-		notices = append(notices, "sip.tls: SIP over TLS is not served yet; nothing listens at "+c.SIP.TLS)
+		notices = append(notices, "sip.tls: sip.tls_certificate_file is empty; nothing listens at "+c.SIP.TLS)
 	}
-	if c.SIP.WS != "" {
-		notices = append(notices, "sip.ws: SIP over WebSocket is not served yet; nothing listens at "+c.SIP.WS)
+	if c.SIP.WSS != "" {
+		notices = append(notices, "sip.wss: sip.tls_certificate_file is empty; nothing listens at "+c.SIP.WSS)
 	}
 	return notices
 }

@@ -51,7 +51,8 @@ func DecodeTaken(b []byte) (actors.Taken, error) {
 	return t, spoken(t.V)
 }
 
-// A Delivery is what became of an in-dialog message at a media node.
+// A Delivery is what became of an in-dialog message at a media node, or of a
+// request of ours at an edge.
 type Delivery string
 
 // Deliveries.
@@ -59,6 +60,7 @@ const (
 	Delivered Delivery = "ok"
 	NotMine   Delivery = "not_mine"
 	Busy      Delivery = "busy"
+	NotSent   Delivery = "not_sent" // by that edge
 )
 
 type deliveryLine struct {
@@ -66,7 +68,7 @@ type deliveryLine struct {
 	Result Delivery `json:"result"`
 }
 
-// EncodeDelivery writes a media node's reply to an in-dialog message.
+// EncodeDelivery writes a node's reply to a message of a dialog.
 func EncodeDelivery(d Delivery) ([]byte, error) {
 	return marshal(deliveryLine{V: Version, Result: d})
 }
@@ -78,7 +80,7 @@ func DecodeDelivery(b []byte) (Delivery, error) {
 		return "", err
 	}
 	switch l.Result {
-	case Delivered, NotMine, Busy:
+	case Delivered, NotMine, Busy, NotSent:
 		return l.Result, spoken(l.V)
 	}
 	return "", fmt.Errorf("%w: result %.20q", ErrMalformed, l.Result)

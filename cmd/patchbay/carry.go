@@ -35,7 +35,7 @@ func newDialogs(g *ground) (*dialog.Factory, error) {
 		Advertise: s.Advertise, BaseDomain: s.BaseDomain})
 }
 
-func newWire(g *ground, obs observers) *cluster.Wire {
+func newWire(g *ground, obs observers) (*cluster.Wire, error) {
 	return cluster.NewWire(g.conn, g.presence.Gone, obs.wire())
 }
 
@@ -105,7 +105,7 @@ func newMediaNode(g *ground, c connectors, obs observers) (*media.Node, error) {
 	}, g.log, media.Observer{Panicked: func(where string) { obs.panicked("media", where) }})
 }
 
-func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Calls, m *media.Node, s *peer.Stack, c connectors, r *cluster.Rulings, obs observers) {
+func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Calls, m *media.Node, s *peer.Stack, c connectors, r *cluster.Rulings, w *cluster.Wire, obs observers) {
 	gauge := func(name, help string, value func() int) {
 		obs.metrics.Gauge(name, help, func() float64 { return float64(value()) })
 	}
@@ -122,6 +122,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 			door.Close()
 			calls.Stop()
 			r.Close()
+			w.Close()
 			_ = m.Close() // never fails: it waits
 			c.dialIn.Close()
 			s.Wait()

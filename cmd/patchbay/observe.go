@@ -128,6 +128,7 @@ func (o observers) wire() cluster.WireObserver {
 	return cluster.WireObserver{
 		Rerouted: func(string) { o.metrics.Bus.WithLabelValues("rerouted").Inc() },
 		Lost:     func(string, error) { o.metrics.Bus.WithLabelValues("lost").Inc() },
+		Panic:    func(any) { o.panicked("wire", "send") },
 	}
 }
 

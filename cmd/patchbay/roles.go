@@ -11,6 +11,7 @@ import (
 	"patchbay/cluster/ledger"
 	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
+	"patchbay/config"
 	"patchbay/internal/dialguard"
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/telemetry"
@@ -151,9 +152,18 @@ func newEdge(g *ground, r edge.Router, blocked *store.Blocklist, obs observers) 
 
 func newBlocklist(g *ground) *store.Blocklist { return store.NewBlocklist(g.conn.JetStream(), g.log) }
 
+// sipTransports are those over which the edge can send a request of ours to
+// whoever it is for: a browser cannot be called.
+func sipTransports(s config.SIP) []call.Transport {
+	if s.UDP == "" {
+		return []call.Transport{call.TCP, call.TLS}
+	}
+	return []call.Transport{call.UDP, call.TCP, call.TLS}
+}
+
 func attachEdge(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *edge.Edge, r *cluster.Router, obs observers) {
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenEdgeDoor(g.conn, g.edgeID(), []call.Transport{call.UDP, call.TCP}, e.Send, obs.door("edge"))
+		door, err := cluster.OpenEdgeDoor(g.conn, g.edgeID(), sipTransports(g.cfg.SIP), e.Send, obs.door("edge"))
 		if err != nil {
 			return nil, err
 		}

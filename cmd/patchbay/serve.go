@@ -114,7 +114,7 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	}
 	g.up.Store(true)
 	for _, line := range cfg.Unserved() {
-		log.Info("not served yet", "setting", line)
+		log.Info("not served", "setting", line)
 	}
 	log.Info("node is up", "node", g.cfg.Node.Name, "roles", g.cfg.Node.Roles, "version", version())
 	return n, nil

@@ -45,11 +45,15 @@ func (e *Edge) answerWith(r *request, status int, extra []call.Header) {
 // reply writes a response back to where its request came from.
 func (e *Edge) reply(in inbound, method string, status int, raw []byte) {
 	e.obs.answered(methodLabel(method), status)
+	var why Drop
 	if in.link != nil {
-		e.sendLink(in.link, raw)
-		return
+		why = sendLink(in.link, raw)
+	} else {
+		why = e.sendUDP(call.Transmission{Flow: in.flow, Raw: raw}, in.flow.Reply)
 	}
-	e.sendUDP(call.Transmission{Flow: in.flow, Raw: raw}, in.flow.Reply)
+	if why != "" {
+		e.obs.dropped(why)
+	}
 }
 
 // retryAfter returns a Retry-After of d in whole seconds, at least one; of a

@@ -167,8 +167,11 @@ func (r *request) packet() call.Packet { return call.Packet{Flow: r.in.flow, Raw
 // where answers go.
 func (e *Edge) read(in inbound) *request {
 	limits := wire.StreamLimits()
-	if !in.flow.Transport.Reliable() {
+	switch t := in.flow.Transport; {
+	case !t.Reliable():
 		limits = wire.DatagramLimits()
+	case isSocket(t):
+		limits = wire.SocketLimits()
 	}
 	m, fault := wire.Read(in.raw, limits)
 	in.raw = nil

@@ -2,7 +2,7 @@ package edge
 
 import (
 	"context"
-	"errors"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -12,9 +12,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
-	"patchbay/actors/call"
 	"patchbay/config"
 	"patchbay/sip/token"
 )
@@ -33,6 +31,9 @@ type Edge struct {
 	random  func(n int) int
 	lookup  Lookup
 	blocked func(netip.Addr) bool
+	roots   *x509.CertPool // whom we believe over TLS; nil: whom this machine does
+
+	certificate *certificate // of TLS and WSS listeners
 
 	ready    chan struct{}
 	draining atomic.Bool
@@ -56,6 +57,9 @@ type Edge struct {
 type Addrs struct {
 	UDP netip.AddrPort
 	TCP netip.AddrPort
+	TLS netip.AddrPort
+	WS  netip.AddrPort
+	WSS netip.AddrPort
 }
 
 // A Lookup finds the addresses of a host name.
@@ -80,6 +84,10 @@ func WithRandom(random func(n int) int) Option { return func(e *Edge) { e.random
 
 // WithLookup sets how host names are resolved: net.DefaultResolver without it.
 func WithLookup(l Lookup) Option { return func(e *Edge) { e.lookup = l } }
+
+// WithRoots sets which authorities' certificates are believed where the edge
+// opens a TLS connection; without it, those that the machine trusts.
+func WithRoots(roots *x509.CertPool) Option { return func(e *Edge) { e.roots = roots } }
 
 // WithBlocklist sets whom the edge does not hear: what a blocked source sends is
 // let go before it is read, without an answer, and its connections are closed.
@@ -109,6 +117,7 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 	for _, opt := range opts {
 		opt(e)
 	}
+	e.certificate = newCertificate(cfg.TLSCertificate, cfg.TLSKey, e.log)
 	return e
 }
 
@@ -135,7 +144,7 @@ func (e *Edge) Resume() { e.draining.Store(false) }
 // writes leave, for at most the write timeout, and returns nil. An address that
 // cannot be listened on is an error that names its setting.
 func (e *Edge) Run(ctx context.Context) error {
-	udp, tcp, err := e.listen(ctx)
+	open, err := e.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,25 +153,24 @@ func (e *Edge) Run(ctx context.Context) error {
 	for i := range e.shards {
 		workers.Go(func() { e.serveShard(&e.shards[i]) })
 	}
-	if udp != nil {
+	if udp := open.udp; udp != nil {
 		e.udp.Store(udp)
 		for _, c := range udp.conns {
 			readers.Go(func() { udp.read(c, e.hears, e.deliverDatagram) })
 		}
 	}
-	if tcp != nil {
-		readers.Go(func() { e.accept(ctx, tcp, call.TCP) })
+	for _, l := range open.streams {
+		readers.Go(func() { e.accept(ctx, l, l.transport) })
+	}
+	if e.certificate.certFile != "" {
+		readers.Go(func() { e.certificate.watch(ctx) })
 	}
 	close(e.ready)
 
 	<-ctx.Done()
-	if tcp != nil {
-		_ = tcp.Close()
-	}
+	open.closeStreams()
 	e.finish()
-	if udp != nil {
-		udp.close()
-	}
+	open.closeUDP()
 	readers.Wait()
 	e.closeShards()
 	workers.Wait()
@@ -195,46 +203,6 @@ func (e *Edge) finish() {
 	e.spawning.Unlock()
 	e.conns.stop()
 	e.work.Wait()
-}
-
-// listen opens what is configured, all or nothing.
-func (e *Edge) listen(ctx context.Context) (udp *udpSockets, tcp net.Listener, err error) {
-	var addrs Addrs
-	if e.cfg.UDP != "" {
-		if udp, err = listenUDP(ctx, e.cfg.UDP, e.cfg.UDPSockets, e.cfg.UDPBuffer); err != nil {
-			return nil, nil, listenError("udp", e.cfg.UDP, err)
-		}
-		addrs.UDP = udp.addr
-	}
-	if e.cfg.TCP != "" {
-		if tcp, err = listenTCP(ctx, e.cfg.TCP); err != nil {
-			if udp != nil {
-				udp.close()
-			}
-			return nil, nil, listenError("tcp", e.cfg.TCP, err)
-		}
-		addrs.TCP = addrPortOf(tcp.Addr())
-	}
-	e.addrs.Store(&addrs)
-	return udp, tcp, nil
-}
-
-func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
-	ap, network, err := resolveListen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return (&net.ListenConfig{}).Listen(ctx, network, ap.String())
-}
-
-// listenError names the setting of an address that cannot be listened on, and
-// leaves out what the address says already.
-func listenError(setting, addr string, err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		err = errno
-	}
-	return fmt.Errorf("listen %s %s (sip.%s): %w", setting, addr, setting, err)
 }
 
 // contain ends a panic: it costs one message, or one connection. The value of

@@ -39,6 +39,7 @@ const (
 	DropConnCap       Drop = "connection-cap"   // too many connections in all
 	DropSourceCap     Drop = "source-cap"       // too many connections of one source
 	DropSlow          Drop = "slow"             // no whole message in time
+	DropHandshake     Drop = "handshake"        // TLS or WebSocket was not agreed upon, or not in time
 	DropFraming       Drop = "framing"          // a stream that cannot be cut into messages
 	DropBlocked       Drop = "blocked"          // the operator has blocked the source
 )

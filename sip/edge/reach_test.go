@@ -32,9 +32,9 @@ func TestHostsAreReadWithAndWithoutAPort(t *testing.T) {
 		host string
 		port uint16
 	}{
-		"pbx.example": {"pbx.example", 5060}, "pbx.example:5080": {"pbx.example", 5080}, "pbx.example:0": {"pbx.example", 5060},
-		"192.0.2.1:1": {"192.0.2.1", 1}, "[2001:db8::1]": {"2001:db8::1", 5060}, "[2001:db8::1]:7": {"2001:db8::1", 7},
-		"2001:db8::1": {"2001:db8::1", 5060}, "": {"", 5060},
+		"pbx.example": {"pbx.example", 0}, "pbx.example:5080": {"pbx.example", 5080}, "pbx.example:0": {"pbx.example", 0},
+		"192.0.2.1:1": {"192.0.2.1", 1}, "[2001:db8::1]": {"2001:db8::1", 0}, "[2001:db8::1]:7": {"2001:db8::1", 7},
+		"2001:db8::1": {"2001:db8::1", 0}, "": {"", 0},
 	} {
 		if host, port := splitHost(s); host != want.host || port != want.port {
 			t.Errorf("%q: got %q and %d", s, host, port)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"sync"
 	"time"
 
 	"patchbay/actors/call"
@@ -19,110 +18,136 @@ const (
 	dialTimeout = 5 * time.Second // to open a connection
 	maxLookups  = 32              // names being looked up at once
 	lookupTime  = 2 * time.Second // for one name
-	defaultPort = 5060
 )
+
+// An outgoing is a message on its way out.
+type outgoing struct {
+	call.Transmission
+	told func(sent bool) // nil: nobody wants to know
+}
+
+// end says what became of the message: an empty Drop that it left, so far as an
+// edge can tell.
+func (e *Edge) end(o outgoing, why Drop) {
+	if why != "" {
+		e.obs.dropped(why)
+	}
+	if o.told != nil {
+		o.told(why == "")
+	}
+}
 
 // Send writes one message out. It does not block: what needs a connection or a
 // look-up first goes on in the background, and what cannot be sent is counted
-// and lost, as on any network. tx.Raw must not be changed afterwards.
+// and lost, as on any network. tx.Raw must not be changed afterwards. told, if
+// not nil, is called once, from any goroutine, with what became of it.
 //
 // A response goes back on its flow and nowhere else: to the address it came
-// from (UDP), or on its connection while that is open. A request goes to
-// tx.To or tx.Host, over a live connection if there is one. A private address
-// that a public peer gave as its own is behind a NAT, so the flow's source is
-// used instead.
-func (e *Edge) Send(tx call.Transmission) {
+// from (UDP), or on its connection while that is open. A request goes out on
+// its flow's connection while that is open, else to tx.To or tx.Host, over
+// another live connection or a new one. A private address that a public peer
+// gave as its own is behind a NAT, so the flow's source is used instead.
+func (e *Edge) Send(tx call.Transmission, told func(sent bool)) {
+	o := outgoing{tx, told}
+	if l, ok := e.linkOf(tx.Flow); ok {
+		if why := sendLink(l, tx.Raw); why != DropFlowGone || isResponse(tx.Raw) {
+			e.end(o, why)
+			return
+		}
+	}
 	switch {
 	case isResponse(tx.Raw):
-		e.sendBack(tx)
+		e.sendBack(o)
 	case tx.To.IsValid():
-		e.sendTo(tx, reachable(tx.To, tx.Flow.Remote))
+		e.sendTo(o, reachable(tx.To, tx.Flow.Remote))
 	case tx.Host != "":
-		e.sendHost(tx)
+		e.sendHost(o)
 	default:
-		e.sendBack(tx)
+		e.sendBack(o)
 	}
 }
 
 func isResponse(raw []byte) bool { return bytes.HasPrefix(raw, []byte("SIP/2.0 ")) }
 
-// sendBack writes on the flow itself.
-func (e *Edge) sendBack(tx call.Transmission) {
-	if !tx.Flow.Transport.Reliable() {
-		to := tx.Flow.Reply
-		if !to.IsValid() {
-			to = tx.Flow.Remote
-		}
-		e.sendUDP(tx, to)
+// sendBack writes on the flow itself, whose connection is gone if it had one.
+func (e *Edge) sendBack(o outgoing) {
+	if o.Flow.Transport.Reliable() {
+		e.end(o, DropFlowGone)
 		return
 	}
-	l, ok := e.linkOf(tx.Flow)
-	if !ok {
-		e.obs.dropped(DropFlowGone)
-		return
+	to := o.Flow.Reply
+	if !to.IsValid() {
+		to = o.Flow.Remote
 	}
-	e.sendLink(l, tx.Raw)
+	e.end(o, e.sendUDP(o.Transmission, to))
 }
 
 // linkOf returns the connection of a flow, if it is ours and still open.
 func (e *Edge) linkOf(f call.Flow) (link, bool) {
-	if f.Edge != e.id || f.Boot != e.boot || f.Conn == 0 {
+	if f.Conn == 0 || f.Edge != e.id || f.Boot != e.boot {
 		return nil, false
 	}
 	return e.conns.get(f.Conn)
 }
 
-func (e *Edge) sendLink(l link, raw []byte) {
+func sendLink(l link, raw []byte) Drop {
 	switch err := l.send(raw); err {
 	case nil:
+		return ""
 	case errQueueFull:
-		e.obs.dropped(DropWriteQueue)
+		return DropWriteQueue
 	default:
-		e.obs.dropped(DropFlowGone)
+		return DropFlowGone
 	}
 }
 
 // sendUDP leaves from the address that the peer called, where this edge has it.
-func (e *Edge) sendUDP(tx call.Transmission, to netip.AddrPort) {
+func (e *Edge) sendUDP(tx call.Transmission, to netip.AddrPort) Drop {
 	u := e.udp.Load()
 	if u == nil || !to.IsValid() || to.Port() == 0 || !u.reaches(to.Addr()) {
-		e.obs.dropped(DropNoRoute)
-		return
+		return DropNoRoute
 	}
 	local := tx.Flow.Local.Addr()
 	if tx.Flow.Edge != e.id {
 		local = netip.Addr{}
 	}
 	if err := u.write(tx.Raw, local, to); err != nil {
-		e.obs.dropped(DropWrite)
 		e.log.Debug("send", "transport", call.UDP, "to", to, "err", err)
+		return DropWrite
 	}
+	return ""
 }
 
-// sendTo writes a request to an address: over the flow's connection or another
-// live one with that peer, else over a new one.
-func (e *Edge) sendTo(tx call.Transmission, to netip.AddrPort) {
+// sendTo writes a request to an address: over a live connection with that
+// peer, else over a new one. Browsers cannot be called: a WebSocket that is
+// gone comes back from their side or not at all.
+func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
+	transport := o.Flow.Transport
 	if to.Port() == 0 {
-		to = netip.AddrPortFrom(to.Addr(), defaultPort)
+		to = netip.AddrPortFrom(to.Addr(), defaultPort(transport))
 	}
-	if !tx.Flow.Transport.Reliable() {
-		e.sendUDP(tx, to)
+	if !transport.Reliable() {
+		e.end(o, e.sendUDP(o.Transmission, to))
 		return
 	}
-	l, ok := e.linkOf(tx.Flow)
-	if !ok || tx.Flow.Remote.Addr() != to.Addr() {
-		if other, found := e.conns.to(peer{tx.Flow.Transport, to}); found {
-			l, ok = other, true
+	if l, ok := e.conns.to(peer{transport, to}); ok {
+		if why := sendLink(l, o.Raw); why != DropFlowGone {
+			e.end(o, why)
+			return
 		}
 	}
-	switch {
-	case ok:
-		e.sendLink(l, tx.Raw)
-	case tx.Flow.Transport == call.TCP:
-		e.dial(to, tx.Raw)
-	default:
-		e.obs.dropped(DropNoRoute) // TLS and WebSocket connections are not opened by us yet
+	if transport == call.TCP || transport == call.TLS {
+		e.dial(o, to)
+		return
 	}
+	e.end(o, DropNoRoute)
+}
+
+func defaultPort(t call.Transport) uint16 {
+	if t == call.TLS {
+		return 5061
+	}
+	return 5060
 }
 
 // reachable returns to, or the flow's source where to is a private address
@@ -144,31 +169,31 @@ var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 
 // sendHost resolves a name in the background. A peer whose name does not
 // resolve, or that must wait for too many others, is sought at its source.
-func (e *Edge) sendHost(tx call.Transmission) {
-	host, port := splitHost(tx.Host)
+func (e *Edge) sendHost(o outgoing) {
+	host, port := splitHost(o.Host)
 	if a, err := netip.ParseAddr(host); err == nil {
-		e.sendTo(tx, reachable(netip.AddrPortFrom(a.Unmap(), port), tx.Flow.Remote))
+		e.sendTo(o, reachable(netip.AddrPortFrom(a.Unmap(), port), o.Flow.Remote))
 		return
 	}
 	ctx, ok := e.running()
 	if !ok {
-		e.obs.dropped(DropNoRoute)
+		e.end(o, DropNoRoute)
 		return
 	}
 	select {
 	case e.lookups <- struct{}{}:
 	default:
-		e.sendSource(tx)
+		e.sendSource(o)
 		return
 	}
-	if !e.spawn(func() { e.lookUp(ctx, tx, host, port) }) {
+	if !e.spawn(func() { e.lookUp(ctx, o, host, port) }) {
 		<-e.lookups
-		e.obs.dropped(DropNoRoute)
+		e.end(o, DropNoRoute)
 	}
 }
 
 // lookUp finds a host's addresses and sends to one of them.
-func (e *Edge) lookUp(ctx context.Context, tx call.Transmission, host string, port uint16) {
+func (e *Edge) lookUp(ctx context.Context, o outgoing, host string, port uint16) {
 	defer func() { <-e.lookups }()
 	defer e.contain("lookup")
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
@@ -177,20 +202,20 @@ func (e *Edge) lookUp(ctx context.Context, tx call.Transmission, host string, po
 	if err != nil {
 		e.log.Debug("look up next hop", "err", err)
 	}
-	if a, ok := pick(found, tx.Flow.Remote.Addr()); ok {
-		e.sendTo(tx, reachable(netip.AddrPortFrom(a, port), tx.Flow.Remote))
+	if a, ok := pick(found, o.Flow.Remote.Addr()); ok {
+		e.sendTo(o, reachable(netip.AddrPortFrom(a, port), o.Flow.Remote))
 		return
 	}
-	e.sendSource(tx)
+	e.sendSource(o)
 }
 
 // sendSource sends a request to where the dialog's last message came from.
-func (e *Edge) sendSource(tx call.Transmission) {
-	if !tx.Flow.Remote.IsValid() {
-		e.obs.dropped(DropResolve)
+func (e *Edge) sendSource(o outgoing) {
+	if !o.Flow.Remote.IsValid() {
+		e.end(o, DropResolve)
 		return
 	}
-	e.sendTo(tx, tx.Flow.Remote)
+	e.sendTo(o, o.Flow.Remote)
 }
 
 // pick chooses an address: of the family the peer used, if there is one.
@@ -206,18 +231,19 @@ func pick(found []netip.Addr, like netip.Addr) (netip.Addr, bool) {
 	return found[0].Unmap(), true
 }
 
-// splitHost reads host or host:port; an IPv6 address may be in brackets.
+// splitHost reads host or host:port; an IPv6 address may be in brackets. Port 0
+// means none was given.
 func splitHost(s string) (string, uint16) {
 	host, text, err := net.SplitHostPort(s)
 	if err != nil {
 		if len(s) > 1 && s[0] == '[' && s[len(s)-1] == ']' {
 			s = s[1 : len(s)-1]
 		}
-		return s, defaultPort
+		return s, 0
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return host, defaultPort
+		return host, 0
 	}
 	return host, uint16(port)
 }
@@ -229,62 +255,4 @@ func (e *Edge) running() (context.Context, bool) {
 		return nil, false
 	}
 	return *ctx, true
-}
-
-// dials are the connections being opened, with what waits for each.
-type dials struct {
-	mu      sync.Mutex
-	waiting map[netip.AddrPort][][]byte
-}
-
-// dial opens a TCP connection in the background and sends raw on it. A second
-// message to the same peer waits for the same connection.
-func (e *Edge) dial(to netip.AddrPort, raw []byte) {
-	ctx, ok := e.running()
-	if !ok {
-		e.obs.dropped(DropNoRoute)
-		return
-	}
-	d := &e.dials
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	queue, under := d.waiting[to]
-	if len(queue) >= maxDialWait || !under && len(d.waiting) >= maxDials {
-		e.obs.dropped(DropDial)
-		return
-	}
-	if d.waiting == nil {
-		d.waiting = map[netip.AddrPort][][]byte{}
-	}
-	if !under && !e.spawn(func() { e.open(ctx, to) }) {
-		e.obs.dropped(DropNoRoute)
-		return
-	}
-	d.waiting[to] = append(queue, raw)
-}
-
-// open connects and sends what has waited.
-func (e *Edge) open(ctx context.Context, to netip.AddrPort) {
-	defer e.contain("dial")
-	nc, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", to.String())
-	var l link
-	if err == nil {
-		if l, err = e.adopt(ctx, nc, call.TCP, true); err != nil {
-			_ = nc.Close()
-		}
-	}
-	e.dials.mu.Lock()
-	queue := e.dials.waiting[to]
-	delete(e.dials.waiting, to)
-	e.dials.mu.Unlock()
-	if err != nil {
-		e.log.Debug("dial", "to", to, "err", err)
-	}
-	for _, raw := range queue {
-		if err != nil {
-			e.obs.dropped(DropDial)
-			continue
-		}
-		e.sendLink(l, raw)
-	}
 }

@@ -75,14 +75,14 @@ func TestARequestGoesToItsAddressOrName(t *testing.T) {
 		"neither":              {call.Transmission{Flow: flow}, source},
 	} {
 		tc.tx.Raw = bye()
-		rig.Send(tc.tx)
+		rig.Send(tc.tx, nil)
 		if got := tc.want.read(patience); !strings.HasPrefix(got, "BYE ") {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
-	rig.Send(call.Transmission{Flow: flow, Host: "panics.example", Raw: bye()})
+	rig.Send(call.Transmission{Flow: flow, Host: "panics.example", Raw: bye()}, nil)
 	rig.seen.await(t, "panic lookup", 1)
-	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.UDP}, Host: "nowhere.example", Raw: bye()})
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.UDP}, Host: "nowhere.example", Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropResolve), 1)
 }
 
@@ -92,7 +92,7 @@ func TestAResponseNeverGoesWhereARequestMay(t *testing.T) {
 	there, addr := udpSink(t)
 	source, sourceAddr := udpSink(t)
 	flow := call.Flow{Edge: edgeID, Boot: boot, Transport: call.UDP, Local: rig.Addrs().UDP, Remote: sourceAddr, Reply: sourceAddr}
-	rig.Send(call.Transmission{Flow: flow, To: addr, Host: "pbx.example", Raw: ok200})
+	rig.Send(call.Transmission{Flow: flow, To: addr, Host: "pbx.example", Raw: ok200}, nil)
 	if got := status(source.read(patience)); got != "200" {
 		t.Errorf("the source heard %q", got)
 	}
@@ -124,12 +124,12 @@ func TestAnAnswerGoesBackOnItsConnectionOnly(t *testing.T) {
 		gone := flow
 		change(&gone)
 		before := rig.seen.of("dropped " + string(edge.DropFlowGone))
-		rig.Send(call.Transmission{Flow: gone, Raw: ok200})
+		rig.Send(call.Transmission{Flow: gone, Raw: ok200}, nil)
 		if rig.seen.of("dropped "+string(edge.DropFlowGone)) != before+1 {
 			t.Errorf("a flow that is %s was used", name)
 		}
 	}
-	rig.Send(call.Transmission{Flow: flow, Raw: ok200})
+	rig.Send(call.Transmission{Flow: flow, Raw: ok200}, nil)
 	if got := status(p.read(patience)); got != "200" {
 		t.Errorf("got %q", got)
 	}
@@ -144,7 +144,7 @@ func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
 	accept, addr := tcpSink(t)
 	gone := call.Flow{Edge: edgeID, Boot: boot, Transport: call.TCP, Remote: netip.MustParseAddrPort("127.0.0.1:9"), Conn: 999}
 	for range 3 { // the later ones wait for the same connection
-		rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()})
+		rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()}, nil)
 	}
 	p := accept()
 	for range 3 {
@@ -152,7 +152,7 @@ func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 	}
-	rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()})
+	rig.Send(call.Transmission{Flow: gone, To: addr, Raw: bye()}, nil)
 	if got := p.read(patience); !strings.HasPrefix(got, "BYE ") {
 		t.Fatalf("got %q", got)
 	}
@@ -176,8 +176,13 @@ func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
 	}
 	addr := ln.Addr().(*net.TCPAddr).AddrPort()
 	_ = ln.Close()
-	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()})
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropDial), 1)
-	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TLS}, To: addr, Raw: bye()})
+	told := make(chan bool, 1)
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()}, func(sent bool) { told <- sent })
+	if take(t, told) {
+		t.Error("a request that could not be sent was called sent")
+	}
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.WS}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropNoRoute), 1)
 }

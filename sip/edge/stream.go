@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"patchbay/actors/call"
 )
 
@@ -18,6 +21,7 @@ import (
 const (
 	maxWriteQueue   = 256 << 10              // bytes that may wait for a slow peer
 	writeOverhead   = 64                     // bytes that each waiting message counts beside its own
+	handshakeTime   = 5 * time.Second        // of TLS
 	lingerTime      = 500 * time.Millisecond // a connection that lost its framing
 	lingerBytes     = 256 << 10              // it may still send meanwhile
 	acceptPauseLow  = 5 * time.Millisecond
@@ -29,19 +33,23 @@ var (
 	errQueueFull = errors.New("peer reads too slowly")
 )
 
-// A conn is one stream connection: TCP, or TLS above it. One goroutine reads
-// it; another writes while there is something to write.
+// A conn is one connection: TCP, or TLS, WebSocket or both above it. One
+// goroutine reads it; another writes while there is something to write.
 type conn struct {
 	edge   *Edge
 	id     uint64
 	nc     net.Conn
+	socket *websocket.Conn // of WS and WSS, once the handshake is over; set before anything can be sent
 	local  netip.AddrPort
 	peer   peer
 	dialed bool // we opened it
 
+	midst bool // of a WebSocket message; the reader's own
+
 	mu      sync.Mutex
 	queue   [][]byte
 	size    int
+	opening bool // a WebSocket whose handshake is not over: takes nothing yet
 	busy    bool // a goroutine is writing
 	ending  bool // takes no more
 	flushed chan struct{}
@@ -78,14 +86,18 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 	}
 }
 
-// adopt registers a connection and starts to read it.
+// adopt registers a connection and starts to read it. One that we opened has
+// its TLS already.
 func (e *Edge) adopt(ctx context.Context, nc net.Conn, t call.Transport, dialed bool) (link, error) {
 	local, remote := addrPortOf(nc.LocalAddr()), addrPortOf(nc.RemoteAddr())
 	p := peer{t, remote}
+	if isSecure(t) && !dialed {
+		nc = tls.Server(nc, e.certificate.config(t))
+	}
 	l, drop := e.conns.add(p, dialed, func(id uint64) link {
 		return &conn{
 			edge: e, id: id, nc: nc, local: local, peer: p,
-			dialed: dialed, flushed: make(chan struct{}),
+			dialed: dialed, opening: isSocket(t), flushed: make(chan struct{}),
 		}
 	})
 	if drop != "" {
@@ -107,18 +119,43 @@ func (c *conn) serve(ctx context.Context) {
 	defer func() {
 		c.stop()
 		<-c.flushed // at most the write timeout
+		c.goodbye()
 		_ = c.nc.Close()
 		c.edge.conns.remove(c.id, c.peer, c.dialed)
 		c.edge.obs.connections(c.peer.transport, -1)
 	}()
 	defer c.edge.contain("stream")
-	c.read(ctx)
+	began := time.Now()
+	if !c.secure(ctx) {
+		return
+	}
+	if isSocket(c.peer.transport) {
+		c.readSocket(ctx, began)
+		return
+	}
+	c.read(ctx, began)
+}
+
+// secure shakes hands over TLS, where that is below, within its time.
+func (c *conn) secure(ctx context.Context) bool {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok || c.dialed {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(handshakeTime, c.edge.cfg.FirstMessage))
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.edge.obs.dropped(DropHandshake)
+		c.edge.log.Debug("tls handshake", "source", c.peer.remote, "err", err)
+		return false
+	}
+	return true
 }
 
 // read cuts the stream into messages until it ends or the peer is too slow.
-func (c *conn) read(ctx context.Context) {
+func (c *conn) read(ctx context.Context, began time.Time) {
 	var f framer
-	w := newWatch(time.Now(), &c.edge.cfg, c.dialed)
+	w := newWatch(began, &c.edge.cfg, c.dialed)
 	for {
 		_ = c.nc.SetReadDeadline(w.due)
 		if ctx.Err() != nil || c.over() {
@@ -186,7 +223,7 @@ func (c *conn) send(raw []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.ending:
+	case c.ending || c.opening:
 		return errClosed
 	case c.size+len(raw)+writeOverhead > maxWriteQueue:
 		return errQueueFull
@@ -222,9 +259,9 @@ func (c *conn) over() bool {
 	return c.ending
 }
 
-// finish ends our half of the stream.
+// finish ends our half of the stream. A WebSocket says goodbye later.
 func (c *conn) finish() {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && c.socket == nil {
 		_ = half.CloseWrite()
 	}
 	close(c.flushed)
@@ -246,7 +283,7 @@ func (c *conn) drain() {
 		}
 		c.mu.Unlock()
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.edge.cfg.WriteTimeout))
-		_, err := batch.WriteTo(c.nc)
+		err := c.write(batch)
 		c.mu.Lock()
 		c.size -= size
 		if err != nil {
@@ -259,6 +296,15 @@ func (c *conn) drain() {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// write writes whole messages.
+func (c *conn) write(batch net.Buffers) error {
+	if c.socket != nil {
+		return writeSocket(c.socket, batch)
+	}
+	_, err := batch.WriteTo(c.nc)
+	return err
 }
 
 // addrPortOf returns the address of one end of a connection, unmapped.

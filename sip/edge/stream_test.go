@@ -205,7 +205,7 @@ func TestAPeerThatDoesNotReadLosesItsConnection(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the connection lives on")
 		}
-		rig.Send(call.Transmission{Flow: flow, Raw: res})
+		rig.Send(call.Transmission{Flow: flow, Raw: res}, nil)
 		time.Sleep(time.Millisecond)
 	}
 	if rig.seen.of("dropped "+string(edge.DropWrite)) != 1 || rig.seen.of("dropped "+string(edge.DropWriteQueue)) == 0 {
@@ -227,7 +227,7 @@ func TestWhatWasSentLeavesBeforeAnEdgeStops(t *testing.T) {
 	p.send(msg{method: "INVITE"}.String())
 	flow := take(t, flows)
 	for range 4 {
-		rig.Send(call.Transmission{Flow: flow, Raw: []byte(msg{method: "BYE", body: strings.Repeat("b", 20000)}.String())})
+		rig.Send(call.Transmission{Flow: flow, Raw: []byte(msg{method: "BYE", body: strings.Repeat("b", 20000)}.String())}, nil)
 	}
 	rig.stop()
 	for i := range 4 {

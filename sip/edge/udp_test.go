@@ -68,7 +68,7 @@ func TestTheAnswerLeavesFromTheAddressThatWasCalled(t *testing.T) {
 				if f.Local != called {
 					t.Errorf("the flow says %s, %s was called", f.Local, called)
 				}
-				rig.Send(call.Transmission{Flow: f, Raw: []byte(msg{method: "BYE"}.String())})
+				rig.Send(call.Transmission{Flow: f, Raw: []byte(msg{method: "BYE"}.String())}, nil)
 				if got := p.read(patience); !strings.HasPrefix(got, "BYE ") {
 					t.Errorf("request on the flow of %s: %q", called, got)
 				}
@@ -106,7 +106,7 @@ func TestTheLatestCopyOfAnInviteMovesTheFlow(t *testing.T) {
 	answer := []byte("SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n")
 	for _, p := range []*peer{first, second} {
 		p.send(msg{method: "INVITE"}.String())
-		rig.Send(call.Transmission{Flow: take(t, flows), Raw: answer})
+		rig.Send(call.Transmission{Flow: take(t, flows), Raw: answer}, nil)
 		if got := status(p.read(patience)); got != "100" {
 			t.Errorf("got %q", got)
 		}
@@ -160,7 +160,7 @@ func TestAnEdgeWithoutAListenerDropsWhatItShouldSend(t *testing.T) {
 	cfg := settings()
 	cfg.UDP = ""
 	rig := start(t, cfg, rejecting(404))
-	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.UDP, Remote: netip.MustParseAddrPort("127.0.0.1:9")}, Raw: []byte("BYE")})
+	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.UDP, Remote: netip.MustParseAddrPort("127.0.0.1:9")}, Raw: []byte("BYE")}, nil)
 	if rig.seen.of("dropped "+string(edge.DropNoRoute)) != 1 || rig.Addrs().UDP.IsValid() {
 		t.Error("want one drop for lack of a route, and no UDP address")
 	}

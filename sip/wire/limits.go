@@ -3,9 +3,9 @@ package wire
 // Limits bounds what [Read] takes. A message at a limit is read, one
 // beyond it is a Fault.
 type Limits struct {
-	// Datagram says that the octets are one whole packet: what follows the body
-	// is cut (RFC 3261 18.3), and Content-Length may be absent. On a stream it
-	// may not (20.14).
+	// Datagram says that the octets came as one whole packet or WebSocket
+	// message: what follows the body is cut (RFC 3261 18.3), and Content-Length
+	// may be absent. On a stream it may not (20.14).
 	Datagram   bool
 	MaxBytes   int // whole message: 513
 	MaxBody    int // body: 413
@@ -33,7 +33,15 @@ func DatagramLimits() Limits {
 	return l
 }
 
-// StreamLimits returns the limits for messages framed by TCP, TLS or WebSocket.
+// SocketLimits returns the limits for messages of a WebSocket, each of which
+// is one message (RFC 7118 5).
+func SocketLimits() Limits {
+	l := StreamLimits()
+	l.Datagram = true
+	return l
+}
+
+// StreamLimits returns the limits for messages framed on TCP or TLS.
 func StreamLimits() Limits {
 	return Limits{
 		MaxBytes: DefaultMaxStream, MaxBody: DefaultMaxBody, MaxHeaders: DefaultMaxHeaders,

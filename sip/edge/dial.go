@@ -1,0 +1,110 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+
+	"patchbay/actors/call"
+)
+
+// dials are the connections being opened, with what waits for each.
+type dials struct {
+	mu      sync.Mutex
+	waiting map[dialKey][]outgoing
+}
+
+// A dialKey is a peer as we reach it. name is what its certificate must say.
+type dialKey struct {
+	peer
+	name string
+}
+
+// dial opens a connection in the background and sends the message on it. A
+// second message to the same peer waits for the same connection.
+func (e *Edge) dial(o outgoing, to netip.AddrPort) {
+	ctx, ok := e.running()
+	if !ok {
+		e.end(o, DropNoRoute)
+		return
+	}
+	key := dialKey{peer: peer{o.Flow.Transport, to}}
+	if key.transport == call.TLS {
+		if key.name, _ = splitHost(o.Host); key.name == "" {
+			key.name = to.Addr().String()
+		}
+	}
+	if why := e.queueDial(ctx, key, o); why != "" {
+		e.end(o, why)
+	}
+}
+
+func (e *Edge) queueDial(ctx context.Context, key dialKey, o outgoing) Drop {
+	d := &e.dials
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue, under := d.waiting[key]
+	if len(queue) >= maxDialWait || !under && len(d.waiting) >= maxDials {
+		return DropDial
+	}
+	if d.waiting == nil {
+		d.waiting = map[dialKey][]outgoing{}
+	}
+	if !under && !e.spawn(func() { e.open(ctx, key) }) {
+		return DropNoRoute
+	}
+	d.waiting[key] = append(queue, o)
+	return ""
+}
+
+// open connects and sends what has waited.
+func (e *Edge) open(ctx context.Context, to dialKey) {
+	defer e.contain("dial")
+	l, err := e.connect(ctx, to)
+	e.dials.mu.Lock()
+	queue := e.dials.waiting[to]
+	delete(e.dials.waiting, to)
+	e.dials.mu.Unlock()
+	if err != nil {
+		e.log.Debug("dial", "transport", to.transport, "to", to.remote, "err", err)
+	}
+	for _, o := range queue {
+		if err != nil {
+			e.end(o, DropDial)
+			continue
+		}
+		e.end(o, sendLink(l, o.Raw))
+	}
+}
+
+// connect opens a connection, and over TLS believes the peer only if its
+// certificate is of an authority that this machine trusts, and of its name
+// (RFC 5922 7.2).
+func (e *Edge) connect(ctx context.Context, to dialKey) (link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.remote.String())
+	if err != nil {
+		return nil, err
+	}
+	if to.transport == call.TLS {
+		secure := tls.Client(nc, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: to.name, RootCAs: e.roots})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+		nc = secure
+	}
+	running, ok := e.running()
+	if !ok {
+		_ = nc.Close()
+		return nil, errClosed
+	}
+	l, err := e.adopt(running, nc, to.transport, true)
+	if err != nil {
+		_ = nc.Close()
+	}
+	return l, err
+}
