@@ -29,7 +29,13 @@ type actor struct {
 	over       bool         // finished: no longer live
 	gone       bool         // dropped
 
+	lost     bool   // another node carried it until that died
+	second   bool   // and a copy of its INVITE has begun another call here
+	released bool   // another node has it now
+	kept     uint64 // revision of the dialog in the last snapshot
+
 	dialogTimer *Timer
+	keepTimer   *Timer
 	agentTimer  *Timer
 	limitTimer  *Timer
 	rulingTimer *Timer
@@ -51,8 +57,13 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	}
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
-	a.job.Packet = call.Packet{} // the dialog has read it
+	a.arm()
+}
+
+// arm makes the actor's timers, none of them set.
+func (a *actor) arm() {
 	a.dialogTimer = a.loop.Timer(a.wake)
+	a.keepTimer = a.loop.Timer(a.keep)
 	a.agentTimer = a.loop.Timer(a.due(call.TimerAgent))
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
@@ -119,6 +130,7 @@ func (a *actor) perform(now time.Time, actions []Action) {
 		return
 	}
 	a.dialogTimer.Set(a.machine.Deadline())
+	a.noticed(now)
 }
 
 // act carries out one action. A panic costs that action only: the ones after
@@ -191,6 +203,7 @@ func (a *actor) finish(rec call.Record) {
 	}
 	a.job.Failover = nil
 	a.invitation, a.job.Agent, a.ruling = call.Invitation{}, nil, Ruling{} // a lingering call needs none of it
+	a.job.Packet = call.Packet{}
 }
 
 // leave takes the call out of what counts, once.
@@ -199,6 +212,7 @@ func (a *actor) leave() {
 		return
 	}
 	a.over = true
+	a.keepTimer.Stop()
 	if stop := a.stopAsking; stop != nil {
 		a.stopAsking = nil
 		stop()
@@ -220,9 +234,13 @@ func (a *actor) drop(now time.Time) {
 	}
 	a.gone = true
 	a.leave() // unless a panic has kept Finish from it
-	a.close(call.CauseInternal)
+	cause := call.CauseInternal
+	if a.released {
+		cause = call.CauseNodeLost
+	}
+	a.close(cause)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.keepTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)
@@ -230,6 +248,9 @@ func (a *actor) drop(now time.Time) {
 	shard := c.keys.shard(a.job.Key)
 	shard.Lock()
 	defer shard.Unlock()
+	if a.second { // the key stands for another call
+		return
+	}
 	entry := &keyEntry{branch: a.job.Branch, id: a.id, until: now.Add(c.keys.ttl)}
 	shard.remember(a.job.Key, entry, now)
 }

@@ -36,6 +36,8 @@ type CallObserver struct {
 	Started func(CallStatus)
 	// Ended hears of a call's end, with the record that the ledger gets.
 	Ended func(call.Record)
+	// Released hears of a call that another node has taken over meanwhile.
+	Released func(call.ID)
 }
 
 // Calls are the call actors of a media node: each carries one call from its

@@ -11,12 +11,19 @@ import (
 func (a *actor) emit(now time.Time, name string, ev call.Event) {
 	a.seq++
 	if name == call.EventStarted { // after the 100, before anything else is told
-		a.calls.ports.Ledger.Begin(a.machine.Call.Record())
+		a.keep(now)
 	}
 	a.calls.ports.Ledger.Event(a.job.Tenant, CallEvent{
 		V: 1, ID: a.id.String() + "." + strconv.FormatUint(a.seq, 10), Call: a.id, Seq: a.seq, Type: name,
 		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev),
 	})
+	if a.lost && name == call.EventEnded {
+		a.farewell(ev.Cause)
+	}
+	switch name {
+	case call.EventRuled, call.EventAnswered, call.EventAgentJoined:
+		a.keep(now)
+	}
 	if a.bridge == nil {
 		return
 	}

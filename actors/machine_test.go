@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,6 +23,8 @@ func (s *scripted) Bye(time.Time, call.Cause) []call.Output        { return s.on
 func (s *scripted) Wake(time.Time) []call.Output                   { return s.onWake }
 func (s *scripted) Deadline() time.Time                            { return time.Time{} }
 func (s *scripted) Done() bool                                     { return s.done }
+func (s *scripted) Snapshot() json.RawMessage                      { return nil }
+func (s *scripted) Revision() uint64                               { return 0 }
 
 func sends(text string) call.Output {
 	return call.Output{Send: &call.Transmission{Raw: []byte(text)}}

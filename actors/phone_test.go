@@ -1,7 +1,9 @@
 package actors_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,7 @@ type dialog struct {
 	final    int
 	end      time.Time // when nothing of it need be kept
 	byeSent  bool
+	revision uint64
 	received func(message string) // nil: nobody listens
 }
 
@@ -78,8 +81,13 @@ func (d *dialog) Bye(_ time.Time, cause call.Cause) []call.Output {
 }
 
 func (d *dialog) Wake(time.Time) []call.Output { return nil }
-func (d *dialog) Deadline() time.Time          { return d.end }
-func (d *dialog) Done() bool                   { return !d.end.IsZero() && !time.Now().Before(d.end) }
+func (d *dialog) Snapshot() json.RawMessage {
+	state, _ := json.Marshal(map[string]any{"final": d.final})
+	return state
+}
+func (d *dialog) Revision() uint64    { return d.revision }
+func (d *dialog) Deadline() time.Time { return d.end }
+func (d *dialog) Done() bool          { return !d.end.IsZero() && !time.Now().Before(d.end) }
 
 // A phone is everything around the calls of a node: the carrier's side, the
 // agents and the ledger.
@@ -90,7 +98,10 @@ type phone struct {
 	flows   []call.Flow
 	events  []string
 	told    []actors.CallEvent
-	begun   []call.Record
+	begun   []call.Record // as the first snapshot of each call has it
+	kept    []actors.Snapshot
+	gone    []actors.Farewell
+	let     []call.ID // released
 	records []call.Record
 	bridges map[call.ID]*bridge
 	dialogs map[call.ID]*dialog
@@ -124,9 +135,10 @@ func (b *bridge) Notify(name string, _ call.Event) {
 		b.phone.notify(b.id, name)
 	}
 }
-func (b *bridge) Ask(next actors.Asked) { b.asked = append(b.asked, next) }
-func (b *bridge) Answered()             { b.answered = true }
-func (b *bridge) Quality() call.Quality { return call.Quality{PacketsReceived: 42} }
+func (b *bridge) Ask(next actors.Asked)     { b.asked = append(b.asked, next) }
+func (b *bridge) Answered()                 { b.answered = true }
+func (b *bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
+func (b *bridge) Quality() call.Quality     { return call.Quality{PacketsReceived: 42} }
 func (b *bridge) Close(cause call.Cause) {
 	b.closed++
 	b.cause = cause
@@ -147,6 +159,7 @@ func newPhone(t testing.TB, change func(*actors.CallLimits)) *phone {
 	ph.Calls = actors.NewCalls("m1", limits, actors.CallPorts{Dialogs: ph, Wire: ph, Switchboard: ph, Ledger: ph, Rulings: ph}, newID, actors.CallObserver{
 		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { ph.mu.Lock(); ph.panics++; ph.mu.Unlock() }},
 		Started:      func(s actors.CallStatus) { ph.mu.Lock(); ph.started = append(ph.started, s); ph.mu.Unlock() },
+		Released:     func(id call.ID) { ph.mu.Lock(); ph.let = append(ph.let, id); ph.mu.Unlock() },
 	})
 	t.Cleanup(ph.Stop)
 	return ph
@@ -205,10 +218,34 @@ func (ph *phone) Ask(q actors.Question, done func(actors.Ruling)) (stop func()) 
 	return func() {}
 }
 
-func (ph *phone) Begin(rec call.Record) {
+func (ph *phone) Keep(s *actors.Snapshot) {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	ph.begun = append(ph.begun, rec)
+	if !slices.ContainsFunc(ph.begun, func(r call.Record) bool { return r.ID == s.Record.ID }) {
+		ph.begun = append(ph.begun, s.Record)
+	}
+	ph.kept = append(ph.kept, *s)
+}
+
+func (ph *phone) Farewell(f actors.Farewell) {
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	ph.gone = append(ph.gone, f)
+}
+
+func (ph *phone) Restore(id call.ID, state json.RawMessage, p call.Packet) (actors.Dialog, error) {
+	d := &dialog{flow: p.Flow}
+	var s struct {
+		Final int `json:"final"`
+	}
+	if err := json.Unmarshal(state, &s); err != nil {
+		return nil, err
+	}
+	d.final = s.Final
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	ph.dialogs[id] = d
+	return d, nil
 }
 
 func (ph *phone) Record(rec call.Record) {

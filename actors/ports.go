@@ -140,6 +140,9 @@ type Dialogs interface {
 	// New reads the INVITE in p and returns its dialog. An error wraps
 	// call.Refusal: the INVITE cannot become a call, and the status is owed.
 	New(now time.Time, id call.ID, p call.Packet) (Dialog, call.Invitation, error)
+	// Restore makes the dialog of a call that another node carried: state is what
+	// its Snapshot said, p its INVITE where that has no final response.
+	Restore(id call.ID, state json.RawMessage, p call.Packet) (Dialog, error)
 }
 
 // A Dialog is the SIP side of one call: its transactions, tags, CSeqs and route
@@ -161,6 +164,11 @@ type Dialog interface {
 	// Done reports that every transaction has ended and nothing of the dialog
 	// need be kept, not even to answer retransmissions.
 	Done() bool
+	// Snapshot is all that another node needs to go on with the dialog; nil when
+	// it is over.
+	Snapshot() json.RawMessage
+	// Revision changes whenever what Snapshot says does.
+	Revision() uint64
 }
 
 // Rulings asks deciders what the owner of a call's endpoint decided.
@@ -185,6 +193,17 @@ type Switchboard interface {
 	// for another agent, or to be closed. post never blocks and may be called
 	// from any goroutine.
 	Open(req BridgeRequest, post func(call.Event)) Bridge
+	// Farewell tells an agent that its call ended with the node that carried it,
+	// where there is another way to it than that node. It does not block.
+	Farewell(f Farewell)
+}
+
+// A Farewell is what an agent is told of a call that has no bridge any more.
+type Farewell struct {
+	ID     call.ID
+	Agent  endpoint.Agent
+	Worker string // that took the call; "": none, or it has no name
+	Cause  call.Cause
 }
 
 // A BridgeRequest is one call that wants an agent.
@@ -210,6 +229,9 @@ type Bridge interface {
 	Answered()
 	// Quality returns what was measured so far.
 	Quality() call.Quality
+	// Snapshot is all that another node needs to carry the media on; nil before
+	// an agent has joined.
+	Snapshot() json.RawMessage
 	// Close frees ports and leaves the agent. It returns at once and may be
 	// called twice.
 	Close(cause call.Cause)
@@ -219,9 +241,9 @@ type Bridge interface {
 type Ledger interface {
 	// Event takes an entry of a call's history.
 	Event(tenant string, ev CallEvent)
-	// Begin takes the record of a call that has begun, as far as it is known:
-	// what is to be said of it if the node dies.
-	Begin(rec call.Record)
+	// Keep takes what is to be known of a live call if the node dies: at its
+	// beginning, and again when that changes. Only the latest counts.
+	Keep(s *Snapshot)
 	// Record takes the record of a call that is over.
 	Record(rec call.Record)
 }

@@ -17,6 +17,7 @@ type inbound struct {
 	rx    *rtp.Receiver
 	rw    *rtp.Rewriter
 	agent func(packet []byte) // takes what is rewritten; nil: no agent is there
+	terms agentTerms
 	codec call.Codec
 	known [128]bool // payload types that were negotiated
 
@@ -74,7 +75,7 @@ func (in *inbound) attach(t agentTerms, random func() uint32, agent func([]byte)
 	if in.passKeys {
 		in.rw.Map(in.keyType, t.agentDTMF.PayloadType)
 	}
-	in.agent = agent
+	in.agent, in.terms = agent, t
 }
 
 // news is what one packet brings beside itself.

@@ -111,6 +111,10 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	if c.stale(ev) {
 		return nil
 	}
+	if ev.Kind == NodeLost {
+		c.lost(now, ev)
+		return c.handOut()
+	}
 	switch c.state {
 	case StateNew:
 		c.begin(now, ev)
@@ -126,6 +130,11 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 		}
 	case StateEnded:
 	}
+	return c.handOut()
+}
+
+// handOut returns the effects of a step.
+func (c *Call) handOut() []Effect {
 	effects := c.effects
 	if c.state == StateEnded { // no more will come
 		c.effects = nil

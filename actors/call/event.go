@@ -27,6 +27,7 @@ const (
 
 	Hangup   EventKind = "hangup"    // by the control API, an agent's command, or drain: Cause
 	TimerDue EventKind = "timer-due" // Timer says which
+	NodeLost EventKind = "node-lost" // the node that carried the call died; see [Resume]
 )
 
 // An Event is something that happened to a call.

@@ -9,9 +9,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"patchbay/actors/call"
 	"patchbay/cluster/lookup"
 	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
+	"patchbay/internal/keys"
 )
 
 // Limits of the bucket and the stream.
@@ -19,11 +21,12 @@ const (
 	recordsMaxAge   = 30 * 24 * time.Hour // where the configuration names none
 	recordsMaxBytes = 2 << 30             // likewise
 	recordsDedup    = 2 * time.Minute
-	callsMaxBytes   = 256 << 20       // live calls of a whole cluster, about 1 KiB each
+	callsMaxBytes   = 256 << 20       // live calls of a whole cluster, about 6 KiB each
 	entryTTL        = 25 * time.Hour  // a call lasts 24 h at most
 	markerTTL       = 5 * time.Minute // what is gone stays marked: a late write finds it
-	maxEntry        = 64 << 10        // bytes
-	endTries        = 4               // of a tombstone whose entry changes meanwhile
+	maxEntry        = 192 << 10       // bytes, sealed
+	maxSnapshot     = 128 << 10       // bytes; a longer one goes without the agents that would be asked next
+	endTries        = 4               // of a write whose entry changes meanwhile
 	publishTries    = 4               // of a record that was refused and is not there
 )
 
@@ -42,6 +45,8 @@ var errRevision = errors.New("journal: the entry is at another revision")
 
 // Config is what an operator may set of a Journal.
 type Config struct {
+	Keys     *keys.Cluster // seals entries
+	Slot     call.Slot     // of this node, where it is a media node
 	Node     string        // of this process
 	Boot     uint64        // of this start; larger than the one before
 	Streams  stream.Terms  // on which bucket and stream are made
@@ -55,10 +60,15 @@ type Journal struct {
 	cfg Config
 	js  jetstream.JetStream
 	nc  *nats.Conn
+
+	vault *keys.Vault
 }
 
 // Open creates bucket and stream, or brings existing ones up to date.
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, error) {
+	if cfg.Keys == nil {
+		return nil, errors.New("open journal: no cluster key")
+	}
 	if cfg.MaxAge <= 0 {
 		cfg.MaxAge = recordsMaxAge
 	}
@@ -67,7 +77,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, er
 	}
 	for _, s := range []jetstream.StreamConfig{{
 		Name: bucket, Description: "Patchbay: calls, and tombstones until their record is published",
-		Subjects: []string{keys + ">"}, Storage: jetstream.FileStorage,
+		Subjects: []string{keyspace + ">"}, Storage: jetstream.FileStorage,
 		MaxMsgsPerSubject: 1, MaxMsgSize: maxEntry, MaxBytes: callsMaxBytes, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
 		AllowDirect: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerTTL,
 	}, {
@@ -82,13 +92,13 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, er
 			return nil, fmt.Errorf("open journal: %w", err)
 		}
 	}
-	return &Journal{cfg: cfg, js: js, nc: js.Conn()}, nil
+	return &Journal{cfg: cfg, js: js, nc: js.Conn(), vault: cfg.Keys.Vault(keys.Snapshot)}, nil
 }
 
 // The bucket as the stream that it is.
 const (
-	bucket = "KV_" + subject.BucketCalls
-	keys   = "$KV." + subject.BucketCalls + "."
+	bucket   = "KV_" + subject.BucketCalls
+	keyspace = "$KV." + subject.BucketCalls + "."
 )
 
 // failed says what an error of JetStream means for the step.

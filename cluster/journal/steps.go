@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,35 +9,58 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
-	"patchbay/cluster/envelope"
 	"patchbay/cluster/lookup"
 	"patchbay/cluster/subject"
 )
 
-// Begin writes the entry of a call that begins: all that its record would say
-// if the node died now. The error wraps ErrUnavailable, or ErrSuperseded where
-// the call is over or another node's.
-func (j *Journal) Begin(ctx context.Context, rec call.Record) (Hold, error) {
-	hold := Unwritten
-	rev, err := j.put(ctx, rec.ID, 0, j.entry(Live, firstEpoch, rec), entryTTL)
-	if errors.Is(err, errRevision) { // an earlier attempt may have landed
-		rev, err = j.own(ctx, rec.ID)
+// Keep writes the snapshot of a live call over the entry that hold names: all
+// that another node needs to take the call over, and what its record would say.
+// The error wraps ErrUnavailable, or ErrSuperseded where the call is over or
+// another node's.
+func (j *Journal) Keep(ctx context.Context, s *actors.Snapshot, hold Hold) (Hold, error) {
+	id := s.Record.ID
+	e := j.entry(Live, hold.Epoch, s.Record)
+	e.Snapshot = s
+	for range endTries {
+		rev, err := j.put(ctx, hold.Revision, e, entryTTL)
+		if err == nil {
+			hold.Revision = rev
+			return hold, nil
+		}
+		if !errors.Is(err, errRevision) {
+			return hold, about("keep", id, err)
+		}
+		h, at, err := j.head(ctx, id)
+		switch {
+		case err != nil:
+			return hold, about("keep", id, err)
+		case at == 0: // it has expired, or the bucket is new
+			hold.Revision = 0
+		case !j.ours(h, hold.Epoch) || h.State != Live:
+			return hold, about("keep", id, ErrSuperseded)
+		default: // an earlier attempt has landed
+			hold.Revision = at
+		}
 	}
-	if err != nil {
-		return hold, fmt.Errorf("begin call %s: %w", rec.ID, err)
-	}
-	hold.Revision = rev
-	return hold, nil
+	return hold, about("keep", id, fmt.Errorf("%w: the entry kept changing", ErrUnavailable))
 }
 
-// own returns the revision of an entry that this process has written.
-func (j *Journal) own(ctx context.Context, id call.ID) (uint64, error) {
-	e, rev, err := j.get(ctx, id)
-	if err == nil && (rev == 0 || e == nil || e.State != Live || e.Node != j.cfg.Node || e.Boot != j.cfg.Boot) {
-		err = ErrSuperseded
+// ours reports that this process wrote the entry, as owner of that epoch. nil:
+// there is none any more.
+func (j *Journal) ours(h *Head, epoch uint64) bool {
+	return h != nil && h.Epoch == epoch && h.Node == j.cfg.Node && h.Boot == j.cfg.Boot
+}
+
+// Held reports whether a live call is still this node's, as the leader has it.
+// An entry that was never written says nothing against it.
+func (j *Journal) Held(ctx context.Context, id call.ID, hold Hold) (bool, error) {
+	h, at, err := j.head(ctx, id)
+	if err != nil {
+		return false, about("look for", id, err)
 	}
-	return rev, err
+	return at == 0 || j.ours(h, hold.Epoch), nil
 }
 
 // End turns a call's entry into a tombstone that holds its record, and returns
@@ -48,11 +70,11 @@ func (j *Journal) own(ctx context.Context, id call.ID) (uint64, error) {
 func (j *Journal) End(ctx context.Context, rec call.Record, hold Hold) (uint64, error) {
 	expect := hold.Revision
 	for range endTries {
-		rev, err := j.put(ctx, rec.ID, expect, j.entry(Ended, hold.Epoch, rec), 0)
+		rev, err := j.put(ctx, expect, j.entry(Ended, hold.Epoch, rec), 0)
 		if !errors.Is(err, errRevision) {
 			return rev, about("end", rec.ID, err)
 		}
-		e, at, err := j.get(ctx, rec.ID)
+		e, at, err := j.head(ctx, rec.ID)
 		switch {
 		case err != nil:
 			return 0, about("end", rec.ID, err)
@@ -117,7 +139,7 @@ func (j *Journal) Forget(ctx context.Context, id call.ID, rev uint64) error {
 	if rev == 0 {
 		return nil
 	}
-	m := nats.NewMsg(keys + subject.KeyCall(id))
+	m := nats.NewMsg(keyspace + subject.KeyCall(id))
 	m.Header.Set("KV-Operation", "PURGE")
 	m.Header.Set("Nats-Rollup", "sub")
 	_, err := j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(rev), jetstream.WithMsgTTL(markerTTL))
@@ -152,13 +174,13 @@ func (j *Journal) complete(ctx context.Context, rec call.Record, rev uint64) (fr
 }
 
 func (j *Journal) entry(s State, epoch uint64, rec call.Record) Entry {
-	return Entry{V: envelope.Version, Epoch: epoch, State: s, Node: j.cfg.Node, Boot: j.cfg.Boot, Record: rec}
+	return Entry{Head: Head{Epoch: epoch, State: s, Node: j.cfg.Node, Boot: j.cfg.Boot, Slot: j.cfg.Slot}, Record: rec}
 }
 
 // put writes an entry if there is none after revision expect; 0: if there was
 // none ever.
-func (j *Journal) put(ctx context.Context, id call.ID, expect uint64, e Entry, ttl time.Duration) (uint64, error) {
-	data, err := json.Marshal(e)
+func (j *Journal) put(ctx context.Context, expect uint64, e Entry, ttl time.Duration) (uint64, error) {
+	data, err := j.encodeEntry(e)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -166,37 +188,25 @@ func (j *Journal) put(ctx context.Context, id call.ID, expect uint64, e Entry, t
 	if ttl > 0 {
 		opts = append(opts, jetstream.WithMsgTTL(ttl))
 	}
-	ack, err := j.js.PublishMsg(ctx, &nats.Msg{Subject: keys + subject.KeyCall(id), Data: data}, opts...)
+	ack, err := j.js.PublishMsg(ctx, &nats.Msg{Subject: keyspace + subject.KeyCall(e.Record.ID), Data: data}, opts...)
 	if err != nil {
 		return 0, failed(err)
 	}
 	return ack.Sequence, nil
 }
 
-// get reads an entry from the leader. rev 0: there was none ever, as far as
-// the bucket knows; e nil: it is gone.
-func (j *Journal) get(ctx context.Context, id call.ID) (e *Entry, rev uint64, err error) {
-	m, ok, err := lookup.Last(ctx, j.nc, bucket, keys+subject.KeyCall(id))
+// head reads an entry's head from the leader. rev 0: there was none ever, as
+// far as the bucket knows; h nil: it is gone.
+func (j *Journal) head(ctx context.Context, id call.ID) (h *Head, rev uint64, err error) {
+	m, ok, err := lookup.Last(ctx, j.nc, bucket, keyspace+subject.KeyCall(id))
 	if err != nil || !ok {
 		return nil, 0, unread(err)
 	}
 	if m.Marker != "" {
 		return nil, m.Sequence, nil
 	}
-	e, err = decodeEntry(m.Data)
-	return e, m.Sequence, err
-}
-
-// decodeEntry reads what put wrote.
-func decodeEntry(data []byte) (*Entry, error) {
-	e := &Entry{}
-	if err := json.Unmarshal(data, e); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	if e.V != envelope.Version || e.State != Live && e.State != Ended {
-		return nil, fmt.Errorf("%w: an entry of version %d, state %.20q", ErrRefused, e.V, e.State)
-	}
-	return e, nil
+	read, err := peek(m.Data)
+	return &read, m.Sequence, err
 }
 
 // about adds the act and its object to an error.

@@ -2,67 +2,88 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster/lookup"
+	"patchbay/cluster/subject"
 )
 
 // settling is how long a tombstone is left to the node that wrote it. To
 // publish it sooner would do no harm, only work.
 const settling = 5 * time.Second
 
-// sweepBatch is how many entries a sweep reads at once.
-const sweepBatch = 256
+// What is read of the bucket at once.
+const (
+	sweepBatch = 256     // entries of a sweep
+	sweepBytes = 4 << 20 // likewise
+	findBatch  = 64      // entries of calls that are known by id
+)
 
 // A Sweep is what a look at the bucket came to.
 type Sweep struct {
-	Published int // records of tombstones left behind
-	Known     int // tombstones whose record was there
-	Lost      int // calls that died with an earlier start of this node, recorded as such
-	Young     int // tombstones left to their nodes for now: look again in 5 s
-	Unread    int // entries that make no sense
+	Published int    // records of tombstones left behind
+	Known     int    // tombstones whose record was there
+	Young     int    // tombstones left to their nodes for now: look again in 5 s
+	Unread    int    // entries that make no sense
+	Left      []Left // live calls that were asked for
+}
+
+// A Left is the entry of a live call as it was found.
+type Left struct {
+	Entry
+	Revision uint64
 }
 
 // Sweep publishes the records of tombstones that nobody has published for
-// 5 s: their nodes died between two steps. It also ends, with the cause
-// node_lost, calls that this node carried before it was started anew. Other
-// nodes' live calls are left alone. It stops at the first error.
-func (j *Journal) Sweep(ctx context.Context, now time.Time) (s Sweep, err error) {
+// 5 s: their nodes died between two steps. It also returns the entries of live
+// calls whose head wanted asks for; nil: none. It stops at the first error.
+func (j *Journal) Sweep(ctx context.Context, now time.Time, wanted func(Head) bool) (s Sweep, err error) {
 	for seq := uint64(1); ; {
-		page, err := lookup.Many(ctx, j.nc, bucket, lookup.Query{Next: keys + "c.*", Sequence: seq, Batch: sweepBatch})
+		page, err := lookup.Many(ctx, j.nc, bucket, lookup.Query{Next: keyspace + "c.*", Sequence: seq, Batch: sweepBatch, MaxBytes: sweepBytes})
 		if err != nil {
 			return s, fmt.Errorf("sweep: %w", unread(err))
 		}
 		for _, m := range page {
-			if err := j.sweepOne(ctx, now, m, &s); err != nil {
+			if err := j.sweepOne(ctx, now, m, wanted, &s); err != nil {
 				return s, fmt.Errorf("sweep: %w", err)
 			}
 		}
-		if len(page) < sweepBatch {
+		if len(page) == 0 || page[len(page)-1].At.After(now) { // what is written from now on is nobody's yet
 			return s, nil
 		}
 		seq = page[len(page)-1].Sequence + 1
 	}
 }
 
-func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message, s *Sweep) error {
+func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message, wanted func(Head) bool, s *Sweep) error {
 	if m.Marker != "" {
 		return nil
 	}
-	e, err := decodeEntry(m.Data)
+	h, err := peek(m.Data)
 	switch {
 	case err != nil:
 		s.Unread++
 		return nil
-	case e.State == Live && e.Node == j.cfg.Node && e.Boot < j.cfg.Boot:
-		return j.bury(ctx, now, e, m.Sequence, s)
-	case e.State == Live:
+	case h.State == Live && (wanted == nil || !wanted(h)):
 		return nil
-	case now.Sub(m.At) < settling:
+	case h.State == Ended && now.Sub(m.At) < settling:
 		s.Young++
+		return nil
+	}
+	e, err := j.read(m)
+	if err != nil {
+		s.Unread++
+		return nil
+	}
+	if e.State == Live {
+		s.Left = append(s.Left, Left{*e, m.Sequence})
 		return nil
 	}
 	fresh, err := j.complete(ctx, e.Record, m.Sequence)
@@ -74,18 +95,79 @@ func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message,
 	return err
 }
 
-// bury ends a call that died with its node, in the next epoch: what the node
-// may still have to say about it comes too late.
-func (j *Journal) bury(ctx context.Context, now time.Time, e *Entry, rev uint64, s *Sweep) error {
-	rec := e.Record
+// read decodes a message of the bucket.
+func (j *Journal) read(m lookup.Message) (*Entry, error) {
+	id, err := call.ParseID(strings.TrimPrefix(m.Subject, keyspace+"c."))
+	if err != nil {
+		return nil, fmt.Errorf("%w: no key of a call", ErrRefused)
+	}
+	return j.decodeEntry(id, m.Data)
+}
+
+// Find returns the entries of those calls that are live and whose head wanted
+// asks for, as any replica has them: the newest may be missing.
+func (j *Journal) Find(ctx context.Context, ids []call.ID, wanted func(Head) bool) (left []Left, err error) {
+	for chunk := range slices.Chunk(ids, findBatch) {
+		q := lookup.Query{Last: make([]string, len(chunk))}
+		for i, id := range chunk {
+			q.Last[i] = keyspace + subject.KeyCall(id)
+		}
+		page, err := lookup.Many(ctx, j.nc, bucket, q)
+		if err != nil {
+			return left, fmt.Errorf("find calls: %w", unread(err))
+		}
+		for _, m := range page {
+			h, err := peek(m.Data)
+			if m.Marker != "" || err != nil || h.State != Live || !wanted(h) {
+				continue
+			}
+			if e, err := j.read(m); err == nil {
+				left = append(left, Left{*e, m.Sequence})
+			}
+		}
+	}
+	return left, nil
+}
+
+// Claim makes a live call this node's, in the next epoch: what its owner may
+// still have to say about it comes too late. Only the entry that was found is
+// replaced. The error wraps ErrSuperseded where another was faster, or the
+// owner has written meanwhile.
+func (j *Journal) Claim(ctx context.Context, l Left) (Hold, error) {
+	id := l.Record.ID
+	hold := Hold{Epoch: l.Epoch + 1}
+	e := j.entry(Live, hold.Epoch, l.Record)
+	if e.Snapshot = l.Snapshot; e.Snapshot == nil { // of version 1: nothing but its record is known
+		e.Snapshot = &actors.Snapshot{Record: l.Record, Dialog: json.RawMessage("null")}
+	}
+	rev, err := j.put(ctx, l.Revision, e, entryTTL)
+	if errors.Is(err, errRevision) { // perhaps by an earlier attempt of ours
+		var h *Head
+		if h, rev, err = j.head(ctx, id); err == nil && (rev == 0 || !j.ours(h, hold.Epoch)) {
+			err = ErrSuperseded
+		}
+	}
+	if err != nil {
+		return hold, about("claim", id, err)
+	}
+	hold.Revision = rev
+	return hold, nil
+}
+
+// NodeLost is the record of a call that died with its node, as far as its
+// entry knew it.
+func NodeLost(rec call.Record, now time.Time) call.Record {
 	rec.Cause, rec.EndedBy, rec.Stages.Ended = call.CauseNodeLost, call.ByNode, now
-	hold := Hold{Epoch: e.Epoch + 1, Revision: rev}
-	_, err := j.Finish(ctx, rec, hold)
-	if errors.Is(err, ErrSuperseded) {
-		return nil
+	return rec
+}
+
+// Restore puts an entry back that an earlier start of this node could not
+// write, unless the bucket knows more of the call.
+func (j *Journal) Restore(ctx context.Context, s *actors.Snapshot, hold Hold, boot uint64) error {
+	e := j.entry(Live, hold.Epoch, s.Record)
+	e.Snapshot, e.Boot = s, boot
+	if _, err := j.put(ctx, hold.Revision, e, entryTTL); err != nil && !errors.Is(err, errRevision) {
+		return about("restore", s.Record.ID, err)
 	}
-	if err == nil {
-		s.Lost++
-	}
-	return err
+	return nil
 }

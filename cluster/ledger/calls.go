@@ -7,16 +7,20 @@ import (
 	"fmt"
 	"time"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/spool"
 )
 
-// A step is news of one call: it began, or it is over.
+// A step is news of one call: how it stands, where its entry stands, or that it
+// is over. One field beside id is set.
 type step struct {
-	rec  call.Record
-	over bool
+	id       call.ID
+	snapshot *actors.Snapshot
+	hold     *journal.Hold
+	rec      *call.Record
 }
 
 // A worker takes the steps of its share of the calls, in order. All but its
@@ -25,13 +29,16 @@ type worker struct {
 	ledger *Ledger
 	queue  chan step
 	back   chan struct{} // holds a token when JetStream is back
-	held   map[call.ID]held
+	check  chan struct{} // holds a token when it is to be looked whose the calls are
+	held   map[call.ID]*held
+	due    []call.ID // calls whose snapshot is to be written, in order
 }
 
 // A held is a live call of which a worker knows.
 type held struct {
-	hold journal.Hold
-	rec  *call.Record // of an entry that is still to be written
+	hold    journal.Hold
+	pending *actors.Snapshot // the latest that is still to be written
+	queued  bool             // in due
 }
 
 // give puts a step into the queue; false: it is full.
@@ -45,68 +52,141 @@ func (w *worker) give(s step) bool {
 }
 
 // run works until ctx ends, then on what is left. grace outlives ctx for a
-// while.
+// while. Steps that wait are taken before anything is written, so that of
+// several snapshots of a call only the last is, and none of one that is over.
 func (w *worker) run(ctx, grace context.Context) {
 	l := w.ledger
-	for {
+	for ctx.Err() == nil {
+		if len(w.due) > 0 && len(w.queue) == 0 {
+			l.guard(func() { w.write(grace) })
+			continue
+		}
 		select {
 		case s := <-w.queue:
 			l.guard(func() { w.do(grace, s) })
 		case <-w.back:
-			l.guard(func() { w.catchUp(grace) })
+			l.guard(w.catchUp)
+		case <-w.check:
+			l.guard(func() { w.look(grace) })
 		case <-ctx.Done():
-			for len(w.queue) > 0 {
-				s := <-w.queue
-				l.guard(func() { w.do(grace, s) })
-			}
-			return
 		}
+	}
+	for len(w.queue) > 0 {
+		s := <-w.queue
+		l.guard(func() { w.do(grace, s) })
+	}
+	for len(w.due) > 0 {
+		l.guard(func() { w.write(grace) })
 	}
 }
 
 func (w *worker) do(ctx context.Context, s step) {
-	id := s.rec.ID
-	if s.over {
-		h, ok := w.held[id]
-		if !ok {
-			h.hold = journal.Unwritten
+	h := w.held[s.id]
+	if s.rec != nil {
+		delete(w.held, s.id)
+		hold := journal.Unwritten
+		if h != nil {
+			hold = h.hold
 		}
-		delete(w.held, id)
-		w.ledger.finish(ctx, s.rec, h.hold)
+		w.ledger.finish(ctx, *s.rec, hold)
 		return
 	}
-	if len(w.held) < maxHeld {
-		w.held[id] = held{journal.Unwritten, &s.rec}
-		w.begin(ctx, id)
+	if h == nil {
+		if len(w.held) >= maxHeld {
+			return
+		}
+		h = &held{hold: journal.Unwritten}
+		w.held[s.id] = h
+	}
+	if s.hold != nil {
+		h.hold = *s.hold
+		return
+	}
+	h.pending = s.snapshot
+	w.plan(s.id, h)
+}
+
+// plan puts a call behind those whose snapshot is to be written.
+func (w *worker) plan(id call.ID, h *held) {
+	if !h.queued {
+		h.queued = true
+		w.due = append(w.due, id)
 	}
 }
 
-// begin writes the entry of a live call, unless JetStream is away.
-func (w *worker) begin(ctx context.Context, id call.ID) {
+// write writes the snapshot that is due first. While JetStream is away it goes
+// to the spool, for the node's next start, and is written when JetStream is
+// back.
+func (w *worker) write(ctx context.Context) {
+	id := w.due[0]
+	w.due = w.due[1:]
+	h := w.held[id]
+	if h == nil || h.pending == nil {
+		return
+	}
+	h.queued = false
 	l := w.ledger
 	if l.recordsAway.Load() {
+		l.spoolSnapshot(h)
 		return
 	}
-	h := w.held[id]
 	ctx, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
-	hold, err := l.journal.Begin(ctx, *h.rec)
+	hold, err := l.journal.Keep(ctx, h.pending, h.hold)
 	switch {
 	case err == nil:
-		w.held[id] = held{hold: hold}
+		h.hold, h.pending = hold, nil
+	case errors.Is(err, journal.ErrSuperseded):
+		w.superseded(id)
 	case errors.Is(err, journal.ErrUnavailable):
 		l.away("records", err)
+		l.spoolSnapshot(h)
 	default:
 		l.log.Warn("call has no entry", "call_id", id, "err", err)
-		w.held[id] = held{hold: journal.Unwritten}
+		h.pending = nil
 	}
 }
 
-// catchUp writes the entries of calls that began while JetStream was away.
-func (w *worker) catchUp(ctx context.Context) {
+// superseded lets go of a call that another node has claimed.
+func (w *worker) superseded(id call.ID) {
+	delete(w.held, id)
+	w.ledger.log.Warn("another node has claimed a call of this one: it is let go", "call_id", id)
+	if w.ledger.obs.Superseded != nil {
+		w.ledger.obs.Superseded(id)
+	}
+}
+
+// catchUp writes the snapshots that came while JetStream was away.
+func (w *worker) catchUp() {
 	for id, h := range w.held {
-		if h.rec != nil {
-			w.begin(ctx, id)
+		if h.pending != nil {
+			w.plan(id, h)
+		}
+	}
+}
+
+// look asks whose the live calls are, and lets go of those that are another
+// node's. What cannot be asked is asked again when JetStream is back.
+func (w *worker) look(ctx context.Context) {
+	l := w.ledger
+	for id, h := range w.held {
+		if len(w.queue) >= maxWork/2 { // what comes in is more urgent: later
+			l.Check()
+			return
+		}
+		if h.hold.Revision == 0 {
+			continue
+		}
+		ask, cancel := context.WithTimeout(ctx, publishWait)
+		ours, err := l.journal.Held(ask, id, h.hold)
+		cancel()
+		switch {
+		case errors.Is(err, journal.ErrUnavailable):
+			l.away("records", err)
+			l.unchecked.Store(true)
+			return
+		case err == nil && !ours:
+			w.superseded(id)
 		}
 	}
 }
@@ -134,11 +214,14 @@ func (l *Ledger) tryFinish(ctx context.Context, rec call.Record, hold journal.Ho
 	defer cancel()
 	fresh, err := l.journal.Finish(ctx, rec, hold)
 	switch {
+	case err == nil && fresh && rec.Cause == call.CauseNodeLost:
+		l.record(FateNodeLost, 1)
 	case err == nil && fresh:
 		l.record(how, 1)
 	case err == nil:
 		l.record(FateKnown, 1)
 	case errors.Is(err, journal.ErrSuperseded):
+		l.log.Warn("record not published: another node has claimed the call", "call_id", rec.ID)
 		l.record(FateSuperseded, 1)
 	case errors.Is(err, journal.ErrRefused):
 		l.loseRecord(rec, "refused", err)

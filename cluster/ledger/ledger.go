@@ -47,6 +47,9 @@ type Config struct {
 	SpoolDir   string // one process at a time
 	SpoolBytes int64  // on disk; 0: spool.MinBytes
 	Sweep      bool   // publish what other nodes left behind: for media nodes
+	// Gone says whether the node of a live call is gone, so that somebody must end
+	// its calls; nil: never. It must not block.
+	Gone func(journal.Head) bool
 }
 
 // A Fate is what became of an event or a record.
@@ -59,7 +62,7 @@ const (
 	FateSpooled    Fate = "spooled"    // on this node's disk until JetStream is back
 	FateReplayed   Fate = "replayed"   // from there to the stream
 	FateSwept      Fate = "swept"      // another node's record, published in its place
-	FateNodeLost   Fate = "node_lost"  // a call that died with an earlier start of this node
+	FateNodeLost   Fate = "node_lost"  // a call that died with its node, recorded by this one
 	FateSuperseded Fate = "superseded" // a record that is another node's now
 	FateDamaged    Fate = "damaged"    // could not be read from the spool
 	FateLost       Fate = "lost"       // had no room, or was refused for good
@@ -71,6 +74,11 @@ type Observer struct {
 	Event  func(Fate, int)
 	Record func(Fate, int)
 	Panic  func(any)
+	// Superseded hears of a call that another node has claimed: this one has to
+	// let go of it.
+	Superseded func(call.ID)
+	// Left hears of the live calls whose node is gone, as a sweep found them.
+	Left func([]journal.Left)
 }
 
 // Bus is the ledger's way into NATS.
@@ -90,20 +98,24 @@ type Ledger struct {
 	work    [workers]worker
 	ready   chan struct{}
 	swept   chan struct{} // holds one wish to look for tombstones
+	checked chan struct{} // holds one wish to look whether calls are still this node's
 
 	// Whether JetStream failed to take events, or records, and has not taken
 	// them again since.
 	eventsAway, recordsAway atomic.Bool
+	unchecked               atomic.Bool // it could not be asked whose the calls are
 }
 
 // Open creates what the ledger writes to, and opens the spool with what an
 // earlier start left there.
 func Open(ctx context.Context, bus Bus, cfg Config, cluster *keys.Cluster, log *slog.Logger, obs Observer) (*Ledger, error) {
 	l := &Ledger{cfg: cfg, obs: obs, log: log, events: make(chan outgoing, maxEventQueue),
-		ready: make(chan struct{}), swept: make(chan struct{}, 1)}
+		ready: make(chan struct{}), swept: make(chan struct{}, 1), checked: make(chan struct{}, 1)}
 	for i := range l.work {
-		l.work[i] = worker{ledger: l, queue: make(chan step, maxWork), back: make(chan struct{}, 1), held: make(map[call.ID]held)}
+		l.work[i] = worker{ledger: l, queue: make(chan step, maxWork), back: make(chan struct{}, 1), check: make(chan struct{}, 1),
+			held: make(map[call.ID]*held)}
 	}
+	l.cfg.Journal.Keys = cluster
 	if err := l.openStreams(ctx, bus.JetStream); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
@@ -162,18 +174,38 @@ func (l *Ledger) Event(tenant string, ev actors.CallEvent) {
 	}
 }
 
-// Begin implements actors.Ledger: the call's entry is written behind.
-func (l *Ledger) Begin(rec call.Record) {
-	w := l.workerOf(rec.ID)
+// Keep implements actors.Ledger: the call's entry is written behind.
+func (l *Ledger) Keep(s *actors.Snapshot) {
+	w := l.workerOf(s.Record.ID)
 	if len(w.queue) < maxWork/2 { // the other half is for records
-		w.give(step{rec: rec})
+		w.give(step{id: s.Record.ID, snapshot: s})
 	}
 }
 
 // Record implements actors.Ledger: the record is published behind, once.
 func (l *Ledger) Record(rec call.Record) {
-	if !l.workerOf(rec.ID).give(step{rec: rec, over: true}) {
+	if !l.workerOf(rec.ID).give(step{id: rec.ID, rec: &rec}) {
 		l.loseRecord(rec, "queue_full", nil)
+	}
+}
+
+// Adopt says where the entry of a call stands that this node has claimed. What
+// is told of the call afterwards follows from there. It blocks while the queue
+// is full; false: ctx ended first.
+func (l *Ledger) Adopt(ctx context.Context, id call.ID, hold journal.Hold) bool {
+	select {
+	case l.workerOf(id).queue <- step{id: id, hold: &hold}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Check asks for a look whether the live calls are still this node's, soon.
+func (l *Ledger) Check() {
+	select {
+	case l.checked <- struct{}{}:
+	default:
 	}
 }
 
@@ -205,6 +237,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	}
 	var behind sync.WaitGroup // ends at once: it starts again where it stopped
 	behind.Go(func() { l.replay(ctx) })
+	behind.Go(func() { l.watch(ctx) })
 	if l.cfg.Sweep {
 		behind.Go(func() { l.sweep(ctx) })
 	}

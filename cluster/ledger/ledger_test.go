@@ -181,28 +181,12 @@ func TestARecordThatWasReplayedTwiceIsThereOnce(t *testing.T) {
 	checkWhole(t, c, 1, 20)
 }
 
-func TestCallsThatDieWithTheirNodeAreRecordedWhenItIsBack(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	c := s.connect()
-	b := start(t, c, t.TempDir(), 1)
-	b.live(5)
-	eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
-	b.stop() // and nobody told how the call ended
-	again := start(t, c, t.TempDir(), 2)
-	eventually(t, "its record", func() bool { _, n := again.of(ledger.FateNodeLost); return n == 1 })
-	rec, err := again.Journal().Get(t.Context(), "acme", 5)
-	if err != nil || rec.Cause != call.CauseNodeLost || look(t, c).entries != 0 {
-		t.Errorf("got %+v, %v", rec, err)
-	}
-}
-
 func TestSurvivorsPublishTombstones(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	c := s.connect()
 	dead := open(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.Journal.Node = "m2" })
-	hold, err := dead.Journal().Begin(t.Context(), record(5))
+	hold, err := dead.Journal().Keep(t.Context(), snapshot(record(5)), journal.Unwritten)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +285,7 @@ func TestALedgerThatIsFullLosesAndCounts(t *testing.T) {
 		b.Event("acme", event(5, uint64(i), "dtmf")) // nobody publishes
 	}
 	for range 512 {
-		b.Begin(record(5))
+		b.Keep(snapshot(record(5)))
 	}
 	if b.Waiting().Records != 256 {
 		t.Errorf("%d beginnings wait: half of the room is for records", b.Waiting().Records)
@@ -347,7 +331,7 @@ func BenchmarkRecordsPerSecond(b *testing.B) {
 		for l.Waiting().Records > 64 {
 			time.Sleep(50 * time.Microsecond)
 		}
-		l.Begin(record(n))
+		l.Keep(snapshot(record(n)))
 		l.Record(record(n))
 	}
 }

@@ -206,6 +206,11 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 var began = time.Date(2025, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// snapshot is one of a call that goes on, as far as the ledger looks at it.
+func snapshot(rec call.Record) *actors.Snapshot {
+	return &actors.Snapshot{V: 1, At: began, Record: rec, Dialog: json.RawMessage(`{"v":1}`), Raw: []byte("INVITE")}
+}
+
 func record(id call.ID) call.Record {
 	return call.Record{ID: id, Tenant: "acme", Endpoint: "k1", Status: 200, Cause: call.CauseNormal, EndedBy: call.ByCarrier,
 		Stages: call.Stages{Invited: began, Answered: began.Add(time.Second), Ended: began.Add(time.Minute)}}
@@ -217,7 +222,7 @@ func event(id call.ID, seq uint64, kind string) actors.CallEvent {
 
 // live begins a call; over ends it. Between them they tell what a call tells.
 func (b *book) live(id call.ID) {
-	b.Begin(call.Record{ID: id, Tenant: "acme", Endpoint: "k1", Stages: call.Stages{Invited: began}})
+	b.Keep(snapshot(call.Record{ID: id, Tenant: "acme", Endpoint: "k1", Stages: call.Stages{Invited: began}}))
 	b.Event("acme", event(id, 1, call.EventStarted))
 	b.Event("acme", event(id, 2, call.EventAnswered))
 }

@@ -14,12 +14,13 @@ import (
 // replay publishes what the spool holds until ctx ends: at once what an
 // earlier start left, later whatever there is, every second.
 func (l *Ledger) replay(ctx context.Context) {
-	records, events := cursor{kind: spool.Records}, cursor{kind: spool.Events}
+	records, events, snapshots := cursor{kind: spool.Records}, cursor{kind: spool.Events}, cursor{kind: spool.Snapshots}
 	tick := time.NewTicker(replayEvery)
 	defer tick.Stop()
 	for {
 		l.guard(func() { l.replayRecords(ctx, &records) })
 		l.guard(func() { l.replayEvents(ctx, &events) })
+		l.guard(func() { l.replaySnapshots(ctx, &snapshots) })
 		if err := l.spool.Sync(); err != nil {
 			l.log.Error("spool not on disk", "err", err)
 		}
@@ -66,6 +67,7 @@ func (l *Ledger) replayRecords(ctx context.Context, c *cursor) {
 		}
 		if len(entries) == 0 {
 			if l.back("records") {
+				l.Check()
 				for i := range l.work {
 					select {
 					case l.work[i].back <- struct{}{}:
@@ -154,7 +156,7 @@ func (l *Ledger) sweep(ctx context.Context) {
 			return
 		}
 		next := sweepEvery
-		if l.spool.Waiting(spool.Records) > 0 || l.recordsAway.Load() {
+		if l.spool.Waiting(spool.Records)+l.spool.Waiting(spool.Snapshots) > 0 || l.recordsAway.Load() {
 			next = replayEvery
 		} else {
 			l.guard(func() { next = l.look(ctx) })
@@ -165,12 +167,14 @@ func (l *Ledger) sweep(ctx context.Context) {
 
 // look is one sweep; it returns when to look again.
 func (l *Ledger) look(ctx context.Context) time.Duration {
-	s, err := l.journal.Sweep(ctx, time.Now())
+	s, err := l.journal.Sweep(ctx, time.Now(), l.cfg.Gone)
 	l.record(FateSwept, s.Published)
 	l.record(FateKnown, s.Known)
-	l.record(FateNodeLost, s.Lost)
-	if s.Published+s.Lost+s.Unread > 0 {
-		l.log.Info("records of calls left behind", "published", s.Published, "node_lost", s.Lost, "unread", s.Unread)
+	if s.Published+len(s.Left)+s.Unread > 0 {
+		l.log.Info("calls left behind", "published", s.Published, "live", len(s.Left), "unread", s.Unread)
+	}
+	if len(s.Left) > 0 && l.obs.Left != nil {
+		l.obs.Left(s.Left)
 	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Warn("tombstones not swept", "err", err)
@@ -184,14 +188,19 @@ func (l *Ledger) look(ctx context.Context) time.Duration {
 // spoolObserver says what the spool has lost.
 func (l *Ledger) spoolObserver() spool.Observer {
 	return spool.Observer{
-		Dropped: func(_ spool.Kind, n int) { l.loseEvents(n, "spool_full", nil) }, // records never make room
+		Dropped: func(kind spool.Kind, n int) { // records never make room
+			if kind == spool.Events {
+				l.loseEvents(n, "spool_full", nil)
+			}
+		},
 		Damaged: func(kind spool.Kind, n int) {
 			l.log.Error("spool is damaged", "kind", kind.String(), "count", n)
-			if kind == spool.Records {
+			switch kind {
+			case spool.Records:
 				l.record(FateDamaged, n)
-				return
+			case spool.Events:
+				l.event(FateDamaged, n)
 			}
-			l.event(FateDamaged, n)
 		},
 		Unreadable: func(segment string, err error) {
 			l.log.Error("segment of the spool set aside", "segment", segment, "err", err)

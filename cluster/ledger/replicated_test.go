@@ -91,7 +91,7 @@ func TestRacersOnThreeReplicas(t *testing.T) {
 	var fresh atomic.Int32
 	var all sync.WaitGroup
 	for id := call.ID(1); id <= calls; id++ {
-		owner.Begin(record(id))
+		owner.Keep(snapshot(record(id)))
 		owner.Record(record(id))
 		for _, j := range racers {
 			all.Go(func() {

@@ -35,8 +35,9 @@ type Kind uint8
 
 // Kinds of entries.
 const (
-	Events  Kind = 1
-	Records Kind = 2
+	Events    Kind = 1
+	Records   Kind = 2
+	Snapshots Kind = 3 // of live calls
 )
 
 // String is the kind as it stands in file names, logs and metrics.
@@ -46,9 +47,13 @@ func (k Kind) String() string {
 		return "events"
 	case Records:
 		return "records"
+	case Snapshots:
+		return "snapshots"
 	}
-	return "unknown"
+	return unknown
 }
+
+const unknown = "unknown"
 
 // ErrUnreadable says that nothing of a segment can be read: it is none, or the
 // cluster key that sealed it is not here.
@@ -112,7 +117,7 @@ func Read(segment []byte, cluster *keys.Cluster) (kind Kind, entries [][]byte, d
 		return 0, nil, 0, fmt.Errorf("%w: it does not begin like one of version %d", ErrUnreadable, version)
 	}
 	head := segment[:headSize]
-	if kind = Kind(head[5]); kind != Events && kind != Records {
+	if kind = Kind(head[5]); kind.String() == unknown {
 		return 0, nil, 0, fmt.Errorf("%w: of kind %d", ErrUnreadable, kind)
 	}
 	key, err := keyOf(cluster, head[6])

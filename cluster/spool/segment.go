@@ -78,6 +78,8 @@ func found(path string) (g *segment, kind Kind, ok bool, err error) {
 		kind = Events
 	case word == Records.String():
 		kind = Records
+	case word == Snapshots.String():
+		kind = Snapshots
 	default:
 		return nil, 0, false, nil
 	}

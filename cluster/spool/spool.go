@@ -50,13 +50,13 @@ type Spool struct {
 	lock     *dirlock.Lock
 
 	syncing sync.Mutex // one fsync at a time: it covers what all have appended
-	waiting [Records + 1]atomic.Int64
+	waiting [Snapshots + 1]atomic.Int64
 
 	mu     sync.Mutex
 	number uint64 // of the newest segment
 	bytes  int64
 	closed bool
-	series [Records + 1]series
+	series [Snapshots + 1]series
 	dirty  map[*segment]struct{} // appended to since the last Sync
 }
 
@@ -104,12 +104,13 @@ func (s *Spool) scan() error {
 }
 
 // Append puts an entry at the end of its kind. It is on the disk after the
-// next Sync. When the spool is full the oldest events go, to the last.
+// next Sync. When the spool is full
+// the oldest snapshots go, then the oldest events.
 func (s *Spool) Append(kind Kind, data []byte) error {
 	if len(data) > MaxEntry {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxEntry)
 	}
-	dropped := 0
+	var dropped [Snapshots + 1]int
 	err := func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -118,16 +119,18 @@ func (s *Spool) Append(kind Kind, data []byte) error {
 		}
 		need := int64(headSize + frameHead + len(data) + tagSize)
 		for s.bytes+need > s.maxBytes {
-			n, err := s.dropOldest()
+			kind, n, err := s.dropOldest()
 			if err != nil {
 				return err
 			}
-			dropped += n
+			dropped[kind] += n
 		}
 		return s.append(kind, data)
 	}()
-	if dropped > 0 && s.obs.Dropped != nil {
-		s.obs.Dropped(Events, dropped)
+	for kind, n := range dropped {
+		if n > 0 && s.obs.Dropped != nil {
+			s.obs.Dropped(Kind(kind), n)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("spool %s: %w", kind, err)
@@ -176,21 +179,24 @@ func (s *Spool) seal(q *series) error {
 	return g.retire()
 }
 
-// dropOldest removes the oldest segment of events that nobody works on.
-func (s *Spool) dropOldest() (entries int, err error) {
-	q := &s.series[Events]
-	i := slices.IndexFunc(q.sealed, func(g *segment) bool { return !g.taken })
-	if i < 0 && q.open != nil {
-		if err := s.seal(q); err != nil {
-			return 0, err
+// dropOldest removes the oldest segment of snapshots, or else of events, that
+// nobody works on. Snapshots go first: what they say is in memory, too.
+func (s *Spool) dropOldest() (kind Kind, entries int, err error) {
+	for _, kind := range []Kind{Snapshots, Events} {
+		q := &s.series[kind]
+		i := slices.IndexFunc(q.sealed, func(g *segment) bool { return !g.taken })
+		if i < 0 && q.open != nil {
+			if err := s.seal(q); err != nil {
+				return kind, 0, err
+			}
+			i = len(q.sealed) - 1
 		}
-		i = len(q.sealed) - 1
+		if i >= 0 {
+			entries = q.sealed[i].entries
+			return kind, entries, s.remove(kind, i)
+		}
 	}
-	if i < 0 {
-		return 0, ErrFull
-	}
-	entries = q.sealed[i].entries
-	return entries, s.remove(Events, i)
+	return 0, 0, ErrFull
 }
 
 func (s *Spool) remove(kind Kind, i int) error {

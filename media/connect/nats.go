@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/media"
 	"patchbay/media/peer"
@@ -137,6 +138,15 @@ type Cancel struct {
 func (n *NATS) cancel(req media.JoinRequest, worker string, cause call.Cause) {
 	if b, err := json.Marshal(Cancel{V: 1, CallID: req.ID, Reason: cause.Word}); err == nil {
 		_ = n.workers.Cancel(req.Agent.ID, worker, b)
+	}
+}
+
+// Farewell tells a worker, by NATS alone, that its call has ended with the node
+// that carried it.
+func (n *NATS) Farewell(f actors.Farewell, event []byte) {
+	n.workers.PublishEvent(f.ID, event)
+	if f.Worker != "" {
+		n.cancel(media.JoinRequest{ID: f.ID, Agent: f.Agent}, f.Worker, f.Cause)
 	}
 }
 

@@ -47,6 +47,9 @@ type Peer struct {
 	ssrc    uint32
 	codec   call.Codec
 	digits  *call.Codec
+	lite    bool // we answered
+	ours    side
+	theirs  side
 	isUp    bool
 	isDown  bool
 	closed  bool // by Close
@@ -93,7 +96,7 @@ func (p *Peer) open(codecs []call.Codec, lite bool) error {
 		sock.shut()
 		return err
 	}
-	p.sock, p.place = sock, where
+	p.sock, p.place, p.lite = sock, where, lite
 	if !p.stack.tap {
 		sock.mode.Store(rtpTrack)
 	}
@@ -156,7 +159,7 @@ func (p *Peer) Accept(answer string) error {
 	if err != nil {
 		return err
 	}
-	p.agree(codec, digits)
+	p.agree(codec, digits, answer)
 	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: reachable(answer)})
 	if err != nil {
 		return fmt.Errorf("%w: its answer does not fit our offer", media.ErrAgentRefused)
@@ -175,7 +178,7 @@ func (p *Peer) AnswerTo(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p.agree(codec, digits)
+	p.agree(codec, digits, offer)
 	chosen := []call.Codec{codec}
 	if digits != nil {
 		chosen = append(chosen, *digits)
@@ -216,13 +219,17 @@ func (p *Peer) describe(ctx context.Context, d webrtc.SessionDescription) (strin
 	if local == nil {
 		return "", media.ErrClosed
 	}
+	p.mu.Lock()
+	p.ours = readSide(local.SDP)
+	p.ours.candidates = nil // of this node: no use to another
+	p.mu.Unlock()
 	return withCandidates(local.SDP, p.place, p.sock.port()), nil
 }
 
-func (p *Peer) agree(codec call.Codec, digits *call.Codec) {
+func (p *Peer) agree(codec call.Codec, digits *call.Codec, remote string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.codec, p.digits = codec, digits
+	p.codec, p.digits, p.theirs = codec, digits, readSide(remote)
 	p.track.pt.Store(int32(codec.PayloadType))
 }
 

@@ -26,7 +26,9 @@ type Rewriter struct {
 	tsOffset   uint32
 	floor, top uint16 // first and highest sequence number under these offsets
 
-	seq     uint16        // last sent
+	seq      uint16 // last sent
+	extended int64  // the same, extended by rollovers
+
 	ts      uint32        // last sent
 	at      time.Duration // when ts was due
 	eventTS uint32
@@ -39,7 +41,7 @@ type Rewriter struct {
 // and timestamps begin at seq and ts, which should be random (RFC 3550 5.1).
 func NewRewriter(ssrc uint32, seq uint16, ts, rate uint32) *Rewriter {
 	rate = max(rate, 1000)
-	r := &Rewriter{ssrc: ssrc, rate: rate, frame: rate / 50, seq: seq - 1, ts: ts}
+	r := &Rewriter{ssrc: ssrc, rate: rate, frame: rate / 50, seq: seq - 1, extended: int64(seq) - 1, ts: ts}
 	for i := range r.types {
 		r.types[i] = notCarried
 	}
@@ -108,7 +110,8 @@ func (r *Rewriter) advance(now time.Duration, h *Header, same bool) {
 	if next && ahead > 0 && ahead <= int32(r.rate/5) {
 		r.frame = uint32(ahead)
 	}
-	r.top, r.seq = h.Sequence, h.Sequence+r.seqOffset
+	r.top = h.Sequence
+	r.sent(h.Sequence + r.seqOffset)
 	if ahead >= 0 {
 		r.ts = h.Timestamp + r.tsOffset
 	}
@@ -168,7 +171,7 @@ func (r *Rewriter) Fill(now time.Duration, dst []byte, payloadType uint8, payloa
 	} else {
 		r.at += time.Duration(steps) * 20 * time.Millisecond
 	}
-	r.seq++
+	r.sent(r.seq + 1)
 	r.broken = true
 	h := Header{PayloadType: payloadType, Marker: first, Sequence: r.seq, Timestamp: r.ts, SSRC: r.ssrc}
 	return r.write(dst, h, payload)
@@ -185,7 +188,7 @@ func (r *Rewriter) Event(now time.Duration, dst []byte, payloadType uint8, f Eve
 	if f.End && r.ts != r.eventTS+duration {
 		r.ts, r.at = r.eventTS+duration, now
 	}
-	r.seq++
+	r.sent(r.seq + 1)
 	r.broken = true
 	h := Header{PayloadType: payloadType, Marker: f.First, Sequence: r.seq, Timestamp: r.eventTS, SSRC: r.ssrc}
 	payload := f.payload(uint16(min(duration, 0xffff)))

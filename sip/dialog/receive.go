@@ -46,7 +46,7 @@ func (d *UAS) copyOfInvite(m *wire.Message, flow call.Flow) {
 	}
 	d.first.flow = flow
 	if !d.over {
-		d.flow = flow
+		d.move(flow)
 	}
 	if raw := d.first.tx.Copy(); raw != nil {
 		d.send(call.Transmission{Flow: flow, Raw: raw})
@@ -73,7 +73,7 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	if !d.first.tx.Ack(now) || !accepted {
 		return
 	}
-	d.flow = flow
+	d.move(flow)
 	d.tell(call.Event{Kind: call.Acked})
 	if d.hangup != nil {
 		d.sendBye(now)
@@ -109,7 +109,8 @@ func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
 		return
 	}
 	d.peerSeq = m.CSeq
-	d.flow = flow
+	d.revision++
+	d.move(flow)
 	switch {
 	case m.Method == "BYE":
 		d.carrierBye(now, m, flow)

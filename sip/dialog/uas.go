@@ -30,6 +30,9 @@ type UAS struct {
 	change  *invite       // a re-INVITE that was refused, until its ACK
 	answers txn.Answers   // all other requests
 
+	answered *call.Answer // our SDP, once it was sent
+	revision uint64       // see Revision
+
 	hangup *call.Cause // of a BYE that waits for the ACK
 	bye    bye
 	gone   bool // the carrier sent BYE
@@ -62,6 +65,8 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
 	if r.Status >= 200 {
 		d.message, d.session = nil, nil
+		d.answered = r.Answer
+		d.revision++
 	}
 	if r.Status >= 300 {
 		d.end()
@@ -84,7 +89,7 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 	}
 	if r.Answer != nil {
 		reply.ContentType = "application/sdp"
-		reply.Body = d.session.Answer(*r.Answer, sdp.Origin{ID: uint64(d.id) >> 1, Version: 1}) // many peers read it as signed
+		reply.Body = d.session.Answer(*r.Answer, d.origin())
 	}
 	if r.Status < 300 {
 		return reply
@@ -105,6 +110,9 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 	}
 	return reply
 }
+
+// origin is the o= line of our SDP. Many peers read its id as a signed number.
+func (d *UAS) origin() sdp.Origin { return sdp.Origin{ID: uint64(d.id) >> 1, Version: 1} }
 
 // warning is a Warning header field (RFC 3261 20.43).
 func (d *UAS) warning(code int, text string) call.Header {
@@ -169,7 +177,7 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session = nil, nil
+	d.message, d.session, d.answered = nil, nil, nil
 	d.route = route{}
 }
 

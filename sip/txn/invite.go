@@ -32,6 +32,12 @@ func StartInvite(timers Timers, reliable bool) InviteServer {
 	return InviteServer{timers: timers, reliable: reliable}
 }
 
+// ResumeAccepted returns the transaction of an INVITE that another node
+// answered with a 2xx: nothing of it is left to do.
+func ResumeAccepted(timers Timers, reliable bool) InviteServer {
+	return InviteServer{timers: timers, reliable: reliable, state: accepted, acked: true}
+}
+
 // Respond takes a response that is about to be sent for the first time. It
 // reports false, and the response must not be sent, after a final one.
 func (t *InviteServer) Respond(now time.Time, status int, raw []byte) bool {
