@@ -37,7 +37,15 @@ type Dialled struct {
 }
 
 // Sound is what has been heard so far.
-func (d *Dialled) Sound() Sound { return d.ear.now() }
+func (d *Dialled) Sound() Sound {
+	if d.ear == nil {
+		return Sound{}
+	}
+	return d.ear.now()
+}
+
+// Expect says whether the other side must hang up.
+func (d *Dialled) Expect(byPeer bool) { d.way.ByPeer = byPeer }
 
 // CallID is the Call-ID.
 func (d *Dialled) CallID() string { return d.invite.CallID }

@@ -1,9 +1,12 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/actors/call"
 	"patchbay/control"
@@ -52,4 +55,23 @@ func (o *Operator) OneRecordEach(t testing.TB, limit time.Duration, calls Tally)
 		one[c.CallID] = all[c.CallID][0]
 	}
 	return one
+}
+
+// Entries is how many live calls, and records that are not published yet, the
+// bucket of calls has.
+func (o *Operator) Entries(t testing.TB) int {
+	t.Helper()
+	js, err := jetstream.New(o.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := kv.Keys(t.Context())
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		t.Fatal(err)
+	}
+	return len(keys)
 }
