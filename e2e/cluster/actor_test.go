@@ -185,11 +185,11 @@ func (b *bed) actorDiesUnderLoad(t *testing.T) {
 		}))
 	}
 	victim := b.owner(t, b.answered)
-	b.while(t, 3*time.Second)
+	pause(t, 3*time.Second)
 	victim.Kill()
-	b.while(t, 6*time.Second)
+	pause(t, 6*time.Second)
 	victim.Run()
-	b.while(t, 4*time.Second)
+	pause(t, 4*time.Second)
 	var all rig.Tally
 	for i, run := range runs {
 		tally := run.Stop()
@@ -200,8 +200,8 @@ func (b *bed) actorDiesUnderLoad(t *testing.T) {
 	b.once(t, all)
 }
 
-// while lets traffic run.
-func (b *bed) while(t *testing.T, d time.Duration) {
+// pause lets traffic run.
+func pause(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
 	case <-time.After(d):

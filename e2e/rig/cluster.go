@@ -131,7 +131,7 @@ func (c *Cluster) node(role string, i int, settings ...Settings) *Node {
 		all = append(all, Settings{"nats.url": "nats://" + strings.ReplaceAll(c.nats, ",", ",nats://")})
 	}
 	n := prepare(c.t, c.block, loopback, slices.Concat(all, []Settings{c.plan.Settings}, settings)...)
-	n.name = name
+	n.Name = name
 	if role != "broker" {
 		n.NATS = c.nats
 	}
@@ -147,7 +147,7 @@ func (c *Cluster) Nodes() []*Node {
 func (c *Cluster) Node(name string) *Node {
 	c.t.Helper()
 	for _, n := range c.Nodes() {
-		if n.name == name {
+		if n.Name == name {
 			return n
 		}
 	}
@@ -209,7 +209,7 @@ func (c *Cluster) keepLogs() {
 	}
 	for _, n := range c.Nodes() {
 		for i, run := range n.runs {
-			_ = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s.%d.log", n.name, i+1)), []byte(run.log()), 0o600)
+			_ = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s.%d.log", n.Name, i+1)), []byte(run.log()), 0o600)
 		}
 	}
 	c.t.Logf("the logs of all processes are in %s", dir)

@@ -32,7 +32,7 @@ type Node struct {
 	http  *http.Client
 	dead  bool   // killed by the test: its end is not looked at
 	space string // network namespace it runs in; "": the test's
-	name  string // in a cluster
+	Name  string // in a cluster
 
 	SIP   netip.AddrPort // UDP and TCP
 	HTTP  string         // host:port
@@ -119,7 +119,7 @@ func (n *Node) Run() {
 func (n *Node) Launch() {
 	n.t.Helper()
 	n.proc, n.dead = spawn(n.t, n.space, n.args), false
-	if n.name != "" {
+	if n.Name != "" {
 		n.proc.shown = shownOfMany
 	}
 	n.runs = append(n.runs, n.proc)
