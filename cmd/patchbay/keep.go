@@ -30,7 +30,8 @@ func (g *ground) ledgerConfig() ledger.Config {
 		dir = filepath.Join(g.cfg.Node.DataDir, "spool")
 	}
 	return ledger.Config{
-		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Streams: g.streams(), MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
+		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Keys: g.keys, Streams: g.streams(),
+			MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
 		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"),
 	}
 }
