@@ -9,6 +9,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/placement"
 	"patchbay/cluster/subject"
 )
 
@@ -24,13 +25,20 @@ type BeatConfig struct {
 	Node string
 	Boot uint64 // of this incarnation, larger than the one before
 
+	// Of media and actor nodes.
+	Capacity int              // calls; of an actor node: its weight
+	Draining func() bool      // nil: never
+	Changed  <-chan struct{}  // holds a token when Live or Claims have changed; nil: never
+	Greet    <-chan struct{}  // holds a token when another node has joined, which should hear of us at once; nil: never
+	Lost     func(err error)  // a beat could not be sent; nil: ignored
+	Sent     func(seq uint64) // a beat is about to be sent; nil: ignored
+
 	// Of media nodes.
-	Slot     call.Slot
-	Capacity int
-	Draining func() bool                       // nil: never
-	Live     func() map[endpoint.Key][]call.ID // nil: no calls
-	Changed  <-chan struct{}                   // holds a token when Live has changed; nil: never
-	Lost     func(err error)                   // a beat could not be sent; nil: ignored
+	Slot call.Slot
+	Live func() map[endpoint.Key][]call.ID // nil: no calls
+
+	// Of actor nodes.
+	Claims func() placement.Set // nil: none
 }
 
 // Beats tell the cluster that a node lives and what it carries: everything at
@@ -68,6 +76,10 @@ func (b *Beats) Run(ctx context.Context) error {
 		case <-b.cfg.Changed:
 			if pause(ctx, coalesce) {
 				b.delta()
+			}
+		case <-b.cfg.Greet:
+			if pause(ctx, coalesce) {
+				b.whole(false)
 			}
 		case <-ctx.Done():
 			b.whole(true)
@@ -137,17 +149,24 @@ func difference(a, b map[endpoint.Key]idSet) envelope.CallLists {
 
 func (b *Beats) beat() envelope.Beat {
 	b.seq++
-	return envelope.Beat{
+	beat := envelope.Beat{
 		Role: b.cfg.Role, Node: b.cfg.Node, Boot: b.cfg.Boot, Seq: b.seq,
 		Slot: b.cfg.Slot, Capacity: b.cfg.Capacity,
 		Draining: b.cfg.Draining != nil && b.cfg.Draining(),
 	}
+	if b.cfg.Claims != nil {
+		beat.Claims = b.cfg.Claims()
+	}
+	return beat
 }
 
 // send publishes a beat by two brokers where there are several: one of them may
 // hang for seconds before it is found out, and silence of 1.5 s is death.
 func (b *Beats) send(beat envelope.Beat) {
 	data, err := envelope.EncodeBeat(beat)
+	if b.cfg.Sent != nil {
+		b.cfg.Sent(beat.Seq)
+	}
 	if err == nil {
 		err = errors.New("not connected")
 		for _, nc := range b.conn.Twice() {

@@ -18,15 +18,11 @@ type Decider interface {
 	Cancel(inv endpoint.Invite, p call.Packet, reply func(Outcome))
 }
 
-// An EndpointDoor is where edges reach an actor node: as owner of partitions,
-// and as any decider.
-type EndpointDoor struct{ subs subscriptions }
-
-// OpenEndpointDoor gives INVITEs and CANCELs to decide and sends its outcomes
-// back. A message that cannot be read is not answered: the edge asks another.
-func OpenEndpointDoor(c *Conn, decide Decider, obs DoorObserver) (*EndpointDoor, error) {
+// NewEndpointDoor returns where edges reach an actor node. It gives INVITEs and
+// CANCELs to decide and sends its outcomes back. A message that cannot be read
+// is not answered: the edge asks another.
+func NewEndpointDoor(c *Conn, decide Decider, obs DoorObserver) *PartitionDoor {
 	take := func(m *nats.Msg) {
-		defer contain(obs.Panic)
 		inv, cancel, p, err := envelope.DecodeInvite(m.Data)
 		if err != nil {
 			obs.malformed(m.Subject, err)
@@ -41,18 +37,8 @@ func OpenEndpointDoor(c *Conn, decide Decider, obs DoorObserver) (*EndpointDoor,
 			decide.Invite(inv, p, reply)
 		}
 	}
-	d := &EndpointDoor{}
-	for _, subj := range []string{subject.InviteOwners, subject.InviteAny} {
-		if err := d.subs.add(c.Hot(), subj, subject.Deciders, maxPendingInvites, take); err != nil {
-			d.Close()
-			return nil, fmt.Errorf("open endpoint door: %w", err)
-		}
-	}
-	return d, nil
+	return newPartitionDoor(c.Hot(), obs, line{owner: subject.Invite, any: subject.InviteAny, take: take})
 }
-
-// Close stops taking INVITEs: edges ask other deciders from now on.
-func (d *EndpointDoor) Close() { d.subs.close() }
 
 // respond answers m. A reply that cannot be sent is lost as on any network:
 // whoever asked has a time limit.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,9 @@ func (e *Explainer) Explain(ctx context.Context, tenant string, inv endpoint.Inv
 	ctx, cancel := context.WithTimeout(ctx, explainPatience)
 	defer cancel()
 	m, err := e.nc.RequestWithContext(ctx, subject.Explain(inv.Address.Partition()), data)
+	if errors.Is(err, nats.ErrNoResponders) { // no owner: as with an INVITE, any decider
+		m, err = e.nc.RequestWithContext(ctx, subject.ExplainAny, data)
+	}
 	if err != nil {
 		return actors.Explanation{}, fmt.Errorf("explain: %w: %w", ErrUnavailable, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/placement"
 )
 
 // A peer is one incarnation of a node in one role.
@@ -20,6 +21,8 @@ type peer struct {
 	capacity   int
 	seq        uint64
 	beats      uint64
+	wholes     uint64 // of them, those that said everything
+	claims     placement.Set
 	calls      map[endpoint.Key]idSet // sets are never changed, only replaced
 	parts      map[endpoint.Key]idSet // of a whole beat that is coming in
 	part       int
@@ -35,7 +38,7 @@ func (n *peer) take(now time.Time, b envelope.Beat) {
 	}
 	n.seen, n.lost = now, false
 	n.left, n.draining = b.Leaving, b.Draining
-	n.slot, n.capacity = b.Slot, b.Capacity
+	n.slot, n.capacity, n.claims = b.Slot, b.Capacity, b.Claims
 	gap := b.Seq != n.seq+1
 	n.seq = b.Seq
 	switch {
@@ -47,6 +50,7 @@ func (n *peer) take(now time.Time, b envelope.Beat) {
 	case b.Parts <= 1:
 		n.calls, n.parts = changed(nil, b.Calls, nil), nil
 		n.beats++
+		n.wholes++
 	default:
 		n.takePart(gap, b)
 	}
@@ -67,6 +71,7 @@ func (n *peer) takePart(gap bool, b envelope.Beat) {
 	if b.Part == b.Parts {
 		n.calls, n.parts = n.parts, nil
 		n.beats++
+		n.wholes++
 	}
 }
 

@@ -55,6 +55,7 @@ type Presence struct {
 	subs  subscriptions
 
 	copies copies
+	greets greetings
 
 	mu    sync.RWMutex
 	nodes map[nodeKey]*peer
@@ -125,6 +126,7 @@ func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 		}
 		n = &peer{role: b.Role, name: b.Node, boot: b.Boot}
 		p.nodes[key] = n
+		news = append(news, p.greets.newcomer)
 		if p.obs.Joined != nil {
 			news = append(news, func() { p.obs.Joined(b.Role, b.Node) })
 		}

@@ -40,13 +40,23 @@ func (d decider) Cancel(inv endpoint.Invite, p call.Packet, reply func(cluster.O
 	d(true, inv, p, reply)
 }
 
-func openEndpoints(t testing.TB, c *cluster.Conn, d decider) *cluster.EndpointDoor {
+func openEndpoints(t testing.TB, c *cluster.Conn, d decider) *cluster.PartitionDoor {
 	t.Helper()
-	door, err := cluster.OpenEndpointDoor(c, d, cluster.DoorObserver{})
-	if err != nil {
+	return openAll(t, c, cluster.NewEndpointDoor(c, d, cluster.DoorObserver{}))
+}
+
+// openAll opens a door to every partition.
+func openAll(t testing.TB, c *cluster.Conn, door *cluster.PartitionDoor) *cluster.PartitionDoor {
+	t.Helper()
+	t.Cleanup(door.Close)
+	if err := door.Open(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(door.Close)
+	for k := range endpoint.Partitions {
+		if err := door.Own(uint8(k)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	flush(t, c)
 	return door
 }

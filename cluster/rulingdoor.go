@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -24,28 +23,13 @@ type Counsel interface {
 	Explain(tenant string, inv endpoint.Invite, reply func(actors.Explanation))
 }
 
-// OpenRulingDoor gives questions to counsel and sends its rulings back, and
-// signs of progress until then.
-func OpenRulingDoor(c *Conn, counsel Counsel, obs DoorObserver) (*EndpointDoor, error) {
-	d := &EndpointDoor{}
-	for _, at := range []struct {
-		subj string
-		take func(*nats.Msg)
-	}{
-		{subject.RulingOwners, func(m *nats.Msg) { rule(c.Control(), m, counsel, obs) }},
-		{subject.RulingAny, func(m *nats.Msg) { rule(c.Control(), m, counsel, obs) }},
-		{subject.ExplainAll, func(m *nats.Msg) { explain(m, counsel, obs) }},
-	} {
-		take := func(m *nats.Msg) {
-			defer contain(obs.Panic)
-			at.take(m)
-		}
-		if err := d.subs.add(c.Control(), at.subj, subject.Deciders, maxPendingInvites, take); err != nil {
-			d.Close()
-			return nil, fmt.Errorf("open ruling door: %w", err)
-		}
-	}
-	return d, nil
+// NewRulingDoor returns where media nodes and control reach an actor node. It
+// gives questions to counsel and sends its rulings back, and signs of progress
+// until then; and it explains decisions.
+func NewRulingDoor(c *Conn, counsel Counsel, obs DoorObserver) *PartitionDoor {
+	return newPartitionDoor(c.Control(), obs,
+		line{owner: subject.Ruling, any: subject.RulingAny, take: func(m *nats.Msg) { rule(c.Control(), m, counsel, obs) }},
+		line{owner: subject.Explain, any: subject.ExplainAny, take: func(m *nats.Msg) { explain(m, counsel, obs) }})
 }
 
 func rule(nc *nats.Conn, m *nats.Msg, counsel Counsel, obs DoorObserver) {

@@ -36,12 +36,7 @@ func (c *counsel) Explain(tenant string, inv endpoint.Invite, reply func(actors.
 func openCounsel(t testing.TB, c *cluster.Conn, consult func(actors.Question, func(actors.Ruling))) *counsel {
 	t.Helper()
 	who := &counsel{consult: consult}
-	door, err := cluster.OpenRulingDoor(c, who, cluster.DoorObserver{Malformed: func(subject string, err error) { t.Errorf("%s: %v", subject, err) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(door.Close)
-	flush(t, c)
+	openAll(t, c, cluster.NewRulingDoor(c, who, cluster.DoorObserver{Malformed: func(subject string, err error) { t.Errorf("%s: %v", subject, err) }}))
 	return who
 }
 

@@ -5,26 +5,28 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
+	"patchbay/cluster/placement"
 )
 
 // A Beat is a node's sign of life in one role. A media node's also says what
 // it carries: a whole beat everything, in Parts if it is long; a delta only
 // what began and ended since the beat before.
 type Beat struct {
-	V        int       `json:"v"`
-	Role     string    `json:"role"`
-	Node     string    `json:"node"`
-	Boot     uint64    `json:"boot"` // of this incarnation
-	Seq      uint64    `json:"seq"`  // of the node's beats, without gaps
-	Leaving  bool      `json:"leaving,omitempty"`
-	Draining bool      `json:"draining,omitempty"`
-	Slot     call.Slot `json:"slot,omitempty"`
-	Capacity int       `json:"capacity,omitempty"`
-	Delta    bool      `json:"delta,omitempty"` // Calls began, Ended ended
-	Part     int       `json:"part,omitempty"`  // of a whole beat, from 1
-	Parts    int       `json:"parts,omitempty"`
-	Calls    CallLists `json:"calls,omitempty"`
-	Ended    CallLists `json:"ended,omitempty"`
+	V        int           `json:"v"`
+	Role     string        `json:"role"`
+	Node     string        `json:"node"`
+	Boot     uint64        `json:"boot"` // of this incarnation
+	Seq      uint64        `json:"seq"`  // of the node's beats, without gaps
+	Leaving  bool          `json:"leaving,omitempty"`
+	Draining bool          `json:"draining,omitempty"`
+	Slot     call.Slot     `json:"slot,omitempty"`
+	Capacity int           `json:"capacity,omitempty"`
+	Claims   placement.Set `json:"claims,omitzero"` // of an actor node: partitions whose caps it keeps
+	Delta    bool          `json:"delta,omitempty"` // Calls began, Ended ended
+	Part     int           `json:"part,omitempty"`  // of a whole beat, from 1
+	Parts    int           `json:"parts,omitempty"`
+	Calls    CallLists     `json:"calls,omitempty"`
+	Ended    CallLists     `json:"ended,omitempty"`
 }
 
 // CallLists are ids of calls by the key they count for.

@@ -21,13 +21,14 @@ type NodeCommand struct {
 
 // A NodeStatus is how a node is, once it has done what it was told.
 type NodeStatus struct {
-	V        int       `json:"v"`
-	Node     string    `json:"node"`
-	Roles    []string  `json:"roles"`
-	Version  string    `json:"version"`
-	Since    time.Time `json:"since"`
-	Draining bool      `json:"draining"`
-	Calls    int       `json:"calls"`
+	V          int       `json:"v"`
+	Node       string    `json:"node"`
+	Roles      []string  `json:"roles"`
+	Version    string    `json:"version"`
+	Since      time.Time `json:"since"`
+	Draining   bool      `json:"draining"`
+	Calls      int       `json:"calls"`
+	Partitions int       `json:"partitions,omitempty"` // of endpoints that it owns, of 256
 }
 
 // EncodeNodeCommand writes a wish for nodes.

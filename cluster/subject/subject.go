@@ -20,11 +20,12 @@ const (
 
 // Wildcards that nodes subscribe to.
 const (
-	InviteOwners = Prefix + "invite.p.*" // a decider takes any partition
+	InviteOwners = Prefix + "invite.p.*" // of all partitions: permissions
 	InviteAny    = Prefix + "invite.any"
 	RulingOwners = Prefix + "verdict.p.*"
 	RulingAny    = Prefix + "verdict.any"
 	ExplainAll   = Prefix + "explain.p.*"
+	ExplainAny   = Prefix + "explain.any"
 	FindAll      = Prefix + "call.find.*"
 	DoAll        = Prefix + "call.*.do"
 	BeatAll      = Prefix + "beat.*.*"

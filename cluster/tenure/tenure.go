@@ -20,6 +20,8 @@ const (
 	quietMost = 10 * time.Second
 	// Overlap is how long a partition that is another's is still served.
 	Overlap = 2 * time.Second
+	// Copies is how long copies of an INVITE may come (64*T1, RFC 3261 timer B).
+	Copies = 32 * time.Second
 	// rounds is how many whole reports of each media node a new owner waits for:
 	// the first may have been made up before.
 	rounds = 2
@@ -173,6 +175,7 @@ func (b *Book) Owned() (s placement.Set) {
 	return b.where(func(p phase) bool { return p == careful || p == full })
 }
 
+// where returns the partitions in some phases.
 func (b *Book) where(is func(phase) bool) (s placement.Set) {
 	for k := range b.seats {
 		if is(b.seats[k].phase) {
@@ -185,21 +188,29 @@ func (b *Book) where(is func(phase) bool) (s placement.Set) {
 // Standings are how a node stands to all partitions. They never change: each
 // update of the book has its own.
 type Standings struct {
-	Full  placement.Set // caps are kept in full
-	Until time.Time     // and from then on no longer, unless beats come back
-	Nodes int           // that may decide, this one among them
-	Ranks [endpoint.Partitions]int
+	Full    placement.Set // caps are kept in full
+	Settled placement.Set // and have been for so long that no copy of another's INVITE can come
+	Until   time.Time     // and from then on no longer, unless beats come back
+	Nodes   int           // that may decide, this one among them
+	Ranks   [endpoint.Partitions]int
 }
 
 // Standings returns how the node stands to partitions after an update.
 func (b *Book) Standings(v *View) *Standings {
-	return &Standings{Full: b.where(func(p phase) bool { return p == full }), Until: v.Heard.Add(Fence), Nodes: len(b.nodes), Ranks: b.ranks}
+	s := &Standings{Full: b.where(func(p phase) bool { return p == full }), Until: v.Heard.Add(Fence), Nodes: len(b.nodes), Ranks: b.ranks}
+	for k := range b.seats {
+		if seat := &b.seats[k]; seat.phase == full && v.Now.Sub(seat.since) >= Copies {
+			s.Settled.Put(uint8(k))
+		}
+	}
+	return s
 }
 
-// At returns how the node stands to a partition at that moment.
-func (s *Standings) At(k uint8, now time.Time) endpoint.Standing {
+// At returns how the node stands to a partition at that moment. settled: it has
+// been the owner for so long that no copy of another's INVITE can come.
+func (s *Standings) At(k uint8, now time.Time) (st endpoint.Standing, settled bool) {
 	if s.Full.Has(k) && now.Before(s.Until) {
-		return endpoint.Standing{}
+		return endpoint.Standing{}, s.Settled.Has(k)
 	}
-	return endpoint.Standing{Deciders: s.Nodes, Rank: s.Ranks[k]}
+	return endpoint.Standing{Deciders: s.Nodes, Rank: s.Ranks[k]}, false
 }

@@ -130,7 +130,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 			c.workers.Close()
 		}, nil
 	}))
-	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot,
+	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot, Greet: g.presence.Greetings(),
 		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Draining: calls.Draining, Live: calls.Live, Changed: calls.Changed()}))
 }
 

@@ -30,21 +30,22 @@ import (
 // the table of who is alive. It is opened before the roles are wired, because
 // a slot and a bucket can only be had from a NATS that runs.
 type ground struct {
-	cfg      config.Config
-	log      *slog.Logger
-	boot     uint64 // of this start; larger than the one before
-	keys     *keys.Cluster
-	tokens   *token.Keys
-	conn     *cluster.Conn
-	store    *store.Store
-	presence *cluster.Presence
-	slots    *cluster.Slots // of media nodes
-	slot     call.Slot
-	ledger   *ledger.Ledger
-	board    *stats.Board // totals of endpoints
-	base     *fx.App      // broker and connection
-	up       atomic.Bool  // every role serves
-	draining atomic.Bool  // no new calls are taken
+	cfg       config.Config
+	log       *slog.Logger
+	boot      uint64 // of this start; larger than the one before
+	keys      *keys.Cluster
+	tokens    *token.Keys
+	conn      *cluster.Conn
+	store     *store.Store
+	presence  *cluster.Presence
+	ownership *cluster.Ownership // of actor nodes; nil: none
+	slots     *cluster.Slots     // of media nodes
+	slot      call.Slot
+	ledger    *ledger.Ledger
+	board     *stats.Board // totals of endpoints
+	base      *fx.App      // broker and connection
+	up        atomic.Bool  // every role serves
+	draining  atomic.Bool  // no new calls are taken
 }
 
 // errStarting says that not every role of the node serves yet.

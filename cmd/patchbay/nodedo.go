@@ -32,6 +32,9 @@ func (n *node) act(act string) envelope.NodeStatus {
 	if n.calls != nil {
 		s.Calls = n.calls.Count()
 	}
+	if o := n.ground.ownership; o != nil {
+		s.Partitions = len(o.Owned())
+	}
 	return s
 }
 

@@ -147,6 +147,12 @@ func (o observers) presence(lost func(role string)) cluster.PresenceObserver {
 	}
 }
 
+func (o observers) ownership() cluster.OwnershipObserver {
+	return cluster.OwnershipObserver{Moved: func(owned, taken, left int) {
+		o.log.Info("partitions moved", "owned", owned, "taken", taken, "left", left)
+	}}
+}
+
 func (o observers) store() store.Observer {
 	return store.Observer{
 		Read: func(_, from string, _ time.Duration) { o.metrics.Bus.WithLabelValues("read-" + from).Inc() },

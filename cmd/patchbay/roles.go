@@ -44,6 +44,7 @@ var bindings = fx.Provide(
 	func(s *store.Store) actors.Store { return s },
 	func(in *cluster.Intake) actors.Intake { return in },
 	func(p *cluster.Presence) actors.Load { return p },
+	func(o *cluster.Ownership) actors.Tenure { return o },
 	func(w *cluster.Wire) actors.Wire { return w },
 	func(l *ledger.Ledger) actors.Ledger { return l },
 	func(e *actors.Endpoints) cluster.Decider { return e },
@@ -91,7 +92,7 @@ func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 
 // actorModule decides on INVITEs.
 var actorModule = fx.Module("actor",
-	fx.Provide(newIntake, newWebhook, newCounter, newEndpoints),
+	fx.Provide(newIntake, newWebhook, newCounter, newOwnership, newEndpoints),
 	fx.Invoke(lifecycle.Attach[*stats.Counter], attachEndpoints),
 )
 
@@ -106,33 +107,6 @@ func newWebhook(g *ground) *webhook.Client {
 		g.log.Info("webhooks on loopback may be asked: HTTP and NATS of this node listen on loopback only")
 	}
 	return webhook.New(guard, g.keys.Open)
-}
-
-func newEndpoints(g *ground, s actors.Store, in actors.Intake, load actors.Load, f actors.Fallback, l actors.Ledger,
-	c *stats.Counter, obs observers) *actors.Endpoints {
-	a := g.cfg.Actor
-	e := actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
-		actors.EndpointPorts{Store: s, Intake: in, Load: load, Fallback: f}, counting(obs.endpoints(l), c))
-	return e
-}
-
-func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *actors.Endpoints, d cluster.Decider, c cluster.Counsel,
-	in *cluster.Intake, w *webhook.Client, obs observers) {
-	obs.metrics.Gauge(telemetry.NameMailbox+"_endpoint", "Messages waiting in endpoint actors' mailboxes.",
-		func() float64 { return float64(e.Depth()) })
-	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenEndpointDoor(g.conn, d, obs.door("endpoint"))
-		if err != nil {
-			return nil, err
-		}
-		rulings, err := cluster.OpenRulingDoor(g.conn, c, obs.door("ruling"))
-		if err != nil {
-			door.Close()
-			return nil, err
-		}
-		return func() { door.Close(); rulings.Close(); e.Stop(); in.Close(); w.Close() }, nil
-	}))
-	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleActor, Node: g.cfg.Node.Name, Boot: g.boot}))
 }
 
 // edgeModule faces the carriers.

@@ -97,6 +97,7 @@ const (
 
 	NameBus         = "patchbay_bus_total"
 	NameMailbox     = "patchbay_mailbox_depth"
+	NamePartitions  = "patchbay_partitions_owned"
 	NamePorts       = "patchbay_rtp_ports_in_use"
 	NameConnections = "patchbay_sip_connections"
 )
