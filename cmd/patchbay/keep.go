@@ -19,7 +19,9 @@ import (
 
 // openLedger opens what calls leave behind: events and records.
 func (g *ground) openLedger(ctx context.Context, obs observers) (err error) {
-	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, g.ledgerConfig(), g.keys, g.log, obs.ledger())
+	hear := obs.ledger()
+	hear.Superseded, hear.Left = g.superseded, g.leftBehind
+	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, g.ledgerConfig(), g.keys, g.log, hear)
 	return err
 }
 
@@ -30,9 +32,9 @@ func (g *ground) ledgerConfig() ledger.Config {
 		dir = filepath.Join(g.cfg.Node.DataDir, "spool")
 	}
 	return ledger.Config{
-		Journal:    journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Keys: g.keys, Streams: g.streams(),
+		Journal: journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Slot: g.slot, Keys: g.keys, Streams: g.streams(),
 			MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
-		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"),
+		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"), Gone: g.gone,
 	}
 }
 
@@ -41,6 +43,7 @@ func (g *ground) ledgerConfig() ledger.Config {
 func (g *ground) lostNode(role string) {
 	if role == cluster.RoleMedia && g.ledger != nil {
 		g.ledger.Sweep()
+		g.ledger.Check() // it may be this one that is not heard
 	}
 }
 
