@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"patchbay/actors/call"
+	"patchbay/internal/fastudp"
 )
 
 // A socket is one UDP port of a carrier leg.
@@ -27,6 +28,7 @@ type socket interface {
 // A udpSocket is a socket of the kernel.
 type udpSocket struct {
 	conn  *net.UDPConn
+	fast  *fastudp.Conn
 	fixed atomic.Bool
 }
 
@@ -39,22 +41,26 @@ func listen(at netip.AddrPort) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &udpSocket{conn: conn}, nil
+	fast, err := fastudp.New(conn)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return &udpSocket{conn: conn, fast: fast}, nil
 }
 
 func (s *udpSocket) Read(b []byte) (int, netip.AddrPort, error) {
-	n, source, err := s.conn.ReadFromUDPAddrPort(b)
-	return n, netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), err
+	n, _, source, err := s.fast.Read(b, nil)
+	return n, source, err
 }
 
 func (s *udpSocket) Send(b []byte, to netip.AddrPort) error {
-	if !s.fixed.Load() {
-		_, err := s.conn.WriteToUDPAddrPort(b, to)
-		return err
+	if s.fixed.Load() {
+		to = netip.AddrPort{}
 	}
-	_, err := s.conn.Write(b)
+	_, err := s.fast.Write(b, nil, to)
 	if errors.Is(err, syscall.ECONNREFUSED) { // of an earlier packet: this one has not left
-		_, err = s.conn.Write(b)
+		_, err = s.fast.Write(b, nil, to)
 	}
 	return err
 }

@@ -16,7 +16,10 @@ func TestAnswersLeaveFromTheAddressThatWasAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newSocket(conn, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, func(where string) { t.Errorf("panic in %s", where) })
+		s, err := newSocket(conn, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, func(where string) { t.Errorf("panic in %s", where) })
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.paths.six = network != "udp4"
 		go s.read()
 		defer s.shut()

@@ -89,7 +89,10 @@ func (p *Peer) open(codecs []call.Codec, lite bool) error {
 	if err != nil {
 		return err
 	}
-	sock := newSocket(conn, where.names, p.stack.hooks.panicked)
+	sock, err := newSocket(conn, where.names, p.stack.hooks.panicked)
+	if err != nil {
+		return err
+	}
 	sock.paths.six = where.network != "udp4"
 	go sock.read()
 	if p.pc, err = p.stack.connection(me, sock, lite); err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"patchbay/internal/fastudp"
 	"patchbay/internal/pktinfo"
 )
 
@@ -39,6 +40,7 @@ type datagram struct {
 // RTP and RTCP out of the stream before the library sees them.
 type socket struct {
 	conn  *net.UDPConn
+	fast  *fastudp.Conn
 	names []netip.AddrPort // at most one per family
 	paths paths
 	lanes [2]atomic.Pointer[lane]
@@ -66,13 +68,19 @@ const (
 	rtpTrack        // on to the library
 )
 
-func newSocket(conn *net.UDPConn, names []netip.Addr, panics func(string)) *socket {
-	s := &socket{conn: conn, panics: panics, ended: make(chan struct{})}
+// newSocket takes conn over; it closes conn when it fails.
+func newSocket(conn *net.UDPConn, names []netip.Addr, panics func(string)) (*socket, error) {
+	fast, err := fastudp.New(conn)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	s := &socket{conn: conn, fast: fast, panics: panics, ended: make(chan struct{})}
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	for _, n := range names {
 		s.names = append(s.names, netip.AddrPortFrom(n, port))
 	}
-	return s
+	return s, nil
 }
 
 func (s *socket) port() uint16 { return s.names[0].Port() }
@@ -90,11 +98,11 @@ func (s *socket) read() {
 	defer close(s.ended)
 	buf, oob := make([]byte, 2048), make([]byte, pktinfo.Space)
 	for {
-		n, control, _, from, err := s.conn.ReadMsgUDPAddrPort(buf, oob)
+		n, control, from, err := s.fast.Read(buf, oob)
 		if err != nil {
 			return
 		}
-		s.receive(buf[:n], oob[:control], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		s.receive(buf[:n], oob[:control], from)
 	}
 }
 
@@ -149,12 +157,12 @@ func (s *socket) pass(b, oob []byte, from netip.AddrPort) {
 // another way: our addresses may change during a call.
 func (s *socket) write(b []byte, to peerAddr) (int, error) {
 	if len(to.oob) > 0 {
-		n, _, err := s.conn.WriteMsgUDPAddrPort(b, to.oob, to.addr)
+		n, err := s.fast.Write(b, to.oob, to.addr)
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return n, err
 		}
 	}
-	return s.conn.WriteToUDPAddrPort(b, to.addr)
+	return s.fast.Write(b, nil, to.addr)
 }
 
 // shut closes the port and waits for the read loop.
