@@ -24,7 +24,7 @@ import (
 func settings(t *testing.T, set map[string]string) config.Config {
 	t.Helper()
 	flags := map[string]string{
-		"node.name": "test", "node.data_dir": t.TempDir(), "sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0",
+		"node.name": "test", "node.data_dir": t.TempDir(), "sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": "127.0.0.1:0",
 		"nats.listen": "127.0.0.1:" + freePort(t), "http.listen": "127.0.0.1:" + freePort(t), "log.level": "debug",
 	}
 	for k, v := range set {

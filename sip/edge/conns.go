@@ -8,8 +8,8 @@ import (
 )
 
 // A link is one connection of a reliable transport, whatever it is made of.
-// The seam for TLS and WebSocket: whoever reads whole messages hands them to
-// Edge.deliver with its link and writes what send is given.
+// Whoever reads whole messages hands them to Edge.deliver with its link and
+// writes what send is given.
 type link interface {
 	// send takes one whole message without blocking. It returns errClosed, or
 	// errQueueFull when the peer reads too slowly.
@@ -18,10 +18,12 @@ type link interface {
 	stop()
 }
 
-// A peer is how a connection is found for a request to an address.
+// A peer is how a connection is found for a request to an address. name is what
+// the peer's certificate had to say, where we opened the connection over TLS.
 type peer struct {
 	transport call.Transport
 	remote    netip.AddrPort
+	name      string
 }
 
 // conns are the live connections of an edge, counted in total and by source.

@@ -13,35 +13,34 @@ import (
 // dials are the connections being opened, with what waits for each.
 type dials struct {
 	mu      sync.Mutex
-	waiting map[dialKey][]outgoing
-}
-
-// A dialKey is a peer as we reach it. name is what its certificate must say.
-type dialKey struct {
-	peer
-	name string
+	waiting map[peer][]outgoing
 }
 
 // dial opens a connection in the background and sends the message on it. A
 // second message to the same peer waits for the same connection.
-func (e *Edge) dial(o outgoing, to netip.AddrPort) {
+func (e *Edge) dial(o outgoing, to peer) {
 	ctx, ok := e.running()
 	if !ok {
 		e.end(o, DropNoRoute)
 		return
 	}
-	key := dialKey{peer: peer{o.Flow.Transport, to}}
-	if key.transport == call.TLS {
-		if key.name, _ = splitHost(o.Host); key.name == "" {
-			key.name = to.Addr().String()
-		}
-	}
-	if why := e.queueDial(ctx, key, o); why != "" {
+	if why := e.queueDial(ctx, to, o); why != "" {
 		e.end(o, why)
 	}
 }
 
-func (e *Edge) queueDial(ctx context.Context, key dialKey, o outgoing) Drop {
+// peerOf returns whom a request goes to: over TLS it is the name that counts.
+func peerOf(o outgoing, to netip.AddrPort) peer {
+	p := peer{transport: o.Flow.Transport, remote: to}
+	if p.transport == call.TLS {
+		if p.name, _ = splitHost(o.Host); p.name == "" {
+			p.name = to.Addr().String()
+		}
+	}
+	return p
+}
+
+func (e *Edge) queueDial(ctx context.Context, key peer, o outgoing) Drop {
 	d := &e.dials
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,7 +49,7 @@ func (e *Edge) queueDial(ctx context.Context, key dialKey, o outgoing) Drop {
 		return DropDial
 	}
 	if d.waiting == nil {
-		d.waiting = map[dialKey][]outgoing{}
+		d.waiting = map[peer][]outgoing{}
 	}
 	if !under && !e.spawn(func() { e.open(ctx, key) }) {
 		return DropNoRoute
@@ -60,7 +59,7 @@ func (e *Edge) queueDial(ctx context.Context, key dialKey, o outgoing) Drop {
 }
 
 // open connects and sends what has waited.
-func (e *Edge) open(ctx context.Context, to dialKey) {
+func (e *Edge) open(ctx context.Context, to peer) {
 	defer e.contain("dial")
 	l, err := e.connect(ctx, to)
 	e.dials.mu.Lock()
@@ -82,7 +81,7 @@ func (e *Edge) open(ctx context.Context, to dialKey) {
 // connect opens a connection, and over TLS believes the peer only if its
 // certificate is of an authority that this machine trusts, and of its name
 // (RFC 5922 7.2).
-func (e *Edge) connect(ctx context.Context, to dialKey) (link, error) {
+func (e *Edge) connect(ctx context.Context, to peer) (link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.remote.String())
@@ -102,7 +101,7 @@ func (e *Edge) connect(ctx context.Context, to dialKey) (link, error) {
 		_ = nc.Close()
 		return nil, errClosed
 	}
-	l, err := e.adopt(running, nc, to.transport, true)
+	l, err := e.adopt(running, nc, to, true)
 	if err != nil {
 		_ = nc.Close()
 	}

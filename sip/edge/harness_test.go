@@ -150,6 +150,7 @@ type peer struct {
 	t    testing.TB
 	conn net.Conn
 	br   *bufio.Reader // of a stream
+	ws   *socketPeer   // of a WebSocket
 }
 
 func (r *rig) udp() *peer { return r.udpTo(r.Addrs().UDP) }
@@ -176,6 +177,10 @@ func (r *rig) tcp() *peer {
 
 func (p *peer) send(msg string) {
 	p.t.Helper()
+	if p.ws != nil {
+		p.ws.send(msg)
+		return
+	}
 	if _, err := p.conn.Write([]byte(msg)); err != nil {
 		p.t.Fatal(err)
 	}
@@ -183,6 +188,9 @@ func (p *peer) send(msg string) {
 
 // read returns the next message, or "" when none comes in time.
 func (p *peer) read(wait time.Duration) string {
+	if p.ws != nil {
+		return p.ws.read(wait)
+	}
 	_ = p.conn.SetReadDeadline(time.Now().Add(wait))
 	if p.br == nil {
 		buf := make([]byte, 1<<16)
@@ -223,6 +231,9 @@ func (p *peer) ask(msg string) string {
 
 // closed reports that the edge closed the connection in time.
 func (p *peer) closed(wait time.Duration) bool {
+	if p.ws != nil {
+		return p.ws.closed(wait)
+	}
 	_ = p.conn.SetReadDeadline(time.Now().Add(wait))
 	_, err := io.Copy(io.Discard, p.br)
 	ne, ok := err.(net.Error)

@@ -130,14 +130,15 @@ func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
 		e.end(o, e.sendUDP(o.Transmission, to))
 		return
 	}
-	if l, ok := e.conns.to(peer{transport, to}); ok {
+	whom := peerOf(o, to)
+	if l, ok := e.conns.to(whom); ok {
 		if why := sendLink(l, o.Raw); why != DropFlowGone {
 			e.end(o, why)
 			return
 		}
 	}
 	if transport == call.TCP || transport == call.TLS {
-		e.dial(o, to)
+		e.dial(o, whom)
 		return
 	}
 	e.end(o, DropNoRoute)

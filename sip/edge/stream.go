@@ -80,7 +80,7 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 			_ = nc.Close()
 			continue
 		}
-		if _, err := e.adopt(ctx, nc, t, false); err != nil {
+		if _, err := e.adopt(ctx, nc, peer{transport: t, remote: addrPortOf(nc.RemoteAddr())}, false); err != nil {
 			_ = nc.Close()
 		}
 	}
@@ -88,9 +88,8 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 
 // adopt registers a connection and starts to read it. One that we opened has
 // its TLS already.
-func (e *Edge) adopt(ctx context.Context, nc net.Conn, t call.Transport, dialed bool) (link, error) {
-	local, remote := addrPortOf(nc.LocalAddr()), addrPortOf(nc.RemoteAddr())
-	p := peer{t, remote}
+func (e *Edge) adopt(ctx context.Context, nc net.Conn, p peer, dialed bool) (link, error) {
+	local, t := addrPortOf(nc.LocalAddr()), p.transport
 	if isSecure(t) && !dialed {
 		nc = tls.Server(nc, e.certificate.config(t))
 	}
@@ -102,7 +101,7 @@ func (e *Edge) adopt(ctx context.Context, nc net.Conn, t call.Transport, dialed 
 	})
 	if drop != "" {
 		e.obs.dropped(drop)
-		return nil, fmt.Errorf("connection with %s: %s", remote, drop)
+		return nil, fmt.Errorf("connection with %s: %s", p.remote, drop)
 	}
 	c := l.(*conn)
 	e.obs.connections(t, +1)
