@@ -25,8 +25,8 @@ import (
 
 // mediaModule carries calls.
 var mediaModule = fx.Module("media",
-	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newSwitchboard, newDialogs, newWire, newRulings, newCalls),
-	fx.Invoke(attachMedia),
+	fx.Provide(newStack, newDialIn, newConnectors, newMediaNode, newSwitchboard, newDialogs, newWire, newRulings, newCalls, newUndertaker),
+	fx.Invoke(attachMedia, attachUndertaker),
 )
 
 func newDialogs(g *ground) (*dialog.Factory, error) {
@@ -114,7 +114,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 	gauge(telemetry.NameMailbox+"_call", "Messages waiting in call actors' mailboxes.", calls.Depth)
 	lifecycle.Attach(lc, app, g.log, newRunning(g.slots.Run))
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenCallDoor(g.conn, g.slot, calls, c.operations(), obs.door("call"))
+		door, err := cluster.OpenCallDoor(g.conn, g.slot, calls, g.operations(c), obs.door("call"))
 		if err != nil {
 			return nil, err
 		}

@@ -46,6 +46,7 @@ type ground struct {
 	base      *fx.App      // broker and connection
 	up        atomic.Bool  // every role serves
 	draining  atomic.Bool  // no new calls are taken
+	carried   atomic.Pointer[carried]
 }
 
 // errStarting says that not every role of the node serves yet.

@@ -76,7 +76,6 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 		{decides || serves, g.openBoard},
 		{decides || carries || serves, g.openLedger},
 		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
-		{carries, g.openSlot},
 		{decides && !g.alone(), g.hearAll},
 	} {
 		if !part.needed {
@@ -95,6 +94,7 @@ func (g *ground) declare(ctx context.Context, _ observers) error {
 	err := store.Declare(ctx, js, g.streams())
 	if err == nil {
 		_, err = stats.Open(ctx, js, g.streams())
+		{carries, g.openSlot}, // the ledger names it
 	}
 	if err == nil {
 		_, err = ledger.Declare(ctx, js, g.ledgerConfig())

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/netip"
 
@@ -29,11 +30,14 @@ func (silent) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridg
 	return nothing{}
 }
 
+func (silent) Farewell(actors.Farewell) {}
+
 // nothing is the bridge of such a call.
 type nothing struct{}
 
 func (nothing) Notify(string, call.Event) {}
 func (nothing) Ask(actors.Asked)          {}
 func (nothing) Answered()                 {}
+func (nothing) Snapshot() json.RawMessage { return nil }
 func (nothing) Quality() call.Quality     { return call.Quality{} }
 func (nothing) Close(call.Cause)          {}

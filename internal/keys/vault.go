@@ -81,6 +81,9 @@ func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 // aead is the cipher of one text: its key is used once, so its nonce is zero.
 func (v *Vault) aead(d Derived, salt []byte) (cipher.AEAD, error) {
 	secret := d.Secret.Reveal()
+	if secret == [Size]byte{} {
+		return nil, fmt.Errorf("%w: no key for %s", ErrFormat, v.purpose)
+	}
 	key, err := hkdf.Key(sha256.New, secret[:], salt, "patchbay/v1/vault/"+string(v.purpose), Size)
 	if err != nil {
 		return nil, err
