@@ -2,7 +2,13 @@
 // start from a YAML file, the environment and flags, and handed on by value.
 package config
 
-import "time"
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
 
 // Config is everything an operator can set. Each field's tags hold its key in
 // the YAML file, its default and what it does, with its unit. A number or a
@@ -38,7 +44,11 @@ type Log struct {
 // NATS is how nodes meet.
 type NATS struct {
 	URL         string        `koanf:"url" default:"" doc:"NATS servers to join, comma separated; empty: the broker of this process. A node moves to another of them within 5 s when its own dies or hangs."`
-	Credentials string        `koanf:"credentials_file" default:"" doc:"NATS credentials file for url."`
+	Credentials string        `koanf:"credentials_file" default:"" doc:"NATS credentials file for url, in place of credentials made of the cluster key."`
+	Auth        string        `koanf:"auth" default:"" doc:"Who may connect: roles (processes with a credential made of the cluster key, each with the permissions of its roles: docs/permissions.md) or none (anybody, everything); empty: none while all NATS addresses of this node are on loopback, roles otherwise."`
+	TLSCert     string        `koanf:"tls_cert_file" default:"" doc:"PEM certificate of the embedded broker, for its client and route ports; empty: no TLS. patchbay tls makes them."`
+	TLSKey      string        `koanf:"tls_key_file" default:"" doc:"PEM key of tls_cert_file."`
+	TLSCA       string        `koanf:"tls_ca_file" default:"" doc:"PEM certificates that brokers' certificates are checked with: by nodes that join url, then over TLS alone, and by brokers of each other."`
 	Listen      string        `koanf:"listen" default:"127.0.0.1:4222" doc:"Address of the embedded broker's client port."`
 	Advertise   string        `koanf:"advertise" default:"" doc:"Host:port of listen that clients are told of; empty: the broker's own addresses."`
 	ClusterName string        `koanf:"cluster_name" default:"patchbay" doc:"Name that the brokers of one cluster share."`
@@ -61,6 +71,36 @@ func (n NATS) Brokers() int {
 		return 1
 	}
 	return len(n.Routes) | 1
+}
+
+// ByRoles reports whether brokers ask for credentials, and nodes show them.
+func (n NATS) ByRoles() bool {
+	switch {
+	case n.Auth != "":
+		return n.Auth == "roles"
+	case n.URL != "":
+		return n.Credentials == "" && !loopback(strings.Split(n.URL, ","))
+	}
+	return !loopback([]string{n.Listen, n.Cluster})
+}
+
+// loopback reports whether only this machine reaches any of these addresses:
+// host:port or URLs; empty ones are none.
+func loopback(addresses []string) bool {
+	for _, a := range addresses {
+		if u, err := url.Parse(strings.TrimSpace(a)); err == nil && u.Host != "" {
+			a = u.Host
+		}
+		host := a
+		if h, _, err := net.SplitHostPort(a); err == nil {
+			host = h
+		}
+		ip, err := netip.ParseAddr(host)
+		if a != "" && host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
 }
 
 // Copies is how many replicas a bucket that this node makes has.
@@ -141,4 +181,5 @@ type HTTP struct {
 	Listen      string   `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics and dial-in agents; empty: none."`
 	CORSOrigins []string `koanf:"cors_origins" default:"" doc:"Origins of browser pages that may dial in from another host, like https://app.example.com; empty: none."`
 	MaxConns    int      `koanf:"max_connections" default:"1024" doc:"HTTP connections kept at once; further ones wait."`
+	Profiles    bool     `koanf:"profiles" default:"false" doc:"Whether /debug/pprof/ shows CPU and heap profiles to whoever reaches listen."`
 }

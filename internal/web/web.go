@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -53,7 +54,20 @@ func New(cfg config.HTTP, metrics http.Handler, log *slog.Logger) *Server {
 	s.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.Handle("GET /metrics", metrics)
+	if cfg.Profiles {
+		profiles(s.mux)
+	}
 	return s
+}
+
+// profiles serves what the runtime knows of the process, for
+// `go tool pprof http://node/debug/pprof/heap`. Names of functions and command
+// line flags are in it, so it is served on request only.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 }
 
 // Mount serves pattern, in the syntax of [http.ServeMux].

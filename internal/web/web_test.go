@@ -80,3 +80,21 @@ func TestATakenPortNamesItsSetting(t *testing.T) {
 		t.Errorf("got %v, want an error that names http.listen", err)
 	}
 }
+
+func TestProfilesAreServedWhereTheyAreAskedFor(t *testing.T) {
+	t.Parallel()
+	for profiles, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		s := web.New(config.HTTP{Listen: "127.0.0.1:0", MaxConns: 16, Profiles: profiles}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		<-s.Ready()
+		if code, _ := get(t, "http://"+s.Addr().String()+"/debug/pprof/heap?debug=1"); code != want {
+			t.Errorf("%v: %d", profiles, code)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
