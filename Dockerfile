@@ -13,7 +13,7 @@ FROM scratch AS outside
 COPY LICENSE bin/patchbay* /
 # An empty folder, owned by the user below: so is a new volume over it.
 COPY --chown=65532:65532 deploy/data /data
-ENV PATCHBAY_NODE_DATA_DIR=/data
+ENV PATH=/ PATCHBAY_NODE_DATA_DIR=/data
 USER 65532:65532
 # Carriers' SIP; health and metrics; NATS and its routes, of a broker.
 EXPOSE 5060/udp 5060/tcp 8080/tcp 4222/tcp 6222/tcp

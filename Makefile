@@ -15,7 +15,7 @@ GO_NEEDED := $(shell awk '$$1 == "go" { print $$2 }' go.mod)
 
 # Packages whose tests need Go alone: all but the ones under e2e.
 UNIT_PACKAGES = $$(go list ./... | grep -v -E '^patchbay/e2e(/|$$)')
-E2E_PACKAGES  = $$(go list ./e2e/... 2>/dev/null | grep -v -E '^patchbay/e2e/load(/|$$)' || true)
+E2E_PACKAGES  = $$(go list ./e2e/... 2>/dev/null | grep -v -E '^patchbay/e2e/(load|smoke)(/|$$)' || true)
 LOAD_PACKAGES = $$(go list ./e2e/load/... 2>/dev/null || true)
 
 FUZZTIME ?= 30s
@@ -23,7 +23,7 @@ SOAK     ?= 1h
 ARGS     ?=
 ONLY     ?=
 
-.PHONY: help build run test check race e2e load fuzz soak bench update-golden tools clean \
+.PHONY: help build image run test check race e2e load smoke fuzz soak bench update-golden tools clean \
 	go fmt vet lint unit vulncheck
 
 help: ## List the targets
@@ -33,11 +33,14 @@ help: ## List the targets
 build: go ## Build bin/patchbay, a static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/patchbay ./cmd/patchbay
 
+image: build ## Build the container image patchbay:latest out of bin/patchbay; pulls nothing
+	docker build --target outside --tag patchbay:latest .
+
 run: build ## Start a node, place a first call, stay up; ONCE=1 ends after the call
 	@./bin/patchbay demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
-test: go tools ## Everything: check, race, e2e, load (CI=1 installs the Debian packages it needs)
-	@for step in check race e2e load; do \
+test: go tools ## Everything: check, race, e2e, load, smoke (CI=1 installs the Debian packages it needs)
+	@for step in check race e2e load smoke; do \
 		began=$$SECONDS; echo "=== $$step"; $(MAKE) $$step; echo "=== $$step: good, $$((SECONDS - began)) s"; \
 	done
 
@@ -69,6 +72,9 @@ e2e: go build ## SIPp, baresip, aiortc and Chromium against a node; fails where 
 load: go build ## Loads against an ordinary build, with a table of results
 	@packages="$(LOAD_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e/load"; exit 1; }; \
 	E2E=1 go test -count=1 -timeout 8m -v $$packages
+
+smoke: go build ## compose.yaml: a cluster in containers, and calls to it; starts dockerd as root where none runs
+	E2E=1 go test -count=1 -timeout 10m -v patchbay/e2e/smoke
 
 fuzz: go ## Run every fuzz target for FUZZTIME (30s) each
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file name; do \

@@ -1,0 +1,178 @@
+package smoke_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/e2e/smoke"
+)
+
+// Limits of what the steps may take, on a slow machine.
+const (
+	buildLimit = 2 * time.Minute
+	upLimit    = 4 * time.Minute
+	stopLimit  = 2 * time.Minute
+	callLimit  = time.Minute
+)
+
+// A cluster is what compose.yaml brought up, and the calls placed to it.
+type cluster struct {
+	*smoke.Project
+	engine *smoke.Engine
+	slug   string
+	calls  int
+}
+
+// published are the ports of this machine at which compose.yaml publishes the
+// edges' SIP.
+var published = map[string]string{"edge-1": "5060", "edge-2": "5070"}
+
+func TestComposeUpAloneGivesAClusterThatAnswersCalls(t *testing.T) {
+	engine := smoke.Find(t)
+	c := &cluster{Project: smoke.NewProject(t, engine), engine: engine}
+	c.image(t)
+	began := time.Now()
+	c.Compose(upLimit, "up", "-d")
+	t.Logf("up after %v", time.Since(began).Round(time.Second))
+	all := c.Containers()
+	c.walled(t, all)
+	c.slug = c.provisioned(t)
+
+	for edge := range published {
+		for _, transport := range []string{"udp", "tcp"} {
+			c.call(t, edge, transport)
+		}
+	}
+	if out := c.Compose(callLimit, "run", "--rm", "demo", "call", "edge-1", "edge-2"); strings.Count(out, "answered          200 OK") != 2 {
+		t.Errorf("the command of the README:\n%s", out)
+	}
+	c.calls += 2
+
+	c.Compose(stopLimit, "kill", "-s", "SIGKILL", "edge-1")
+	c.call(t, "edge-2", "udp")
+	c.Compose(upLimit, "up", "-d", "--no-deps", "edge-1")
+	c.ready(t, "edge-1")
+	c.call(t, "edge-1", "udp")
+	c.recorded(t)
+
+	began = time.Now()
+	c.Compose(stopLimit, "stop")
+	t.Logf("stopped after %v", time.Since(began).Round(time.Second))
+	for service, id := range c.Containers() {
+		if code := c.Look(id, "{{.State.ExitCode}}"); code != "0" {
+			t.Errorf("%s ended with exit code %s", service, code)
+		}
+	}
+	c.Compose(stopLimit, "down", "-v")
+	c.gone(t)
+}
+
+// image makes the image out of bin/patchbay, as make image does. No base image
+// can be pulled here.
+func (c *cluster) image(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join("..", "..", "bin", "patchbay")); err != nil {
+		t.Fatalf("%v: make build makes it", err)
+	}
+	c.Docker("build", "--target", "outside", "--tag", "patchbay:smoke", filepath.Join("..", ".."))
+}
+
+// walled checks that every container runs as compose.yaml says: without rights,
+// on a file system that it cannot write to.
+func (c *cluster) walled(t *testing.T, all map[string]string) {
+	t.Helper()
+	if len(all) != 13 {
+		t.Errorf("%d containers, want 13: %v", len(all), all)
+	}
+	for service, id := range all {
+		user, want := c.Look(id, "{{.Config.User}}"), "65532:65532"
+		if service == "keys" {
+			want = "0:0"
+		}
+		if got := c.Look(id, "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"); got != "true [ALL] false" || user != want {
+			t.Errorf("%s runs as %s, with read-only root, dropped capabilities, privileges: %s", service, user, got)
+		}
+	}
+}
+
+// dialled is a line of the demo's log that says what to dial.
+var dialled = regexp.MustCompile(`sip:(demo-[a-z0-9]+)@`)
+
+// provisioned returns the slug that the log of the demo tells.
+func (c *cluster) provisioned(t *testing.T) string {
+	t.Helper()
+	log := c.Compose(callLimit, "logs", "--no-color", "demo")
+	m := dialled.FindStringSubmatch(log)
+	if m == nil {
+		t.Fatalf("the demo does not say what to dial:\n%s", log)
+	}
+	return m[1]
+}
+
+// talked is the line of a call's report that says what came back.
+var talked = regexp.MustCompile(`packets +(\d+) out, (\d+) in, (\d+) lost`)
+
+// call places a call from the machine, through the port at which an edge is
+// published; what is said must come back.
+func (c *cluster) call(t *testing.T, edge, transport string) {
+	t.Helper()
+	uri := "sip:" + c.slug + "@" + c.engine.Address.String() + ":" + published[edge] + ";transport=" + transport
+	program, err := filepath.Abs(filepath.Join("..", "..", "bin", "patchbay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.calls++
+	out := c.Run(callLimit, c.engine.Here(program, "call", uri, "--talk", "2s")...)
+	m := talked.FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("a call through %s over %s:\n%s", edge, transport, out)
+	}
+	if in, _ := strconv.Atoi(m[2]); in < 90 {
+		t.Errorf("a call of 2 s through %s over %s brought %d packets back, want about 100:\n%s", edge, transport, in, out)
+	}
+}
+
+// ready waits until a service is healthy.
+func (c *cluster) ready(t *testing.T, service string) {
+	t.Helper()
+	id := c.Containers()[service]
+	for last := time.Now().Add(upLimit); ; time.Sleep(time.Second) {
+		health := c.Look(id, "{{.State.Health.Status}}")
+		if health == "healthy" {
+			return
+		}
+		if time.Now().After(last) {
+			t.Fatalf("%s is %s", service, health)
+		}
+	}
+}
+
+// recorded waits until there is one record for each call.
+func (c *cluster) recorded(t *testing.T) {
+	t.Helper()
+	got := 0
+	for last := time.Now().Add(callLimit); time.Now().Before(last); time.Sleep(time.Second) {
+		out := c.Compose(callLimit, "exec", "-T", "control", "patchbay", "ctl", "record", "list", "--limit", "100", "--json")
+		if got = strings.Count(out, `"status": 200`); got >= c.calls {
+			break
+		}
+	}
+	if got != c.calls {
+		t.Errorf("%d records of answered calls, want %d", got, c.calls)
+	}
+}
+
+// gone checks that nothing of the project is left.
+func (c *cluster) gone(t *testing.T) {
+	t.Helper()
+	for _, what := range [][]string{{"ps", "--all"}, {"volume", "ls"}, {"network", "ls"}} {
+		if left := c.Docker(append(what, "--quiet", "--filter", "label=com.docker.compose.project=patchbay-smoke")...); left != "" {
+			t.Errorf("left behind, docker %s: %s", strings.Join(what, " "), left)
+		}
+	}
+}
