@@ -61,8 +61,8 @@ func bracketed(value string) string {
 }
 
 // address turns the next hop into a Transmission. On a reliable transport the
-// edge prefers the flow's connection, which is the only way to a peer behind
-// NAT; the address is for when that is gone. Where the next hop asks for
+// edge takes the flow's connection while that is open, for it is the only way
+// to a peer behind NAT; the address is for when it is gone. Where the next hop asks for
 // another transport, any edge of that transport will do.
 func address(flow call.Flow, next wire.URI) call.Transmission {
 	if transport := transportOf(next, flow.Transport); transport != flow.Transport {
@@ -82,13 +82,14 @@ func address(flow call.Flow, next wire.URI) call.Transmission {
 	return tx
 }
 
-// transportOf returns what a URI asks for (RFC 3263 4.1), or otherwise if it
-// does not say.
+// transportOf returns what a URI asks for (RFC 3263 4.1), or otherwise, which
+// is the flow's, if it does not say. "ws" asks for a WebSocket with TLS or
+// without (RFC 7118 5.2.2): for the one that the peer has.
 func transportOf(u wire.URI, otherwise call.Transport) call.Transport {
 	asked, _ := u.Param("transport")
 	asked = strings.ToLower(asked)
 	switch t := call.Transport(asked); {
-	case u.Scheme == "sips" && (t == call.WS || t == call.WSS):
+	case t == call.WS && otherwise == call.WSS, u.Scheme == "sips" && (t == call.WS || t == call.WSS):
 		return call.WSS
 	case u.Scheme == "sips":
 		return call.TLS

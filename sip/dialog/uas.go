@@ -82,7 +82,7 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 	}
 	reply.Tag = d.tag
 	if r.Status < 300 {
-		reply.Contact = d.contact(d.first.flow)
+		reply.Contact = d.contact(d.first.flow, asksForTLS(d.message))
 	}
 	if r.Status/100 == 2 {
 		reply.Headers = append(reply.Headers, call.Header{Name: "Allow", Value: wire.Allow})
@@ -117,20 +117,6 @@ func (d *UAS) origin() sdp.Origin { return sdp.Origin{ID: uint64(d.id) >> 1, Ver
 // warning is a Warning header field (RFC 3261 20.43).
 func (d *UAS) warning(code int, text string) call.Header {
 	return call.Header{Name: "Warning", Value: strconv.Itoa(code) + " " + d.host(d.flow) + ` "` + plain(text) + `"`}
-}
-
-// host is where peers reach us: what the operator advertises, or the socket
-// that the message arrived at.
-func (d *UAS) host(flow call.Flow) string {
-	if d.options.Advertise != "" {
-		return d.options.Advertise
-	}
-	return flow.Local.String()
-}
-
-// contact is our Contact: its user routes in-dialog requests to this node.
-func (d *UAS) contact(flow call.Flow) string {
-	return "sip:" + d.tag + "@" + d.host(flow) + ";transport=" + string(flow.Transport)
 }
 
 // Wake sends the copies that are due and notes what did not come in time.

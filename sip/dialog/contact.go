@@ -1,0 +1,60 @@
+package dialog
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"patchbay/actors/call"
+	"patchbay/sip/wire"
+)
+
+// host is where peers reach us: what the operator advertises, or the socket
+// that the message arrived at. The port that is advertised is that of UDP and
+// TCP; the other listeners have their own.
+func (d *UAS) host(flow call.Flow) string {
+	advertised := d.options.Advertise
+	switch {
+	case advertised == "":
+		return flow.Local.String()
+	case flow.Transport == call.UDP, flow.Transport == call.TCP:
+		return advertised
+	}
+	host := advertised
+	if h, _, err := net.SplitHostPort(advertised); err == nil {
+		host = h
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(flow.Local.Port())))
+}
+
+// contact is our Contact: its user routes in-dialog requests to this node.
+// Secured is a SIPS URI, which says TLS by itself (RFC 3261 26.2.2). A
+// WebSocket with TLS is "ws" in a URI too (RFC 7118 5.2.2).
+func (d *UAS) contact(flow call.Flow, secured bool) string {
+	scheme, transport := "sip:", flow.Transport
+	if transport == call.WSS {
+		transport = call.WS
+	}
+	if secured {
+		scheme = "sips:"
+	}
+	uri := scheme + d.tag + "@" + d.host(flow)
+	if secured && transport == call.TLS {
+		return uri
+	}
+	return uri + ";transport=" + string(transport)
+}
+
+// asksForTLS reports whether our Contact must be a SIPS URI: the Request-URI,
+// the next hop back or, without one, the peer's Contact is (RFC 3261 12.1.1).
+func asksForTLS(m *wire.Message) bool {
+	if m.RequestURI.Scheme == "sips" {
+		return true
+	}
+	if hops := m.RecordRoute(); len(hops) > 0 {
+		next, err := wire.ParseURI(bracketed(hops[0]))
+		return err == nil && next.Scheme == "sips"
+	}
+	target, err := m.Contact()
+	return err == nil && target.Scheme == "sips"
+}
