@@ -33,7 +33,8 @@ func serveCommand() *cobra.Command {
 "patchbay config default" prints them all.
 
 The first SIGTERM or Ctrl-C drains the node: new calls are refused, live ones go on until they end or
-node.drain_period is over. The second ends it at once, with a BYE to every call.`,
+node.drain_period is over. The second ends it at once, with a BYE to every call. SIGHUP has it read its
+certificate's files again; changed ones it notices by itself too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -52,6 +53,7 @@ node.drain_period is over. The second ends it at once, with a BYE to every call.
 			if err != nil {
 				return err
 			}
+			defer n.reloadOnHangup()()
 			return errors.Join(n.serve(signals), n.stop())
 		},
 	}
@@ -141,6 +143,32 @@ func (n *node) serve(signals <-chan os.Signal) error {
 			n.drain(signals)
 			return nil
 		}
+	}
+}
+
+// reloadOnHangup reads the certificate again with each SIGHUP, until stop.
+func (n *node) reloadOnHangup() (stop func()) {
+	hangups, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				n.reload()
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups); close(over) }
+}
+
+func (n *node) reload() {
+	if n.edge == nil {
+		return
+	}
+	if err := n.edge.ReloadCertificate(); err != nil {
+		n.log.Error("certificate not read; the one before stays", "err", err)
 	}
 }
 
