@@ -50,6 +50,8 @@ type Router struct {
 	doubts *doubts
 	held   held
 
+	unheard silence // of deciders
+
 	mu      sync.Mutex
 	invites map[call.TransactionKey]*inviteAsk // INVITEs without an outcome, at most MaxPending
 }
@@ -87,12 +89,6 @@ type inviteAsk struct {
 }
 
 var stepNames = [...]string{"owner", "any", "any_again"}
-
-// maxInviteAsks is how often an INVITE is asked about: after the steps that
-// have names, any decider twice more, for twice as long each time. Deciders
-// know a copy, and one that is slow may yet have the call accepted: a 503 of
-// ours would come on top of that call's answer.
-const maxInviteAsks = 5
 
 // name is the step's name in metrics.
 func (a *inviteAsk) name() string { return stepNames[min(a.step, len(stepNames)-1)] }
@@ -146,7 +142,7 @@ func (a *inviteAsk) ask() {
 		to, wait = a.owner, a.r.cfg.OwnerTimeout
 	case 1:
 	default:
-		wait = anyAgainTimeout << (a.step - 2)
+		wait = min(anyAgainTimeout<<min(a.step-2, 8), anyLastTimeout)
 	}
 	a.asked = time.Now()
 	a.r.asker.ask(to, a.data, wait, a.answered)
@@ -158,21 +154,48 @@ func (a *inviteAsk) answered(rep reply) {
 		out, rep.err = envelope.DecodeOutcome(rep.data)
 	}
 	a.r.observe(a.name(), a.asked, rep.err)
-	mayAsk := a.step < len(stepNames)-1 || a.step < maxInviteAsks-1 && errors.Is(rep.err, errSilence)
+	a.r.unheard.note(time.Now(), rep.err)
 	switch {
 	case rep.err == nil:
 		a.end(out)
 	case errors.Is(rep.err, errFull):
 		a.refuse(whyFull)
-	case errors.Is(rep.err, errClosed), !mayAsk:
+	case errors.Is(rep.err, errClosed):
 		a.refuse(whyNobody)
 	default:
-		if a.r.obs.Fallback != nil {
-			a.r.obs.Fallback(a.name())
-		}
-		a.step++
-		a.ask()
+		a.again(rep.err)
 	}
+}
+
+// again asks the next time: at once after the steps that have names, and after
+// silence, which has taken its time; otherwise after a pause, for whoever could
+// answer may be moving off a broker that has died or hangs. Deciders know a
+// copy, and one that is slow may yet have the call accepted: a 503 of ours
+// would come on top of that call's answer. When nobody has been heard for
+// longer than a move takes, the rest is not waited for.
+func (a *inviteAsk) again(why error) {
+	now := time.Now()
+	named := a.step < len(stepNames)-1
+	late := now.Sub(a.started) >= inviteTime || a.r.unheard.longer(now, inviteTime) && a.step >= quickAsks-1
+	if late && !named {
+		a.refuse(whyNobody)
+		return
+	}
+	if a.r.obs.Fallback != nil {
+		a.r.obs.Fallback(a.name())
+	}
+	a.step++
+	if named || errors.Is(why, errSilence) {
+		a.ask()
+		return
+	}
+	a.r.asker.later(anyPause, func(rep reply) {
+		if errors.Is(rep.err, errSilence) { // the pause is over
+			a.ask()
+			return
+		}
+		a.answered(rep)
+	})
 }
 
 func (a *inviteAsk) refuse(why string) {

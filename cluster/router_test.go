@@ -168,6 +168,36 @@ func TestWithNobodyThereTheOutcomeIs503WithRetryAfter(t *testing.T) {
 	}
 }
 
+func TestAnInviteWaitsForADeciderThatMovesToAnotherBroker(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	out := make(chan cluster.Outcome, 1)
+	newRouter(t, c, cluster.RouterObserver{}).Invite(invite("c1"), false, packet("INVITE"), func(o cluster.Outcome) { out <- o })
+	time.Sleep(700 * time.Millisecond) // nobody listens
+	openEndpoints(t, c, func(_ bool, _ endpoint.Invite, _ call.Packet, reply func(cluster.Outcome)) {
+		reply(cluster.Outcome{Taken: true})
+	})
+	if o := await(t, out); !o.Taken {
+		t.Errorf("got %+v, want it taken by who came late", o)
+	}
+}
+
+func TestWhenNobodyHasAnsweredForLongTheNext503ComesSooner(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, newConn(t), cluster.RouterObserver{})
+	took := func() time.Duration {
+		began := time.Now()
+		if out := ask(t, r, "c1"); out.Status != 503 {
+			t.Errorf("got %+v, want 503", out)
+		}
+		return time.Since(began)
+	}
+	first, second := took(), took()
+	if first < 5*time.Second || second > first/2 {
+		t.Errorf("the first INVITE was refused after %v, the second after %v; want more than 5 s, and much less", first, second)
+	}
+}
+
 func TestAFullTableIsAnsweredWith503AtOnce(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)

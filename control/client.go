@@ -21,18 +21,51 @@ type Client struct {
 	IdempotencyKey string
 }
 
-// Dial connects a Client of tenant to a cluster's NATS. creds is a credentials
-// file, or "". The connection is the caller's to close.
-func Dial(url, creds, tenant string, timeout time.Duration) (Client, error) {
-	opts := []nats.Option{nats.Name("patchbay client"), nats.Timeout(timeout)}
-	if creds != "" {
-		opts = append(opts, nats.UserCredentials(creds))
+// An Access says how a program outside the cluster gets into its NATS.
+type Access struct {
+	URL      string // servers, comma separated; may hold user and password
+	Creds    string // credentials file; empty: none
+	CA       string // file of certificates to check servers' with; empty: the system's
+	Nkey     string // public key to show; empty: none
+	Sign     func(nonce []byte) ([]byte, error)
+	User     string // empty: none but the URL's
+	Password string
+	Inbox    string        // what its inboxes must begin with; empty: _INBOX
+	Timeout  time.Duration // of a connection
+}
+
+// Dial connects a Client of tenant to a cluster's NATS. The connection is the
+// caller's to close. A NATS that asks for no credential gets none.
+func Dial(a Access, tenant string) (Client, error) {
+	nc, err := nats.Connect(a.URL, a.options()...)
+	if errors.Is(err, nats.ErrNkeysNotSupported) {
+		a.Nkey = ""
+		nc, err = nats.Connect(a.URL, a.options()...)
 	}
-	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		return Client{}, fmt.Errorf("reach NATS: %w", err)
 	}
 	return Client{Conn: nc, Tenant: tenant}, nil
+}
+
+func (a Access) options() []nats.Option {
+	opts := []nats.Option{nats.Name("patchbay client"), nats.Timeout(a.Timeout), nats.MaxReconnects(-1), nats.PingInterval(time.Second)}
+	if a.Creds != "" {
+		opts = append(opts, nats.UserCredentials(a.Creds))
+	}
+	if a.CA != "" {
+		opts = append(opts, nats.RootCAs(a.CA))
+	}
+	if a.Nkey != "" {
+		opts = append(opts, nats.Nkey(a.Nkey, a.Sign))
+	}
+	if a.User != "" {
+		opts = append(opts, nats.UserInfo(a.User, a.Password))
+	}
+	if a.Inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(a.Inbox))
+	}
+	return opts
 }
 
 // Do carries out one operation: noun and verb as in docs/control-api.md. in is

@@ -20,7 +20,8 @@ const controlLimit = 10 * time.Second
 // Connect returns a connection to the node's broker. It ends with the test.
 func (n *Node) Connect(t testing.TB) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("nats://"+n.NATS, nats.Timeout(controlLimit), nats.MaxReconnects(-1))
+	nc, err := nats.Connect("nats://"+n.NATS, nats.Timeout(controlLimit), nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2)) // leaves a broker that hangs
 	if err != nil {
 		t.Fatalf("connect to the node's broker: %v", err)
 	}
