@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/netip"
@@ -17,12 +19,14 @@ import (
 
 func callCommand() *cobra.Command {
 	var o caller.Options
-	var via, local, wav string
+	var via, local, wav, authority string
 	cmd := &cobra.Command{
 		Use:   "call <sip uri>",
 		Short: "Place a test call: send a tone, listen, and report what happened",
 		Example: `  patchbay call sip:demo-...@127.0.0.1
-  patchbay call 'sip:demo-...@127.0.0.1;transport=tcp' --codec G722 --talk 10s --wav heard.wav`,
+  patchbay call 'sip:demo-...@127.0.0.1;transport=tcp' --codec G722 --talk 10s --wav heard.wav
+  patchbay call 'sip:demo-...@sip.example.com;transport=tls' --ca cert.pem
+  patchbay call 'sip:demo-...@127.0.0.1:5066;transport=ws'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			o.URI = args[0]
@@ -31,6 +35,9 @@ func callCommand() *cobra.Command {
 			}
 			if o.Local, err = optional(local, netip.ParseAddr); err != nil {
 				return fmt.Errorf("%w: --local: %w", errUsage, err)
+			}
+			if o.TLS, err = optional(authority, believing); err != nil {
+				return fmt.Errorf("%w: --ca: %w", errUsage, err)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -53,6 +60,7 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk")
 	f.StringVar(&via, "via", "", "send to this ip:port instead of the URI's host")
 	f.StringVar(&local, "local", "", "address to call from")
+	f.StringVar(&authority, "ca", "", "PEM file with the certificate, or the authority, to believe over TLS; without it, whom this machine believes")
 	f.StringVar(&wav, "wav", "", "save what was heard as a WAV file")
 	return cmd
 }
@@ -63,6 +71,19 @@ func optional[T any](s string, parse func(string) (T, error)) (T, error) {
 		return zero, nil
 	}
 	return parse(s)
+}
+
+// believing returns TLS settings that believe the certificates in a file.
+func believing(file string) (*tls.Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
 }
 
 // placeCall calls, shows a status line while it lasts, and prints the report.

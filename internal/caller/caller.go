@@ -2,6 +2,7 @@ package caller
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,8 +11,10 @@ import (
 
 // Options says what to call and how. The zero value of each field is usable.
 type Options struct {
-	URI       string                           // sip:<user>@<host>[:port][;transport=tcp]
+	URI       string                           // sip:<user>@<host>[:port][;transport=udp|tcp|tls|ws|wss], or sips:
 	Via       netip.AddrPort                   // send here instead of the URI's host
+	Edges     []netip.AddrPort                 // send each message to the next of these instead; a TCP, TLS or WebSocket connection with each
+	TLS       *tls.Config                      // whom to believe over TLS; nil: whom this machine believes
 	Local     netip.Addr                       // address to call from; zero: whatever faces the target
 	From      string                           // user part of From; "": patchbay-caller
 	Headers   []string                         // further header lines of the INVITE, "Name: value"
@@ -107,7 +110,7 @@ func Call(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	l, err := dialLine(target, o.Local)
+	l, err := dialLine(ctx, target, o)
 	if err != nil {
 		return Report{}, err
 	}

@@ -14,10 +14,19 @@ import (
 func TestTargetsAreReadFromSIPURIs(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]caller.Target{
-		"sip:demo@127.0.0.1":                    {URI: "sip:demo@127.0.0.1", User: "demo", Addr: netip.MustParseAddrPort("127.0.0.1:5060"), Transport: "udp"},
-		"sip:demo@127.0.0.1:5070;transport=tcp": {URI: "sip:demo@127.0.0.1:5070;transport=tcp", User: "demo", Addr: netip.MustParseAddrPort("127.0.0.1:5070"), Transport: "tcp"},
-		"sip:demo@[::1]:5070":                   {URI: "sip:demo@[::1]:5070", User: "demo", Addr: netip.MustParseAddrPort("[::1]:5070"), Transport: "udp"},
+		"sip:demo@127.0.0.1":                    {URI: "sip:demo@127.0.0.1", Addr: netip.MustParseAddrPort("127.0.0.1:5060"), Transport: "udp"},
+		"sip:demo@127.0.0.1:5070;transport=tcp": {URI: "sip:demo@127.0.0.1:5070;transport=tcp", Addr: netip.MustParseAddrPort("127.0.0.1:5070"), Transport: "tcp"},
+		"sip:demo@[::1]:5070":                   {URI: "sip:demo@[::1]:5070", Host: "::1", Addr: netip.MustParseAddrPort("[::1]:5070"), Transport: "udp"},
+		"sip:demo@127.0.0.1;transport=tls":      {URI: "sip:demo@127.0.0.1;transport=tls", Addr: netip.MustParseAddrPort("127.0.0.1:5061"), Transport: "tls"},
+		"sips:demo@127.0.0.1":                   {URI: "sips:demo@127.0.0.1", Addr: netip.MustParseAddrPort("127.0.0.1:5061"), Transport: "tls"},
+		"sip:demo@127.0.0.1:5066;transport=ws":  {URI: "sip:demo@127.0.0.1:5066;transport=ws", Addr: netip.MustParseAddrPort("127.0.0.1:5066"), Transport: "ws"},
+		"sips:demo@127.0.0.1;transport=ws":      {URI: "sips:demo@127.0.0.1;transport=ws", Addr: netip.MustParseAddrPort("127.0.0.1:443"), Transport: "wss"},
+		"sip:demo@127.0.0.1;transport=wss":      {URI: "sip:demo@127.0.0.1;transport=ws", Addr: netip.MustParseAddrPort("127.0.0.1:443"), Transport: "wss"},
 	} {
+		want.User = "demo"
+		if want.Host == "" {
+			want.Host = "127.0.0.1"
+		}
 		got, err := caller.ParseTarget(uri, netip.AddrPort{})
 		if err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", uri, got, err, want)
@@ -27,7 +36,7 @@ func TestTargetsAreReadFromSIPURIs(t *testing.T) {
 
 func TestABadTargetIsRefusedWithoutRepeatingItsUser(t *testing.T) {
 	t.Parallel()
-	for _, uri := range []string{"demo-secret@host", "sip:demo-secret", "tel:+15550100", "sip:demo-secret@127.0.0.1;transport=tls", "sip:demo-secret@127.0.0.1:99999"} {
+	for _, uri := range []string{"demo-secret@host", "sip:demo-secret", "tel:+15550100", "sip:demo-secret@127.0.0.1;transport=sctp", "sip:demo-secret@127.0.0.1:99999"} {
 		_, err := caller.ParseTarget(uri, netip.AddrPort{})
 		if err == nil {
 			t.Errorf("%s: accepted", uri)

@@ -20,6 +20,7 @@ type dialog struct {
 	o      Options
 	callID string
 	tag    string
+	host   string // of Via and Contact
 	branch string
 	to     string // To of the final response, with its tag
 	remote string // remote target
@@ -28,7 +29,11 @@ type dialog struct {
 }
 
 func newDialog(t Target, l *line, o Options) *dialog {
-	return &dialog{target: t, line: l, o: o, callID: rand.Text(), tag: rand.Text()[:10],
+	host := l.local().String()
+	if t.Transport == "ws" || t.Transport == "wss" {
+		host = strings.ToLower(rand.Text()[:12]) + ".invalid" // nobody can call a browser (RFC 7118 appendix A)
+	}
+	return &dialog{target: t, line: l, o: o, host: host, callID: rand.Text(), tag: rand.Text()[:10],
 		branch: "z9hG4bK" + rand.Text(), remote: t.URI, to: "<" + plain(t.URI) + ">", seq: 1}
 }
 
@@ -36,7 +41,10 @@ func plain(uri string) string { u, _, _ := strings.Cut(uri, ";"); return u }
 
 // request writes one request of the dialog. Contact and routes are ours to add.
 func (d *dialog) request(method, uri, branch string, seq int, body string, extra ...string) []byte {
-	local := d.line.local()
+	local, transport := d.host, d.target.Transport
+	if transport == "wss" {
+		transport = "ws" // in a URI (RFC 7118 5.2.2)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s SIP/2.0\r\n", method, uri)
 	fmt.Fprintf(&b, "Via: SIP/2.0/%s %s;branch=%s;rport\r\n", strings.ToUpper(d.target.Transport), local, branch)
@@ -45,7 +53,7 @@ func (d *dialog) request(method, uri, branch string, seq int, body string, extra
 	}
 	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: <sip:%s@%s>;tag=%s\r\nTo: %s\r\n", d.o.From, local, d.tag, d.to)
 	fmt.Fprintf(&b, "Call-ID: %s\r\nCSeq: %d %s\r\n", d.callID, seq, method)
-	fmt.Fprintf(&b, "Contact: <sip:%s@%s;transport=%s>\r\n", d.o.From, local, d.target.Transport)
+	fmt.Fprintf(&b, "Contact: <sip:%s@%s;transport=%s>\r\n", d.o.From, local, transport)
 	for _, line := range extra {
 		b.WriteString(line + "\r\n")
 	}

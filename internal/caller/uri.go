@@ -10,17 +10,22 @@ import (
 
 // A Target is where a call goes: the URI as dialled and the address to send to.
 type Target struct {
-	URI       string // Request-URI, without its transport parameter's effect
+	URI       string // Request-URI, with its transport parameter alone
 	User      string
+	Host      string // as written: what a certificate must say
 	Addr      netip.AddrPort
-	Transport string // udp, tcp
+	Transport string // udp, tcp, tls, ws, wss
 }
 
-// ParseTarget reads sip:user@host[:port][;transport=udp|tcp] and looks the host
-// up. via, when valid, is the address to send to instead (an outbound proxy).
+// defaultPorts are those of RFC 3261 19.1.2 and RFC 7118 5.3.
+var defaultPorts = map[string]uint16{"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
+
+// ParseTarget reads sip:user@host[:port][;transport=udp|tcp|tls|ws|wss], or
+// sips:, and looks the host up. via, when valid, is the address to send to
+// instead (an outbound proxy).
 func ParseTarget(uri string, via netip.AddrPort) (Target, error) {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(uri), "sip:")
-	if !ok {
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(uri), ":")
+	if scheme != "sip" && scheme != "sips" {
 		return Target{}, fmt.Errorf("%s: want a sip: URI, like sip:demo@127.0.0.1", redact(uri))
 	}
 	main, params, _ := strings.Cut(rest, ";")
@@ -28,49 +33,71 @@ func ParseTarget(uri string, via netip.AddrPort) (Target, error) {
 	if !ok || user == "" || hostport == "" {
 		return Target{}, fmt.Errorf("%s: want sip:<user>@<host>", redact(uri))
 	}
-	t := Target{URI: "sip:" + main, User: user, Transport: "udp", Addr: via}
-	for p := range strings.SplitSeq(params, ";") {
-		if name, value, _ := strings.Cut(p, "="); strings.EqualFold(name, "transport") {
-			t.Transport = strings.ToLower(value)
-		}
+	transport, said := transportOf(scheme, params)
+	port, known := defaultPorts[transport]
+	if !known {
+		return Target{}, fmt.Errorf("transport=%s: this caller speaks udp, tcp, tls, ws and wss", transport)
 	}
-	if t.Transport != "udp" && t.Transport != "tcp" {
-		return Target{}, fmt.Errorf("transport=%s: this caller speaks udp and tcp", t.Transport)
-	}
-	if t.Transport == "tcp" {
-		t.URI += ";transport=tcp"
+	t := Target{URI: scheme + ":" + main + said, User: user, Transport: transport, Addr: via}
+	t.Host, port = split(hostport, port)
+	if port == 0 {
+		return Target{}, fmt.Errorf("%s: want a port from 1 to 65535", redact(uri))
 	}
 	if via.IsValid() {
 		return t, nil
 	}
-	addr, err := resolve(hostport)
+	addr, err := lookUp(t.Host)
 	if err != nil {
 		return Target{}, err
 	}
-	t.Addr = addr
+	t.Addr = netip.AddrPortFrom(addr, port)
 	return t, nil
 }
 
-func resolve(hostport string) (netip.AddrPort, error) {
-	host, port := hostport, 5060
-	if h, p, err := net.SplitHostPort(hostport); err == nil {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("port %q: want a number up to 65535", p)
+// transportOf returns the transport that a URI asks for, and the parameter that
+// says so. "ws" with sips is "wss" (RFC 7118 5.2.2); "wss" is taken too.
+func transportOf(scheme, params string) (transport, said string) {
+	transport = "udp"
+	for p := range strings.SplitSeq(params, ";") {
+		if name, value, _ := strings.Cut(p, "="); strings.EqualFold(name, "transport") {
+			transport = strings.ToLower(value)
 		}
-		host, port = h, int(n)
 	}
-	host = strings.Trim(host, "[]")
+	switch {
+	case transport == "wss", scheme == "sips" && transport == "ws":
+		return "wss", ";transport=ws"
+	case scheme == "sips":
+		return "tls", ""
+	case transport == "udp":
+		return transport, ""
+	}
+	return transport, ";transport=" + transport
+}
+
+// split returns host and port; 0 is a port that is none.
+func split(hostport string, otherwise uint16) (string, uint16) {
+	h, p, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return strings.Trim(hostport, "[]"), otherwise
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return h, 0
+	}
+	return h, uint16(n)
+}
+
+func lookUp(host string) (netip.Addr, error) {
 	ips, err := net.LookupIP(host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("look up %s: %w", host, err)
+		return netip.Addr{}, fmt.Errorf("look up %s: %w", host, err)
 	}
 	for _, ip := range ips {
 		if a, ok := netip.AddrFromSlice(ip); ok {
-			return netip.AddrPortFrom(a.Unmap(), uint16(port)), nil
+			return a.Unmap(), nil
 		}
 	}
-	return netip.AddrPort{}, fmt.Errorf("look up %s: no address", host)
+	return netip.Addr{}, fmt.Errorf("look up %s: no address", host)
 }
 
 // redact hides the user part: it may be a bearer slug.
