@@ -1,9 +1,13 @@
 package peer
 
 import (
+	"errors"
+	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -23,6 +27,10 @@ const (
 	readWait = 100 * time.Millisecond
 	// channelReceive bounds what an agent can make us hold, bytes.
 	channelReceive = 128 << 10
+	// usualMessage is room for most messages, bytes.
+	usualMessage = 1 << 10
+	// maxStrange is how many channels that are none of ours an agent may open.
+	maxStrange = 8
 )
 
 // What an agent's message turned out to be.
@@ -63,27 +71,51 @@ type channel struct {
 	left     func()
 	panics   func(where string)
 
+	strange atomic.Int32 // channels that are none of ours
+
 	mu      sync.Mutex
 	dc      *webrtc.DataChannel
 	open    bool
 	waiting [][]byte
 }
 
-// attach makes dc the channel. A second one is left alone.
+// attach makes dc the channel. A second one is none of ours.
 func (c *channel) attach(dc *webrtc.DataChannel) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dc != nil {
+	first := c.dc == nil
+	if first {
+		c.dc = dc
+	}
+	c.mu.Unlock()
+	if !first {
+		c.ignore(dc)
 		return
 	}
-	c.dc = dc
 	dc.OnOpen(c.opened)
-	dc.OnMessage(c.message)
+}
+
+// ignore reads what comes on a channel that is none of ours, so that it does not
+// fill the room that all channels share. The first few may stay.
+func (c *channel) ignore(dc *webrtc.DataChannel) {
+	if c.strange.Add(1) > maxStrange {
+		_ = dc.Close()
+		return
+	}
+	dc.OnOpen(func() {
+		if raw, err := dc.Detach(); err == nil {
+			go readAll(raw, func([]byte) {})
+		}
+	})
 }
 
 func (c *channel) opened() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	raw, err := c.dc.Detach()
+	if err != nil {
+		return // closed already
+	}
+	go readAll(raw, c.message)
 	c.open = true
 	for _, b := range c.waiting {
 		c.write(b)
@@ -91,15 +123,36 @@ func (c *channel) opened() {
 	c.waiting = nil
 }
 
-func (c *channel) message(m webrtc.DataChannelMessage) {
+// readAll takes messages until the channel ends. The library's own loop keeps
+// 64 KiB for each channel; messages are short, so this one starts with little.
+func readAll(raw datachannel.ReadWriteCloser, take func(message []byte)) {
+	buf := make([]byte, usualMessage)
+	for {
+		n, _, err := raw.ReadDataChannel(buf)
+		switch {
+		case errors.Is(err, io.ErrShortBuffer) && len(buf) < channelReceive:
+			buf = make([]byte, 2*len(buf)) // the message stays where it is until it fits
+			continue
+		case err != nil:
+			return
+		}
+		take(buf[:n])
+		if len(buf) > usualMessage {
+			buf = make([]byte, usualMessage)
+		}
+	}
+}
+
+// message takes one of the agent's. It does not keep b.
+func (c *channel) message(b []byte) {
 	defer func() {
 		if recover() != nil {
 			c.panics("media.channel")
 		}
 	}()
-	switch c.dialect.hear(m.Data) {
+	switch c.dialect.hear(b) {
 	case HeardCommand:
-		if answer := c.commands.Answer(time.Now(), m.Data); answer != nil {
+		if answer := c.commands.Answer(time.Now(), b); answer != nil {
 			c.send(answer)
 		}
 	case HeardLeft:

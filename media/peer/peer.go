@@ -143,6 +143,7 @@ func (p *Peer) Offer(ctx context.Context) (string, error) {
 		}
 		p.channel.attach(dc)
 	}
+	p.pc.OnDataChannel(p.channel.ignore)
 	offer, err := p.pc.CreateOffer(nil)
 	if err != nil {
 		return "", fmt.Errorf("make an offer: %w", err)
@@ -189,13 +190,13 @@ func (p *Peer) AnswerTo(ctx context.Context, offer string) (string, error) {
 	if err := p.open(chosen, true); err != nil {
 		return "", err
 	}
-	if p.wantDC {
-		p.pc.OnDataChannel(func(dc *webrtc.DataChannel) {
-			if dc.Label() == p.channel.dialect.label() {
-				p.channel.attach(dc)
-			}
-		})
-	}
+	p.pc.OnDataChannel(func(dc *webrtc.DataChannel) {
+		if p.wantDC && dc.Label() == p.channel.dialect.label() {
+			p.channel.attach(dc)
+		} else {
+			p.channel.ignore(dc)
+		}
+	})
 	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: reachable(offer)})
 	if err != nil {
 		return "", fmt.Errorf("%w: its offer cannot be used", media.ErrAgentRefused)

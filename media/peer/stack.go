@@ -130,6 +130,7 @@ func (s *Stack) connection(me *webrtc.MediaEngine, sock *socket, lite bool) (*we
 	se.SetDTLSRetransmissionInterval(handshakeRetry)
 	se.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	se.SetSCTPMaxMessageSize(MaxMessage)
+	se.DetachDataChannels() // see readAll
 	se.SetSCTPMaxReceiveBufferSize(channelReceive)
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(me), webrtc.WithSettingEngine(se),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
