@@ -78,15 +78,20 @@ func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message,
 		return nil
 	}
 	e, err := j.read(m)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.Unread++
 		return nil
-	}
-	if e.State == Live {
+	case e.State == Live:
 		s.Left = append(s.Left, Left{*e, m.Sequence})
 		return nil
 	}
-	fresh, err := j.complete(ctx, e.Record, m.Sequence)
+	return j.overdue(ctx, e.Record, m.Sequence, s)
+}
+
+// overdue publishes the record of a tombstone that was left behind.
+func (j *Journal) overdue(ctx context.Context, rec call.Record, rev uint64, s *Sweep) error {
+	fresh, err := j.complete(ctx, rec, rev)
 	if err == nil && fresh {
 		s.Published++
 	} else if err == nil {

@@ -151,8 +151,8 @@ func (w *worker) write(ctx context.Context) {
 func (w *worker) superseded(id call.ID) {
 	delete(w.held, id)
 	w.ledger.log.Warn("another node has claimed a call of this one: it is let go", "call_id", id)
-	if w.ledger.obs.Superseded != nil {
-		w.ledger.obs.Superseded(id)
+	if w.ledger.cfg.Release != nil {
+		w.ledger.cfg.Release(id)
 	}
 }
 

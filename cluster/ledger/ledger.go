@@ -50,6 +50,11 @@ type Config struct {
 	// Gone says whether the node of a live call is gone, so that somebody must end
 	// its calls; nil: never. It must not block.
 	Gone func(journal.Head) bool
+	// Left takes the entries of those calls, as a sweep found them; nil: nobody
+	// does. Release lets go of a call of this node that another has claimed. They
+	// must not block.
+	Left    func([]journal.Left)
+	Release func(call.ID)
 }
 
 // A Fate is what became of an event or a record.
@@ -74,11 +79,6 @@ type Observer struct {
 	Event  func(Fate, int)
 	Record func(Fate, int)
 	Panic  func(any)
-	// Superseded hears of a call that another node has claimed: this one has to
-	// let go of it.
-	Superseded func(call.ID)
-	// Left hears of the live calls whose node is gone, as a sweep found them.
-	Left func([]journal.Left)
 }
 
 // Bus is the ledger's way into NATS.
@@ -262,13 +262,14 @@ func (l *Ledger) Close() {
 type Waiting struct {
 	Events, Records               int // in memory
 	SpooledEvents, SpooledRecords int // on disk
+	SpooledSnapshots              int // likewise; memory has them, too
 	SpoolBytes                    int64
 }
 
 // Waiting returns how much waits.
 func (l *Ledger) Waiting() Waiting {
 	w := Waiting{Events: len(l.events), SpooledEvents: l.spool.Waiting(spool.Events),
-		SpooledRecords: l.spool.Waiting(spool.Records), SpoolBytes: l.spool.Bytes()}
+		SpooledRecords: l.spool.Waiting(spool.Records), SpooledSnapshots: l.spool.Waiting(spool.Snapshots), SpoolBytes: l.spool.Bytes()}
 	for i := range l.work {
 		w.Records += len(l.work[i].queue)
 	}

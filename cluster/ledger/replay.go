@@ -173,8 +173,8 @@ func (l *Ledger) look(ctx context.Context) time.Duration {
 	if s.Published+len(s.Left)+s.Unread > 0 {
 		l.log.Info("calls left behind", "published", s.Published, "live", len(s.Left), "unread", s.Unread)
 	}
-	if len(s.Left) > 0 && l.obs.Left != nil {
-		l.obs.Left(s.Left)
+	if len(s.Left) > 0 && l.cfg.Left != nil {
+		l.cfg.Left(s.Left)
 	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Warn("tombstones not swept", "err", err)

@@ -19,9 +19,7 @@ import (
 
 // openLedger opens what calls leave behind: events and records.
 func (g *ground) openLedger(ctx context.Context, obs observers) (err error) {
-	hear := obs.ledger()
-	hear.Superseded, hear.Left = g.superseded, g.leftBehind
-	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, g.ledgerConfig(), g.keys, g.log, hear)
+	g.ledger, err = ledger.Open(ctx, ledger.Bus{JetStream: g.conn.JetStream()}, g.ledgerConfig(), g.keys, g.log, obs.ledger())
 	return err
 }
 
@@ -34,7 +32,8 @@ func (g *ground) ledgerConfig() ledger.Config {
 	return ledger.Config{
 		Journal: journal.Config{Node: g.cfg.Node.Name, Boot: g.boot, Slot: g.slot, Keys: g.keys, Streams: g.streams(),
 			MaxAge: n.RecordsAge, MaxBytes: n.RecordsMax},
-		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"), Gone: g.gone,
+		EventBytes: eventsMaxBytes, SpoolDir: dir, SpoolBytes: g.cfg.Node.SpoolBytes, Sweep: g.has("media"),
+		Gone: g.gone, Left: g.leftBehind, Release: g.superseded,
 	}
 }
 
