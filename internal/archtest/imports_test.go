@@ -36,6 +36,8 @@ var others = map[string][]string{
 	"github.com/pion":                     {"media", "internal/echoagent", "examples", "bench"},
 	"github.com/nats-io/nats.go":          {"cluster", "control", "internal/echoagent", "internal/testkit", "examples", "bench"},
 	"github.com/nats-io/nuid":             {"cluster"},
+	"github.com/nats-io/nkeys":            {"cluster"},
+	"golang.org/x/crypto":                 {"cluster"},
 	"github.com/nats-io/nats-server/v2":   {"cluster", "internal/testkit", "bench"},
 	"go.uber.org/fx":                      {"cmd", "internal/lifecycle"}, // and files named module.go
 	"github.com/spf13/cobra":              {"cmd"},
@@ -43,6 +45,7 @@ var others = map[string][]string{
 	"github.com/knadh/koanf":              {"config"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/coder/websocket":          {"sip", "control", "media", "internal"},
+	"golang.org/x/crypto/x509roots":       {"cmd"},
 	"golang.org/x/net":                    {"sip", "media", "control", "cluster", "internal", "bench"},
 	"golang.org/x/sys":                    {"sip", "media", "control", "cluster", "internal"},
 	"github.com/icholy/digest":            {"sip"},
