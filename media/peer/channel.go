@@ -17,10 +17,10 @@ const (
 	// MaxUnsent is how much may wait for a slow agent, bytes; what comes on
 	// top is lost.
 	MaxUnsent = 256 << 10
-	// flushWait is the longest wait for the last event, at the end of a call.
-	flushWait = 200 * time.Millisecond
-	// readWait is how long the agent then has to read it.
-	readWait = 100 * time.Millisecond
+	// finishWait is the longest wait at the end of a call for the agent to read
+	// what it was told, and to close the channel in its turn. Most do within
+	// two round trips; one on a busy machine may need a while.
+	finishWait = time.Second
 	// channelReceive bounds what an agent can make us hold, bytes.
 	channelReceive = 128 << 10
 )
@@ -66,7 +66,11 @@ type channel struct {
 	mu      sync.Mutex
 	dc      *webrtc.DataChannel
 	open    bool
-	waiting [][]byte
+	waiting [][]byte      // until it is open
+	over    chan struct{} // closed once the agent has closed the channel
+
+	answering bool     // a command is being carried out
+	held      [][]byte // until its acknowledgement has gone
 }
 
 // attach makes dc the channel. A second one is left alone.
@@ -76,8 +80,9 @@ func (c *channel) attach(dc *webrtc.DataChannel) {
 	if c.dc != nil {
 		return
 	}
-	c.dc = dc
+	c.dc, c.over = dc, make(chan struct{})
 	dc.OnOpen(c.opened)
+	dc.OnClose(sync.OnceFunc(func() { close(c.over) }))
 	dc.OnMessage(c.message)
 }
 
@@ -99,24 +104,52 @@ func (c *channel) message(m webrtc.DataChannelMessage) {
 	}()
 	switch c.dialect.hear(m.Data) {
 	case HeardCommand:
-		if answer := c.commands.Answer(time.Now(), m.Data); answer != nil {
-			c.send(answer)
-		}
+		c.answer(m.Data)
 	case HeardLeft:
 		c.left()
 	case HeardNothing:
 	}
 }
 
-// send queues one message, or loses it: before the channel is open beyond
-// MaxWaiting, later beyond MaxUnsent.
+// answer carries out a command. Its acknowledgement goes out before anything
+// that comes of it: call.ended is the last that an agent hears.
+func (c *channel) answer(command []byte) {
+	c.mu.Lock()
+	c.answering = true
+	c.mu.Unlock()
+	var ack []byte
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.answering = false
+		if ack != nil {
+			c.put(ack)
+		}
+		for _, b := range c.held {
+			c.put(b)
+		}
+		c.held = nil
+	}()
+	ack = c.commands.Answer(time.Now(), command)
+}
+
+// send queues one message, or loses it: before the channel is open, and while a
+// command is carried out, beyond MaxWaiting, later beyond MaxUnsent.
 func (c *channel) send(b []byte) {
-	if len(b) > MaxMessage {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case !c.answering:
+		c.put(b)
+	case len(c.held) < MaxWaiting:
+		c.held = append(c.held, append([]byte(nil), b...))
+	}
+}
+
+// put sends or keeps one message. The caller holds mu.
+func (c *channel) put(b []byte) {
+	switch {
+	case len(b) > MaxMessage:
 	case c.open:
 		c.write(b)
 	case len(c.waiting) < MaxWaiting:
@@ -130,27 +163,48 @@ func (c *channel) write(b []byte) {
 	}
 }
 
-// flush waits until the agent's side has what was sent, or flushWait, and then
-// lets it be read: an SCTP stack drops what its reader has not taken when the
-// association ends under it.
-func (c *channel) flush() {
-	if !c.inUse() {
+// finish closes the channel and waits until the agent has closed it too, at
+// most finishWait. The agent does so when it has taken all that came before
+// (RFC 8831 section 6.7): an SCTP stack drops what its reader has not taken
+// when the association ends under it.
+func (c *channel) finish() {
+	c.mu.Lock()
+	dc, over := c.dc, c.over
+	c.mu.Unlock()
+	if dc == nil {
 		return
 	}
-	for end := time.Now().Add(flushWait); c.unsent() && time.Now().Before(end); {
-		time.Sleep(2 * time.Millisecond)
+	late := time.NewTimer(finishWait)
+	defer late.Stop()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for c.unsettled() {
+		select {
+		case <-look.C:
+		case <-late.C:
+			return
+		}
 	}
-	time.Sleep(readWait)
+	if !c.isOpen() {
+		return
+	}
+	_ = dc.Close() // where it fails, the association is gone and over is closed
+	select {
+	case <-over:
+	case <-late.C:
+	}
 }
 
-func (c *channel) inUse() bool {
+func (c *channel) isOpen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.dc != nil
+	return c.open
 }
 
-func (c *channel) unsent() bool {
+// unsettled reports that events wait, for a channel that has yet to open or for
+// a command to be done.
+func (c *channel) unsettled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.waiting) > 0 || c.open && c.dc.BufferedAmount() > 0
+	return c.answering || len(c.waiting) > 0
 }
