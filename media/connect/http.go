@@ -69,7 +69,7 @@ func (h *HTTP) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 	if err != nil {
 		return nil, err
 	}
-	leg := &httpLeg{Peer: newPeer(h.stack, req, d.channel, d.silent), x: x}
+	leg := &httpLeg{Peer: newPeer(h.stack, req, d.channelOf(req.Agent.WebRTC), d.silent), x: x}
 	if err := leg.join(ctx, req, chosen); err != nil {
 		leg.Close(causeOf(err))
 		return nil, err
@@ -90,7 +90,7 @@ func (l *httpLeg) join(ctx context.Context, req media.JoinRequest, chosen func(s
 	if err != nil {
 		return err
 	}
-	a, err := l.x.ask(ctx, question{sdp: sdp, inv: invitation(req)})
+	a, err := l.x.ask(ctx, question{sdp: sdp, inv: invitation(req), tools: req.Agent.WebRTC.CallTools})
 	if err != nil {
 		return err
 	}

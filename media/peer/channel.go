@@ -40,6 +40,18 @@ type Heard uint8
 type Dialect struct {
 	Label string                     // of the channel that we open
 	Hear  func(message []byte) Heard // must not block
+	// Talk is for dialects with words of their own for commands: it is called
+	// once for each peer and returns its Hear. Nil: Hear serves all.
+	Talk func(Line) func(message []byte) Heard
+}
+
+// A Line is the channel of one peer, as a dialect uses it.
+type Line interface {
+	// Do carries out a command in our own words and returns its
+	// acknowledgement.
+	Do(command []byte) (ack []byte)
+	// Send sends a message to the agent, or loses it.
+	Send(message []byte)
 }
 
 func (d Dialect) label() string {
@@ -49,16 +61,21 @@ func (d Dialect) label() string {
 	return d.Label
 }
 
-func (d Dialect) hear(message []byte) Heard {
-	if d.Hear == nil {
-		return HeardCommand
+// hearing returns what listens to the agent of one peer.
+func (d Dialect) hearing(l Line) func([]byte) Heard {
+	switch {
+	case d.Talk != nil:
+		return d.Talk(l)
+	case d.Hear != nil:
+		return d.Hear
 	}
-	return d.Hear(message)
+	return func([]byte) Heard { return HeardCommand }
 }
 
 // A channel is the data channel of one peer; it may never come to be.
 type channel struct {
 	dialect  Dialect
+	hear     func(message []byte) Heard
 	commands *Commands
 	left     func()
 	panics   func(where string)
@@ -102,7 +119,7 @@ func (c *channel) message(m webrtc.DataChannelMessage) {
 			c.panics("media.channel")
 		}
 	}()
-	switch c.dialect.hear(m.Data) {
+	switch c.hear(m.Data) {
 	case HeardCommand:
 		c.answer(m.Data)
 	case HeardLeft:
@@ -132,6 +149,19 @@ func (c *channel) answer(command []byte) {
 	}()
 	ack = c.commands.Answer(time.Now(), command)
 }
+
+// Do implements [Line].
+func (c *channel) Do(command []byte) (ack []byte) {
+	defer func() {
+		if recover() != nil {
+			c.panics("media.channel")
+		}
+	}()
+	return c.commands.Answer(time.Now(), command)
+}
+
+// Send implements [Line].
+func (c *channel) Send(message []byte) { c.send(message) }
 
 // send queues one message, or loses it: before the channel is open, and while a
 // command is carried out, beyond MaxWaiting, later beyond MaxUnsent.
