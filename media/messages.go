@@ -83,6 +83,12 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 	case call.EventEnded:
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
+	return m.text()
+}
+
+// text is the message as it is sent, without what was untold where that is too
+// much, or no JSON.
+func (m message) text() []byte {
 	b, err := json.Marshal(m)
 	if m.untold != nil && (err != nil || len(b) > maxTold) {
 		m.untold = nil

@@ -42,6 +42,9 @@ type dialect struct {
 	talk func(peer.Line) func(message []byte) peer.Heard
 	// silent agents have no data channel at all.
 	silent bool
+	// twoWay agents are servers that may answer for one way only: they are sent
+	// away.
+	twoWay bool
 	// ask renders the offer: its media type and body.
 	ask func(q question) (mediaType string, body []byte, err error)
 	// read returns the answer. Errors are errBusy, or wrap

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,8 +96,23 @@ func (l *httpLeg) join(ctx context.Context, req media.JoinRequest, chosen func(s
 		return err
 	}
 	l.session = a.SessionID
+	if l.x.dialect.twoWay && oneWay(a.SDP) {
+		return fmt.Errorf("%w: its answer carries audio one way only", media.ErrAgentRefused)
+	}
 	chosen(a.WorkerID)
 	return finish(ctx, l.Peer, a.SDP)
+}
+
+// oneWay reports an answer for the one audio stream of our offer that is not
+// sendrecv (RFC 8866 section 6.7; sendrecv is what goes without saying).
+func oneWay(sdp string) bool {
+	for line := range strings.Lines(sdp) {
+		switch strings.TrimSpace(line) {
+		case "a=sendonly", "a=recvonly", "a=inactive":
+			return true
+		}
+	}
+	return false
 }
 
 // Notify implements [media.AgentLeg], in words that the agent's stack has.
