@@ -136,11 +136,11 @@ func (c *consultation) carryOut(acct *endpoint.Account, answer endpoint.Answer) 
 		return refusal(endpoint.Verdict{Status: answer.Reject.Status, Reason: endpoint.ReasonWebhookRejected}), nil
 	case answer.Agent != nil:
 		a := answer.Agent
-		return c.agent(a.AgentID, Ruling{V: 1, Context: a.Context, Metadata: a.Metadata})
+		return c.agent(a.AgentID, Ruling{V: 1, Context: a.Context, Metadata: a.Metadata, Settings: a.Settings, Terms: answer.Terms})
 	case acct.SIP.StartCallAgent == "":
 		return refusal(endpoint.Verdict{Status: 502, Reason: endpoint.ReasonNoStartCallAgent}), nil
 	}
-	r, err := c.agent(acct.SIP.StartCallAgent, Ruling{V: 1})
+	r, err := c.agent(acct.SIP.StartCallAgent, Ruling{V: 1, Terms: answer.Terms})
 	if r.Agent != nil {
 		r.Agent.WebRTC.Session = answer.StartCall
 		for i := range r.Failover {

@@ -108,13 +108,15 @@ type Question struct {
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
 type Ruling struct {
-	V        int              `json:"v"`
-	Agent    *endpoint.Agent  `json:"agent,omitempty"`    // nil: refused
-	Failover []endpoint.Agent `json:"failover,omitempty"` // as of a Job
-	Context  json.RawMessage  `json:"context,omitempty"`  // of the webhook, for the agent
-	Metadata json.RawMessage  `json:"metadata,omitempty"` // likewise
-	Status   int              `json:"status,omitempty"`   // of a refusal
-	Reason   endpoint.Reason  `json:"reason,omitempty"`   // of a refusal
+	V        int                `json:"v"`
+	Agent    *endpoint.Agent    `json:"agent,omitempty"`    // nil: refused
+	Failover []endpoint.Agent   `json:"failover,omitempty"` // as of a Job
+	Context  json.RawMessage    `json:"context,omitempty"`  // of the webhook, for the agent
+	Metadata json.RawMessage    `json:"metadata,omitempty"` // likewise
+	Settings json.RawMessage    `json:"settings,omitempty"` // likewise
+	Terms    endpoint.CallTerms `json:"terms,omitzero"`     // of the webhook, for the call itself
+	Status   int                `json:"status,omitempty"`   // of a refusal
+	Reason   endpoint.Reason    `json:"reason,omitempty"`   // of a refusal
 }
 
 // Taken is what became of a Job.
@@ -214,6 +216,7 @@ type BridgeRequest struct {
 	Asked      Asked // the first agent
 	Invitation call.Invitation
 	Metadata   json.RawMessage // of the owner's webhook; nil: none
+	Settings   json.RawMessage // likewise
 	Codecs     []string        // the endpoint's media policy, by name; empty: all
 }
 

@@ -36,6 +36,8 @@ func (a *actor) ruled(now time.Time, r Ruling) {
 		a.invitation.From.Trusted = agent.TrustCallerID
 		told.Agents = candidates(a.job.agents())
 		told.AgentTimeout, told.MaxDuration = a.patience(agent)
+		told.AgentTimeout = orDefault(r.Terms.JoinTimeoutMs, told.AgentTimeout)
+		told.MaxDuration = orDefault(r.Terms.MaxDurationMs, told.MaxDuration)
 	}
 	a.happen(now, call.Event{Kind: call.Ruled, Ruling: &told})
 }

@@ -200,6 +200,32 @@ func TestARuledAgentsOwnPatienceCounts(t *testing.T) {
 	})
 }
 
+func TestTheOwnersTermsComeBeforeTheAgents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ph, o, id := consult(t, nil)
+		r := ruledAgent()
+		r.Agent.MaxDurationMs, r.Settings = 3_600_000, json.RawMessage(`{"recordingEnabled":false}`)
+		r.Terms = endpoint.CallTerms{JoinTimeoutMs: 9000, MaxDurationMs: 20_000}
+		o.done[0](r)
+		time.Sleep(8 * time.Second)
+		if ph.log() != "100" || string(ph.request[id].Settings) != `{"recordingEnabled":false}` {
+			t.Errorf("sent %s, the bridge was opened for %+v", ph.log(), ph.request[id])
+		}
+		ph.bridges[id].post(call.Event{Kind: call.AgentJoined, Answer: &call.Answer{Codec: call.Codec{Name: "PCMU"}}})
+		synctest.Wait()
+		ph.says(t, id, "ACK")
+		time.Sleep(20*time.Second - time.Millisecond)
+		if ph.log() != "100, 200" {
+			t.Errorf("sent %s before the call's time was over", ph.log())
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if ph.log() != "100, 200, BYE max_duration" {
+			t.Errorf("sent %s after it", ph.log())
+		}
+	})
+}
+
 func TestAnOperatorEndsACallThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ph, o, id := consult(t, nil)

@@ -144,21 +144,29 @@ func (c *Commander) listAt(ctx context.Context, slot call.Slot, tenant string, l
 // Do sends one command to the node that carries the call and returns its reply.
 // It returns endpoint.ErrNotFound when no node says so or the call is another
 // tenant's, actors.ErrBusy, ErrUnavailable, or a *[CommandError].
+//
+// An absent call is one that no node has named by the end of findPatience.
+// Another tenant's is not found at that same moment, not sooner: the time says
+// no more than the words do.
 func (c *Commander) Do(ctx context.Context, tenant string, id call.ID, op string, body json.RawMessage) (json.RawMessage, error) {
-	slot, err := c.find(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("%s call %s: %w", op, id, err)
+	patience, cancel := context.WithTimeout(ctx, findPatience)
+	defer cancel()
+	var reply json.RawMessage
+	slot, err := c.find(patience, id)
+	if err == nil {
+		reply, err = c.at(ctx, slot, envelope.Command{Op: op, Tenant: tenant, Call: id, Body: body})
 	}
-	reply, err := c.at(ctx, slot, envelope.Command{Op: op, Tenant: tenant, Call: id, Body: body})
+	if errors.Is(err, endpoint.ErrNotFound) {
+		<-patience.Done()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s call %s: %w", op, id, err)
 	}
 	return reply, nil
 }
 
+// find asks for the call until ctx ends.
 func (c *Commander) find(ctx context.Context, id call.ID) (call.Slot, error) {
-	ctx, cancel := context.WithTimeout(ctx, findPatience)
-	defer cancel()
 	m, err := c.nc.RequestWithContext(ctx, subject.Find(id), nil)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):

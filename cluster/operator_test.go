@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -141,5 +142,32 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 	}
 	if draining["a"].Load() || draining["b"].Load() {
 		t.Error("a drain without a name drains nodes")
+	}
+}
+
+// A stranger who knows the id of a call must not hear sooner that it is none of
+// his than he would that there is none.
+func TestAnothersCallTakesAsLongToBeMissingAsOneThatIsNot(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	openCalls(t, c, 1).carry(12)
+	cmd := cluster.NewCommander(c, nodes(placement.Node{Name: "m1", Slot: 1}))
+	took := func(do func() error) time.Duration {
+		start := time.Now()
+		if err := do(); !errors.Is(err, endpoint.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+		return time.Since(start)
+	}
+	for what, id := range map[string]call.ID{"another's": 12, "none": 99} {
+		get := took(func() error { _, err := cmd.Get(t.Context(), "other", id); return err })
+		hangup := took(func() error { return cmd.Hangup(t.Context(), "other", id) })
+		if get < 500*time.Millisecond || hangup < 500*time.Millisecond {
+			t.Errorf("%s: get took %v, hangup %v; want both to take the whole of findPatience", what, get, hangup)
+		}
+	}
+	start := time.Now()
+	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil || time.Since(start) > 400*time.Millisecond {
+		t.Errorf("one's own: %v after %v", err, time.Since(start))
 	}
 }

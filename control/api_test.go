@@ -53,7 +53,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	acme.Refusal = endpoint.RefuseUniform
 	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
-		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Now: func() time.Time { return exampleTime }}
+		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Known: initech, Now: func() time.Time { return exampleTime }}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -186,6 +186,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.show("record.list", `{"since":"2026-11-21T00:00:00Z","limit":50}`)
 	a.show("record.get", `{"id":"`+live.ID.String()+`"}`)
 	a.routing()
+	a.rate()
 	a.everyOperation()
 }
 
@@ -284,7 +285,7 @@ func TestCodesHaveTheirHTTPStatus(t *testing.T) {
 	}
 	var table []line
 	for _, code := range []control.Code{control.CodeInvalid, control.CodeNotFound, control.CodeConflict, control.CodeExists,
-		control.CodeLimit, control.CodeBusy, control.CodeUnavailable, control.CodeDenied, control.CodeForbidden, control.CodeInternal} {
+		control.CodeLimit, control.CodeRate, control.CodeBusy, control.CodeUnavailable, control.CodeDenied, control.CodeForbidden, control.CodeInternal} {
 		resp := ask(t, doorbell{err: &control.Error{Code: code, Message: "as asked"}}, "GET", "/v1/agents/a/waiting", "")
 		var told struct{ Code control.Code }
 		if err := json.Unmarshal(bodyOf(t, resp), &told); err != nil || told.Code != code {

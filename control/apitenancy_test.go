@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"encoding/json"
 
 	"patchbay/actors/endpoint"
@@ -81,4 +82,24 @@ func (a *api) operator() {
 	a.show("block.delete", `{"source":"203.0.113.0/28"}`)
 	a.show("node.list", `{}`)
 	a.show("node.drain", `{"node":"pb-1"}`)
+}
+
+// initech is the one account of the examples that may make few requests a
+// minute.
+func initech(_ context.Context, tenant string) (endpoint.Account, error) {
+	if tenant != "initech" {
+		return endpoint.Account{}, nil
+	}
+	return endpoint.Account{Projects: []endpoint.Project{{Limits: endpoint.Limits{APIPerMinute: 4}}}}, nil
+}
+
+// rate shows what an account hears that asks too much.
+func (a *api) rate() {
+	a.t.Helper()
+	a.tenant = "initech"
+	defer func() { a.tenant = "acme" }()
+	for range 4 {
+		a.do("call.list", `{}`)
+	}
+	a.refused("error.rate-limited", "call.list", `{}`, control.CodeRate)
 }

@@ -14,16 +14,17 @@ type Code string
 
 // Codes, as they travel in the Nats-Service-Error-Code header and in bodies.
 const (
-	CodeInvalid     Code = "invalid"     // the request is wrong: Problems names each field
-	CodeNotFound    Code = "not_found"   // no such object, or not this tenant's
-	CodeConflict    Code = "conflict"    // the object changed meanwhile: read it again
-	CodeExists      Code = "exists"      // the name is taken
-	CodeLimit       Code = "limit"       // the account has as many as it may
-	CodeBusy        Code = "busy"        // too many requests at once: try again
-	CodeUnavailable Code = "unavailable" // the store or a node does not answer: try again
-	CodeDenied      Code = "denied"      // there is no credential, or it is not valid
-	CodeForbidden   Code = "forbidden"   // the credential is valid and does not allow it
-	CodeInternal    Code = "internal"    // ours to fix
+	CodeInvalid     Code = "invalid"      // the request is wrong: Problems names each field
+	CodeNotFound    Code = "not_found"    // no such object, or not this tenant's
+	CodeConflict    Code = "conflict"     // the object changed meanwhile: read it again
+	CodeExists      Code = "exists"       // the name is taken
+	CodeLimit       Code = "limit"        // the account has as many as it may
+	CodeRate        Code = "rate_limited" // the account may make no more requests for now: RetryAfterMs says for how long
+	CodeBusy        Code = "busy"         // too many requests at once: try again
+	CodeUnavailable Code = "unavailable"  // the store or a node does not answer: try again
+	CodeDenied      Code = "denied"       // there is no credential, or it is not valid
+	CodeForbidden   Code = "forbidden"    // the credential is valid and does not allow it
+	CodeInternal    Code = "internal"     // ours to fix
 )
 
 // An Error is what a client is told.
@@ -31,6 +32,8 @@ type Error struct {
 	Code     Code               `json:"code"`
 	Message  string             `json:"message"`
 	Problems []endpoint.Problem `json:"problems,omitempty"`
+	// RetryAfterMs, of CodeRate, is how long to wait before the next request.
+	RetryAfterMs int64 `json:"retry_after_ms,omitempty"`
 }
 
 // Error implements error.

@@ -93,7 +93,8 @@ func agentSpecOf(a endpoint.Agent) AgentSpec {
 		WebhookURL: a.WebhookURL, WebhookEvents: a.WebhookEvents, Metadata: a.Metadata,
 		WebRTC: TransportSpec{Connector: t.Connector, Dialect: t.Dialect, URL: t.URL, AuthType: t.AuthType,
 			SecretSet: t.AuthSecret != "", Headers: t.Headers, Codecs: t.Codecs, TimeoutMs: t.TimeoutMs, Attempts: t.Attempts,
-			Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, NoSilence: t.NoSilence, NoMetadata: t.NoMetadata},
+			Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, CallTools: t.CallTools,
+			NoSilence: t.NoSilence, NoMetadata: t.NoMetadata},
 	}
 }
 
@@ -121,7 +122,8 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 	a.WebhookURL, a.WebhookEvents, a.Metadata = spec.WebhookURL, spec.WebhookEvents, spec.Metadata
 	a.WebRTC = endpoint.AgentTransport{Connector: t.Connector, Dialect: t.Dialect, URL: t.URL, AuthType: t.AuthType,
 		AuthSecret: secret, Headers: t.Headers, Codecs: t.Codecs, TimeoutMs: t.TimeoutMs, Attempts: t.Attempts,
-		Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, NoSilence: t.NoSilence, NoMetadata: t.NoMetadata}
+		Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, CallTools: t.CallTools,
+		NoSilence: t.NoSilence, NoMetadata: t.NoMetadata}
 	a.UpdatedAt = now
 	problems := a.Validate()
 	if t.AuthType == "" && t.AuthSecret != "" {

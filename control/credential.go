@@ -75,9 +75,13 @@ type Request struct {
 const maxIdempotencyKey = 255
 
 // Do carries out one operation for a credential, and returns its reply to be
-// written as JSON. Every face of the API comes through here: scope and
-// operator's rights are checked in this place only.
+// written as JSON. Every face of the API comes through here: the account's rate,
+// scope and operator's rights are checked in this place only. Every request
+// counts, also one that is refused.
 func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, error) {
+	if err := o.ration(ctx, cred); err != nil {
+		return nil, err
+	}
 	op, ok := o.find(r.Noun, r.Verb)
 	switch {
 	case !ok:

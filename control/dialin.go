@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -196,7 +197,7 @@ func bearer(r *http.Request) (string, error) {
 // httpStatus is the one table from codes to HTTP.
 var httpStatus = map[Code]int{
 	CodeInvalid: http.StatusBadRequest, CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusPreconditionFailed,
-	CodeExists: http.StatusConflict, CodeLimit: http.StatusTooManyRequests, CodeBusy: http.StatusServiceUnavailable,
+	CodeExists: http.StatusConflict, CodeLimit: http.StatusTooManyRequests, CodeRate: http.StatusTooManyRequests, CodeBusy: http.StatusServiceUnavailable,
 	CodeUnavailable: http.StatusServiceUnavailable, CodeDenied: http.StatusUnauthorized,
 	CodeForbidden: http.StatusForbidden, CodeInternal: http.StatusInternalServerError,
 }
@@ -206,6 +207,9 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	if e.Code == CodeDenied {
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if e.RetryAfterMs > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt((e.RetryAfterMs+999)/1000, 10))
 	}
 	w.WriteHeader(status)
 	body := struct {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -36,10 +37,14 @@ type Operations struct {
 	Records   Records
 	Workers   Workers // nil: none can be asked
 	Board     Board   // nil: endpoints are shown without totals
+	// Known returns an account as this node knows it, from memory where it can:
+	// what limits requests must not cost one. nil: they are not limited.
+	Known func(ctx context.Context, tenant string) (endpoint.Account, error)
 	// Translate says in this package's words what Store and Calls could not do;
 	// nil: they do so themselves.
 	Translate func(error) error
 
+	meter   meter
 	indexed sync.Once
 	index   map[string]operation // by noun.verb
 }

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"patchbay/actors/call"
@@ -16,8 +15,8 @@ type Records interface {
 	// has none.
 	Get(ctx context.Context, tenant string, id call.ID) (call.Record, error)
 	// List returns one page in the order in which records were published, and
-	// after which sequence the next begins; 0: there is none.
-	List(ctx context.Context, tenant string, q RecordQuery) (page []call.Record, next uint64, err error)
+	// after which call the next begins; 0: there is none.
+	List(ctx context.Context, tenant string, q RecordQuery) (page []call.Record, next call.ID, err error)
 }
 
 // A RecordQuery narrows a list of records.
@@ -25,7 +24,7 @@ type RecordQuery struct {
 	Endpoint endpoint.Key // empty: all
 	Since    time.Time    // ended then or later; zero: since ever
 	Until    time.Time    // ended before; zero: until now
-	After    uint64       // sequence of the last record of the page before
+	After    call.ID      // next of the page before; 0: the first page
 	Limit    int
 }
 
@@ -77,7 +76,7 @@ func (o *Operations) ListRecords(ctx context.Context, tenant string, in RecordPa
 		return Page[call.Record]{}, invalid("until", endpoint.CodeOutOfRange, "want a time after since")
 	}
 	if in.Cursor != "" {
-		if q.After, err = strconv.ParseUint(in.Cursor, 36, 64); err != nil || q.After == 0 {
+		if q.After, err = call.ParseID(in.Cursor); err != nil || q.After == 0 {
 			return Page[call.Record]{}, invalid("cursor", endpoint.CodeInvalid, "want next of a page of this list")
 		}
 	}
@@ -90,7 +89,7 @@ func (o *Operations) ListRecords(ctx context.Context, tenant string, in RecordPa
 		page.Items = []call.Record{}
 	}
 	if next != 0 {
-		page.Next = strconv.FormatUint(next, 36)
+		page.Next = next.String()
 	}
 	return page, nil
 }

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,18 +24,17 @@ func (a archive) Get(_ context.Context, tenant string, id call.ID) (call.Record,
 	return call.Record{}, endpoint.ErrNotFound
 }
 
-func (a archive) List(_ context.Context, tenant string, q control.RecordQuery) (page []call.Record, next uint64, err error) {
-	for i := int(q.After); i < len(a); i++ {
-		rec := a[i]
+func (a archive) List(_ context.Context, tenant string, q control.RecordQuery) (page []call.Record, next call.ID, err error) {
+	for _, rec := range a[1+slices.IndexFunc(a, func(r call.Record) bool { return r.ID == q.After }):] {
 		at := rec.Stages.Ended
 		if rec.Tenant != tenant || q.Endpoint != "" && rec.Endpoint != string(q.Endpoint) || at.Before(q.Since) ||
 			!q.Until.IsZero() && !at.Before(q.Until) {
 			continue
 		}
 		if len(page) == q.Limit {
-			return page, uint64(i), nil
+			return page, next, nil
 		}
-		page = append(page, rec)
+		page, next = append(page, rec), rec.ID
 	}
 	return page, 0, nil
 }

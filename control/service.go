@@ -32,12 +32,20 @@ type Service struct {
 	inFlight chan struct{}
 	ready    chan struct{}
 	wg       sync.WaitGroup
+
+	mu     sync.Mutex
+	shares map[string]int // of inFlight, by tenant
 }
+
+// tenantShare is the part of control.max_in_flight that one tenant may take, so
+// that one who asks a lot, or for what takes long, does not keep the others out.
+// The operator may take all.
+const tenantShare = 4
 
 // NewService returns a Service over ops.
 func NewService(nc *nats.Conn, ops *Operations, version string, log *slog.Logger) *Service {
 	return &Service{nc: nc, ops: ops, version: version, log: log,
-		inFlight: make(chan struct{}, ops.Config.MaxInFlight), ready: make(chan struct{})}
+		inFlight: make(chan struct{}, ops.Config.MaxInFlight), ready: make(chan struct{}), shares: make(map[string]int)}
 }
 
 // Ready implements lifecycle.Component.
@@ -68,38 +76,72 @@ func (s *Service) Run(ctx context.Context) error {
 // serve works on a request apart from the subscription: micro runs one handler
 // of an endpoint at a time, and one slow write must not hold up the rest.
 func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
-	select {
-	case s.inFlight <- struct{}{}:
-	default:
+	tenant := tenantOf(req.Subject())
+	if !s.enter(tenant) {
 		s.refuse(op, req, &Error{Code: CodeBusy, Message: "too many control requests at once"})
 		return
 	}
 	s.wg.Go(func() {
-		defer func() { <-s.inFlight }()
-		defer func() {
-			if p := recover(); p != nil {
-				s.log.Error("control request panicked", "op", op.noun+"."+op.verb, "err", p)
-				s.refuse(op, req, &Error{Code: CodeInternal, Message: "internal error"})
-			}
-		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ops.Config.RequestTimeout)
-		defer cancel()
-		out, err := s.ops.Do(ctx, allOf(tenantOf(req.Subject())), Request{Noun: op.noun, Verb: op.verb, Body: req.Data(),
-			IdempotencyKey: req.Headers().Get(idempotencyHeader)})
-		if err != nil {
-			s.fail(op, req, err)
-			return
-		}
-		body, err := json.Marshal(out)
-		if err != nil {
-			s.fail(op, req, err)
+		body, told := s.work(ctx, op, req, tenant)
+		if told != nil {
+			s.refuse(op, req, told)
 			return
 		}
 		s.reply(op, req, nil, body)
 	})
 }
 
-func (s *Service) fail(op operation, req micro.Request, err error) {
+// work carries the request out and gives its place back: whoever has the reply
+// may ask again at once.
+func (s *Service) work(ctx context.Context, op operation, req micro.Request, tenant string) (body []byte, told *Error) {
+	defer s.leave(tenant)
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("control request panicked", "op", op.noun+"."+op.verb, "err", p)
+			told = &Error{Code: CodeInternal, Message: "internal error"}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ops.Config.RequestTimeout)
+	defer cancel()
+	out, err := s.ops.Do(ctx, allOf(tenant), Request{Noun: op.noun, Verb: op.verb, Body: req.Data(),
+		IdempotencyKey: req.Headers().Get(idempotencyHeader)})
+	if err == nil {
+		body, err = json.Marshal(out)
+	}
+	if err != nil {
+		return nil, s.told(op, err)
+	}
+	return body, nil
+}
+
+// enter takes a place for a request; false: there is none, or none left for the
+// tenant.
+func (s *Service) enter(tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tenant != endpoint.OperatorTenant && s.shares[tenant] >= max(cap(s.inFlight)/tenantShare, 1) {
+		return false
+	}
+	select {
+	case s.inFlight <- struct{}{}:
+		s.shares[tenant]++
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Service) leave(tenant string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	<-s.inFlight
+	if s.shares[tenant]--; s.shares[tenant] == 0 {
+		delete(s.shares, tenant)
+	}
+}
+
+// told is what a client hears of an error. What is ours to fix is logged in full.
+func (s *Service) told(op operation, err error) *Error {
 	if s.ops.Translate != nil {
 		err = s.ops.Translate(err)
 	}
@@ -107,7 +149,7 @@ func (s *Service) fail(op operation, req micro.Request, err error) {
 	if told.Code == CodeInternal {
 		s.log.Error("control request failed", "op", op.noun+"."+op.verb, "err", err)
 	}
-	s.refuse(op, req, told)
+	return told
 }
 
 func (s *Service) refuse(op operation, req micro.Request, told *Error) {

@@ -97,6 +97,7 @@ type TransportSpec struct {
 	Session     json.RawMessage    `json:"session,omitempty"`
 	DataChannel string             `json:"data_channel,omitempty"`
 	OnClose     string             `json:"on_close,omitempty"`
+	CallTools   bool               `json:"call_tools,omitempty"`
 	NoSilence   bool               `json:"no_silence_fill,omitempty"`
 	NoMetadata  bool               `json:"no_metadata,omitempty"`
 }

@@ -51,8 +51,12 @@ func TestTheOpenAIExampleCarriesACallToItsFake(t *testing.T) {
 	fake.Says(t, "data channel oai-events")
 	fake.Says(t, "DTMF: 5")
 	fake.Says(t, "hung up")
+	bye, err := caller.Call(t.Context(), caller.Options{URI: node.URI(slug), Talk: 20 * time.Second, Codecs: []string{"PCMU"}, Digits: "0"})
+	if err != nil || !bye.EndedByPeer || bye.Reason != `Q.850;cause=16;text="agent_hangup"` {
+		t.Errorf("the call that the model hangs up: %+v, %v", bye, err)
+	}
 	b := &bed{Node: node, op: node.Operator(t)}
-	if rec := b.records(t, 1)[rep.CallID]; !strings.HasPrefix(rec.Worker, "rtc_") {
+	if rec := b.records(t, 2)[rep.CallID]; !strings.HasPrefix(rec.Worker, "rtc_") {
 		t.Errorf("the record names worker %q, want the session's id", rec.Worker)
 	}
 }

@@ -88,7 +88,8 @@ func (a *aiortc) Write(b []byte) (int, error) {
 // agent makes the agent and an endpoint that it answers.
 func (a *aiortc) endpoint(s *stage) control.EndpointView {
 	a.t.Helper()
-	view := s.op.Agent(a.t, "http", rig.Fields{"webrtc": rig.Fields{"connector": "http", "dialect": "json", "url": a.url + "/offer"}})
+	view := s.op.Agent(a.t, "http", rig.Fields{"webrtc": rig.Fields{"connector": "http", "dialect": "json", "url": a.url + "/offer",
+		"timeout_ms": 15000}}) // an interpreter on a busy machine takes its time
 	return s.op.Endpoint(a.t, view.ID, nil)
 }
 

@@ -17,13 +17,19 @@ import (
 func apart(t *testing.T) (broker *rig.Node, b *bed) {
 	t.Helper()
 	broker = rig.Start(t, rig.Settings{"node.roles": "broker"})
-	node := rig.Prepare(t, 1, rig.Settings{"node.roles": "edge,actor,media,control", "nats.url": "nats://" + broker.NATS,
+	return broker, beside(t, broker.NATS)
+}
+
+// beside starts a node of every role but the broker's, with NATS at host:port.
+func beside(t *testing.T, nats string) *bed {
+	t.Helper()
+	node := rig.Prepare(t, 1, rig.Settings{"node.roles": "edge,actor,media,control", "nats.url": "nats://" + nats,
 		"sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
-	node.NATS = broker.NATS
+	node.NATS = nats
 	node.Run()
 	t.Cleanup(func() { node.Stop(t) })
 	op := node.Operator(t)
-	return broker, &bed{node, op, op.Echo(t), node.Port(t, 2)}
+	return &bed{node, op, op.Echo(t), node.Port(t, 2)}
 }
 
 // records waits until the account has so many records, and returns them by SIP

@@ -5,6 +5,7 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 )
 
 // maxWaiting is how many notifications are kept for an agent that has not
@@ -13,18 +14,46 @@ const maxWaiting = 8
 
 // A message is one JSON object that tells an agent about its call.
 type message struct {
-	V          int           `json:"v"`
-	Type       string        `json:"type"`
-	CallID     call.ID       `json:"call_id"`
-	Epoch      uint64        `json:"epoch,omitempty"`
-	Resume     bool          `json:"resume,omitempty"` // the agent took over an answered call
-	From       *call.Party   `json:"from,omitempty"`
-	To         *call.Party   `json:"to,omitempty"`
-	Headers    []call.Header `json:"headers,omitempty"`
-	Digit      string        `json:"digit,omitempty"`
-	DurationMs int64         `json:"duration_ms,omitempty"`
-	Cause      string        `json:"cause,omitempty"`
-	Q850       int           `json:"q850,omitempty"`
+	V       int           `json:"v"`
+	Type    string        `json:"type"`
+	CallID  call.ID       `json:"call_id"`
+	Epoch   uint64        `json:"epoch,omitempty"`
+	Resume  bool          `json:"resume,omitempty"` // the agent took over an answered call
+	From    *call.Party   `json:"from,omitempty"`
+	To      *call.Party   `json:"to,omitempty"`
+	Headers []call.Header `json:"headers,omitempty"`
+	*untold
+	Digit      string `json:"digit,omitempty"`
+	DurationMs int64  `json:"duration_ms,omitempty"`
+	Cause      string `json:"cause,omitempty"`
+	Q850       int    `json:"q850,omitempty"`
+}
+
+// An untold is what the agents of connector dialin and of dialect fastrtc did
+// not hear with an offer. Names are those of the offers of other agents.
+type untold struct {
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Session  json.RawMessage   `json:"session,omitempty"`
+	Context  json.RawMessage   `json:"context,omitempty"`
+	Given    json.RawMessage   `json:"call_metadata,omitempty"`
+	Settings json.RawMessage   `json:"call_settings,omitempty"`
+}
+
+// maxTold is the longest message to an agent, bytes. Beyond it call.started
+// leaves out what was untold.
+const maxTold = 16 << 10
+
+// untoldOf is nil where the offer said it all, or nothing is left to say.
+func untoldOf(req actors.BridgeRequest, asked actors.Asked) *untold {
+	t := asked.Agent.WebRTC
+	if t.Connector != endpoint.ConnectDialIn && t.Dialect != endpoint.DialectFastRTC {
+		return nil
+	}
+	u := &untold{Session: t.Session, Context: asked.Context, Given: req.Metadata, Settings: req.Settings}
+	if !t.NoMetadata {
+		u.Metadata = asked.Agent.Metadata
+	}
+	return u
 }
 
 // notification renders an event for the agent; nil where the agent does not
@@ -45,6 +74,7 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 			from.Trusted = asked.Agent.TrustCallerID
 			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
 		}
+		m.untold = untoldOf(req, asked)
 	case call.EventDigit:
 		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil
@@ -53,7 +83,17 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 	case call.EventEnded:
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
+	return m.text()
+}
+
+// text is the message as it is sent, without what was untold where that is too
+// much, or no JSON.
+func (m message) text() []byte {
 	b, err := json.Marshal(m)
+	if m.untold != nil && (err != nil || len(b) > maxTold) {
+		m.untold = nil
+		b, err = json.Marshal(m)
+	}
 	if err != nil { // strings and numbers only: it cannot be
 		return nil
 	}

@@ -2,7 +2,9 @@ package media
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,5 +44,47 @@ func TestTheCallerIsTrustedWhereTheAgentThatIsAskedSaysSo(t *testing.T) {
 		if !bytes.Contains(from, []byte(want)) {
 			t.Errorf("told %s, want %s", m, want)
 		}
+	}
+}
+
+// TestAgentsWhoseOfferSaysNothingAreToldWhenTheCallStarts has what else agents
+// read in their offer.
+func TestAgentsWhoseOfferSaysNothingAreToldWhenTheCallStarts(t *testing.T) {
+	t.Parallel()
+	req := actors.BridgeRequest{ID: 7, Metadata: json.RawMessage(`{"src":"fb"}`), Settings: json.RawMessage(`{"recordingEnabled":false}`)}
+	asked := actors.Asked{Context: json.RawMessage(`{"tier":"gold"}`), Agent: endpoint.Agent{Metadata: map[string]string{"shop": "7"},
+		WebRTC: endpoint.AgentTransport{Session: json.RawMessage(`{"voice":"Ada"}`)}}}
+	const all = `"metadata":{"shop":"7"},"session":{"voice":"Ada"},"context":{"tier":"gold"},"call_metadata":{"src":"fb"},"call_settings":{"recordingEnabled":false}`
+	told := func(t endpoint.AgentTransport) string {
+		a := asked
+		t.Session = a.Agent.WebRTC.Session
+		a.Agent.WebRTC = t
+		return string(notification(req, a, call.EventStarted, call.Event{}))
+	}
+	for name, c := range map[string]struct {
+		t    endpoint.AgentTransport
+		want bool
+	}{
+		"dialin":  {endpoint.AgentTransport{Connector: endpoint.ConnectDialIn}, true},
+		"fastrtc": {endpoint.AgentTransport{Connector: endpoint.ConnectHTTP, Dialect: endpoint.DialectFastRTC}, true},
+		"pipecat": {endpoint.AgentTransport{Connector: endpoint.ConnectHTTP, Dialect: endpoint.DialectPipecat}, false},
+		"nats":    {endpoint.AgentTransport{Connector: endpoint.ConnectNATS}, false},
+	} {
+		if m := told(c.t); strings.Contains(m, all) != c.want || !strings.Contains(m, `"from"`) {
+			t.Errorf("%s is told %s", name, m)
+		}
+	}
+	quiet := told(endpoint.AgentTransport{Connector: endpoint.ConnectDialIn, NoMetadata: true})
+	if strings.Contains(quiet, "shop") || strings.Contains(quiet, `"from"`) || !strings.Contains(quiet, `"context":{"tier":"gold"}`) {
+		t.Errorf("without metadata it is told %s", quiet)
+	}
+	asked.Context = json.RawMessage(`"` + strings.Repeat("x", maxTold) + `"`)
+	if m := told(endpoint.AgentTransport{Connector: endpoint.ConnectDialIn}); len(m) > maxTold || !strings.Contains(m, `"type":"call.started"`) {
+		t.Errorf("%d bytes: %.100s", len(m), m)
+	}
+	req.Settings = json.RawMessage(`{`)
+	asked.Context = nil
+	if m := told(endpoint.AgentTransport{Connector: endpoint.ConnectDialIn}); !strings.Contains(m, `"type":"call.started"`) {
+		t.Errorf("with a broken document it is told %q", m)
 	}
 }

@@ -62,6 +62,7 @@ type JoinRequest struct {
 	DTMF       []call.Codec // telephone-event formats to be offered, one per clock rate; empty: none
 	Context    []byte       // what the agent is told beside the invitation, JSON; nil: nothing
 	Metadata   []byte       // of the owner's webhook, JSON; nil: none
+	Settings   []byte       // likewise
 	Epoch      uint64       // 1; more: the agent takes over an answered call
 	Patient    bool         // nobody is asked after this agent: it is worth waiting for
 }

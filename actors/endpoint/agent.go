@@ -62,6 +62,7 @@ type AgentTransport struct {
 	Session     json.RawMessage   `json:"session,omitempty"`
 	DataChannel string            `json:"data_channel,omitempty"` // auto, off
 	OnClose     string            `json:"on_close,omitempty"`     // "", call.OnCloseHangup, OnCloseFallback, OnCloseHold
+	CallTools   bool              `json:"call_tools,omitempty"`   // of dialect openai: the model may hang up and press keys
 	NoSilence   bool              `json:"no_silence_fill,omitempty"`
 	NoMetadata  bool              `json:"no_metadata,omitempty"`
 }

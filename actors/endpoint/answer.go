@@ -44,18 +44,21 @@ func (q Question) Body() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// An Answer is what a webhook decided: exactly one field is set.
+// An Answer is what a webhook decided: exactly one of Agent, StartCall and
+// Reject is set.
 type Answer struct {
 	Agent     *StartAgent
 	StartCall json.RawMessage // a call of the owner's own making, as it came
 	Reject    *Rejection
+	Terms     CallTerms // of the call that begins
 }
 
 // A StartAgent gives the call to one of the owner's agents.
 type StartAgent struct {
 	AgentID  string
 	Context  json.RawMessage // an object, or nil
-	Metadata json.RawMessage // likewise
+	Metadata json.RawMessage // an object of texts, or nil
+	Settings json.RawMessage // an object, or nil: further wishes, for the agent
 }
 
 // A Rejection turns the call down with the owner's own status.
@@ -91,10 +94,7 @@ func ParseAnswer(body []byte) (Answer, error) {
 	case "startAgentCall":
 		return startAgent(value)
 	case "startCall":
-		if _, err := object(value); err != nil {
-			return Answer{}, badAnswer("startCall is no object")
-		}
-		return Answer{StartCall: value}, nil
+		return startCall(value)
 	case "reject":
 		return rejection(value)
 	}
@@ -107,18 +107,14 @@ func startAgent(value json.RawMessage) (Answer, error) {
 		return Answer{}, badAnswer("startAgentCall is no object")
 	}
 	var a StartAgent
+	var terms CallTerms
 	for _, f := range fields {
-		switch f.name {
-		case "agentId":
-			if json.Unmarshal(f.value, &a.AgentID) != nil {
-				return Answer{}, badAnswer("agentId is no text")
-			}
-		case "templateContext":
-			a.Context, err = document(f)
-		case "metadata":
-			a.Metadata, err = document(f)
-		default:
-			return Answer{}, badAnswer("startAgentCall holds a field that is not served")
+		known, err := a.read(f)
+		if err == nil && !known {
+			known, err = terms.read(f)
+		}
+		if err == nil && !known {
+			err = badAnswer("startAgentCall holds a field that is not served")
 		}
 		if err != nil {
 			return Answer{}, err
@@ -128,7 +124,41 @@ func startAgent(value json.RawMessage) (Answer, error) {
 	if !isUUID(a.AgentID) {
 		return Answer{}, badAnswer("agentId is no UUID")
 	}
-	return Answer{Agent: &a}, nil
+	return Answer{Agent: &a, Terms: terms}, nil
+}
+
+// read takes a field that names the agent or is for it, and reports whether it
+// is one.
+func (a *StartAgent) read(f field) (known bool, err error) {
+	switch f.name {
+	case "agentId":
+		if json.Unmarshal(f.value, &a.AgentID) != nil {
+			err = badAnswer("agentId is no text")
+		}
+	case "templateContext":
+		a.Context, err = document(f)
+	case "metadata":
+		a.Metadata, err = labels(f)
+	default:
+		return a.setting(f)
+	}
+	return true, err
+}
+
+// startCall keeps the whole body for the agent, and reads what of it is about
+// the call itself.
+func startCall(value json.RawMessage) (Answer, error) {
+	fields, err := object(value)
+	if err != nil {
+		return Answer{}, badAnswer("startCall is no object")
+	}
+	a := Answer{StartCall: value}
+	for _, f := range fields {
+		if _, err := a.Terms.read(f); err != nil {
+			return Answer{}, err
+		}
+	}
+	return a, nil
 }
 
 // document returns a field that holds an object; null is none.

@@ -38,7 +38,7 @@ func TestAWebhooksAnswerIsReadStrictly(t *testing.T) {
 		`{"reject":null}`, `{"reject":[]}`, `{"reject":{"sipRejectCode":399}}`, `{"reject":{"sipRejectCode":700}}`, `{"reject":{"sipRejectCode":302}}`,
 		`{"reject":{"sipRejectCode":"486"}}`, `{"reject":{"sipRejectCode":486.5}}`, `{"reject":{"message":1}}`, `{"reject":{"code":486}}`,
 		`{"startCall":null}`, `{"startCall":"x"}`, `{"startAgentCall":{}}`, `{"startAgentCall":{"agentId":"bot"}}`, `{"startAgentCall":{"agentId":7}}`,
-		`{"startAgentCall":{"agentId":"` + salesBot + `","templateContext":[]}}`, `{"startAgentCall":{"agentId":"` + salesBot + `","maxDuration":"60s"}}`,
+		`{"startAgentCall":{"agentId":"` + salesBot + `","templateContext":[]}}`, `{"startAgentCall":{"agentId":"` + salesBot + `","voice":"Ada"}}`,
 		`{"startAgentCall":{"agentId":"` + salesBot + `","agentId":"` + supportBot + `"}}`,
 		`{"reject":{"message":"` + strings.Repeat("x", endpoint.MaxReply) + `"}}`,
 	} {

@@ -3,8 +3,8 @@ package endpoint
 import "time"
 
 // A Bucket is a token bucket that holds as many tokens as it gains in a
-// second: the virtual scheduling form of GCRA (ITU-T I.371), one time stamp
-// and no timer. The zero Bucket is full. The rate is an argument, so that a
+// second, or in another period: the virtual scheduling form of GCRA (ITU-T
+// I.371), one time stamp and no timer. The zero Bucket is full. The rate is an argument, so that a
 // changed limit applies at once.
 type Bucket struct {
 	due time.Time // when the next token would be due if they came evenly
@@ -13,20 +13,25 @@ type Bucket struct {
 // Allows reports whether a token is there at now. A rate below one allows
 // nothing.
 func (b Bucket) Allows(now time.Time, perSecond int) bool {
-	if perSecond < 1 {
-		return false
-	}
-	interval := time.Second / time.Duration(perSecond)
-	burst := interval * time.Duration(perSecond-1)
-	return !b.due.After(now.Add(burst))
+	return perSecond >= 1 && b.Wait(now, perSecond, time.Second) == 0
 }
 
 // Take removes a token that Allows has seen.
-func (b *Bucket) Take(now time.Time, perSecond int) {
+func (b *Bucket) Take(now time.Time, perSecond int) { b.Spend(now, max(perSecond, 1), time.Second) }
+
+// Wait returns how long it is until a bucket that holds n tokens, and gains as
+// many in each period, has one; 0: one is there. n is at least one.
+func (b Bucket) Wait(now time.Time, n int, period time.Duration) time.Duration {
+	burst := period / time.Duration(n) * time.Duration(n-1)
+	return max(b.due.Sub(now.Add(burst)), 0)
+}
+
+// Spend removes a token that Wait has seen.
+func (b *Bucket) Spend(now time.Time, n int, period time.Duration) {
 	if b.due.Before(now) {
 		b.due = now
 	}
-	b.due = b.due.Add(time.Second / time.Duration(max(perSecond, 1)))
+	b.due = b.due.Add(period / time.Duration(n))
 }
 
 // Full reports that the bucket is as good as new and need not be kept.

@@ -43,3 +43,26 @@ func TestBucketWithoutRateGivesNothing(t *testing.T) {
 		t.Error("a rate of 0 allows a call")
 	}
 }
+
+func TestBucketSaysHowLongTheWaitIs(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 5000).Draw(t, "a minute")
+		now := time.Unix(1_700_000_000, 0)
+		var b endpoint.Bucket
+		for range n {
+			if wait := b.Wait(now, n, time.Minute); wait != 0 {
+				t.Fatalf("a bucket of %d makes one wait %v", n, wait)
+			}
+			b.Spend(now, n, time.Minute)
+		}
+		now = now.Add(time.Duration(rapid.Int64Range(0, int64(time.Second/100)).Draw(t, "later")))
+		wait := b.Wait(now, n, time.Minute)
+		if wait <= 0 {
+			return
+		}
+		if b.Wait(now.Add(wait-1), n, time.Minute) != 1 || b.Wait(now.Add(wait), n, time.Minute) != 0 {
+			t.Fatalf("of %d a minute it told %v", n, wait)
+		}
+	})
+}

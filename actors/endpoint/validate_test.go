@@ -126,6 +126,7 @@ func TestAgentMistakesNameTheirField(t *testing.T) {
 		"webrtc.codecs[0] invalid":       func(a *endpoint.Agent) { a.WebRTC.Codecs = []string{"G729"} },
 		"webrtc.codecs[1] duplicate":     func(a *endpoint.Agent) { a.WebRTC.Codecs = []string{"PCMU", "PCMU"} },
 		"webrtc.codecs too_many":         func(a *endpoint.Agent) { a.WebRTC.Codecs = make([]string, 9) },
+		"webrtc.call_tools invalid":      func(a *endpoint.Agent) { a.WebRTC.CallTools = true },
 		"webrtc.timeout_ms out_of_range": func(a *endpoint.Agent) { a.WebRTC.TimeoutMs = 99 },
 		"webrtc.attempts out_of_range":   func(a *endpoint.Agent) { a.WebRTC.Attempts = 6 },
 		"webrtc.session invalid":         func(a *endpoint.Agent) { a.WebRTC.Session = json.RawMessage("{") },

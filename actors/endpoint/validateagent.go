@@ -91,6 +91,9 @@ func (t *AgentTransport) validate(ps *problems) {
 	ps.document("webrtc.session", t.Session)
 	ps.word("webrtc.data_channel", t.DataChannel, "", "auto", "off")
 	ps.word("webrtc.on_close", t.OnClose, "", "hangup", "fallback", "hold")
+	if t.CallTools && (t.Dialect != DialectOpenAI || t.DataChannel == "off") {
+		ps.add("webrtc.call_tools", CodeInvalid, "belongs to dialect openai, with its data channel")
+	}
 }
 
 func (t *AgentTransport) validateHTTP(ps *problems) {

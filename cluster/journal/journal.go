@@ -26,6 +26,7 @@ const (
 	markerTTL       = 5 * time.Minute // what is gone stays marked: a late write finds it
 	maxEntry        = 192 << 10       // bytes, sealed
 	maxSnapshot     = 128 << 10       // bytes; a longer one goes without the agents that would be asked next
+	maxIndexLine    = 1 << 10         // bytes
 	endTries        = 4               // of a write whose entry changes meanwhile
 	publishTries    = 4               // of a record that was refused and is not there
 )
@@ -51,7 +52,7 @@ type Config struct {
 	Boot     uint64        // of this start; larger than the one before
 	Streams  stream.Terms  // on which bucket and stream are made
 	MaxAge   time.Duration // of records; 0: 30 days
-	MaxBytes int64         // of the stream RECORDS; 0: 2 GiB. A full one refuses new records, and they wait
+	MaxBytes int64         // of the stream RECORDS, and at most as much of its index; 0: 2 GiB. A full one refuses new records, and they wait
 }
 
 // A Journal is one node's way to the bucket and the stream. It is safe for
@@ -64,7 +65,7 @@ type Journal struct {
 	vault *keys.Vault
 }
 
-// Open creates bucket and stream, or brings existing ones up to date.
+// Open creates bucket and streams, or brings existing ones up to date.
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("open journal: no cluster key")
@@ -87,6 +88,13 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, er
 		Subjects: []string{subject.RecordAll}, Storage: jetstream.FileStorage,
 		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, Discard: jetstream.DiscardNew,
 		Duplicates: recordsDedup, Compression: jetstream.S2Compression, AllowDirect: true,
+	}, {
+		// A line comes after its record and is a fraction of its size: it is there
+		// for as long as the record is, and room for records is room for lines.
+		Name: subject.StreamRecordIndex, Description: "Patchbay: whose record each one is, in the order of publication",
+		Subjects: []string{subject.RecordIndexAll}, Storage: jetstream.FileStorage,
+		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, MaxMsgSize: maxIndexLine, Discard: jetstream.DiscardNew,
+		Compression: jetstream.S2Compression, AllowDirect: true,
 	}} {
 		if err := cfg.Streams.Open(ctx, js, s); err != nil {
 			return nil, fmt.Errorf("open journal: %w", err)

@@ -19,7 +19,6 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
-	"patchbay/actors/endpoint"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/subject"
 	"patchbay/internal/golden"
@@ -158,6 +157,16 @@ func TestACallLeavesOneRecordAndNothingElse(t *testing.T) {
 	if fresh, err := j.Publish(t.Context(), record(5, 60)); !fresh || err != nil {
 		t.Fatalf("published: %v, %v", fresh, err)
 	}
+	for range 2 {
+		if err := j.Index(t.Context(), record(5, 60)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := held(t, js, subject.StreamRecordIndex, subject.RecordIndexAll); len(got) != 1 {
+		t.Errorf("index: %q", got)
+	} else {
+		golden.Compare(t, "testdata/index.json", pretty(t, got[0]))
+	}
 	if err := j.Announce(t.Context(), record(5, 60)); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +189,7 @@ func TestACallLeavesOneRecordAndNothingElse(t *testing.T) {
 }
 
 // steps are where a node may die on its way to a record: after each of them.
-var steps = []string{"the tombstone", "the record", "the event"}
+var steps = []string{"the tombstone", "the record", "its line in the index", "the event"}
 
 func dieAfter(t testing.TB, j *journal.Journal, rec call.Record, hold journal.Hold, last int) {
 	t.Helper()
@@ -189,6 +198,9 @@ func dieAfter(t testing.TB, j *journal.Journal, rec call.Record, hold journal.Ho
 		_, err = j.Publish(t.Context(), rec)
 	}
 	if err == nil && last >= 2 {
+		err = j.Index(t.Context(), rec)
+	}
+	if err == nil && last >= 3 {
 		err = j.Announce(t.Context(), rec)
 	}
 	if err != nil {
@@ -396,99 +408,6 @@ func TestTheRecordIsTheNewOwners(t *testing.T) {
 	}
 }
 
-func TestRecordsAreListedByTenantTimeAndEndpoint(t *testing.T) {
-	t.Parallel()
-	js := streams(t, testkit.NATSServer(t))
-	j := node(t, js, "m1", 1)
-	for n := range 20 {
-		rec := record(call.ID(n+1), n)
-		if n%4 == 3 {
-			rec.Tenant = "other"
-		}
-		if n%2 == 0 {
-			rec.Endpoint = "k2"
-		}
-		if _, err := j.Publish(t.Context(), rec); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pages := func(q journal.Query) (ids []call.ID, pages int) {
-		q.Tenant, q.Limit = "acme", 4
-		for {
-			page, next, err := j.List(t.Context(), q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pages++
-			for _, rec := range page {
-				ids = append(ids, rec.ID)
-			}
-			if next == 0 {
-				return ids, pages
-			}
-			q.After = next
-		}
-	}
-	at := func(n int) time.Time { return began.Add(time.Duration(n) * time.Second) }
-	for what, c := range map[string]struct {
-		q     journal.Query
-		ids   string
-		pages int
-	}{
-		"all":         {journal.Query{}, "[1 2 3 5 6 7 9 10 11 13 14 15 17 18 19]", 4},
-		"of endpoint": {journal.Query{Endpoint: "k1"}, "[2 6 10 14 18]", 2},
-		"from, until": {journal.Query{Since: at(4), Until: at(9)}, "[5 6 7 9]", 1},
-		"none":        {journal.Query{Since: time.Now().Add(time.Hour)}, "[]", 1},
-	} {
-		if ids, n := pages(c.q); len(ids) != len(c.ids) && idText(ids) != c.ids || n != c.pages {
-			t.Errorf("%s: got %s on %d pages, want %s on %d", what, idText(ids), n, c.ids, c.pages)
-		}
-	}
-	if _, err := j.Get(t.Context(), "acme", 4); !errors.Is(err, endpoint.ErrNotFound) {
-		t.Errorf("another tenant's: %v", err)
-	}
-	if _, err := j.Get(t.Context(), "acme", 99); !errors.Is(err, endpoint.ErrNotFound) {
-		t.Errorf("nobody's: %v", err)
-	}
-}
-
-func idText(ids []call.ID) string {
-	n := make([]uint64, len(ids))
-	for i, id := range ids {
-		n[i] = uint64(id)
-	}
-	return fmt.Sprint(n)
-}
-
-func TestAPageLooksAtABoundedNumberOfRecords(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 10,000 records")
-	}
-	t.Parallel()
-	js := streams(t, testkit.NATSServer(t))
-	j := node(t, js, "m1", 1)
-	for n := range 10_300 {
-		rec := record(call.ID(n+1), n)
-		rec.Tenant = "other"
-		data, err := json.Marshal(journal.Record{V: 1, Record: rec})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := js.PublishAsync(subject.Record(rec.ID), data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	<-js.PublishAsyncComplete()
-	page, next, err := j.List(t.Context(), journal.Query{Tenant: "acme", Limit: 10})
-	if err != nil || len(page) != 0 || next == 0 || next == 10_300 {
-		t.Fatalf("%d records, next %d, %v", len(page), next, err)
-	}
-	page, next, err = j.List(t.Context(), journal.Query{Tenant: "acme", Limit: 10, After: next})
-	if err != nil || len(page) != 0 || next != 0 {
-		t.Errorf("%d records, next %d, %v", len(page), next, err)
-	}
-}
-
 func TestWithoutJetStreamEveryStepSaysSo(t *testing.T) {
 	t.Parallel()
 	srv := testkit.NATSServer(t)
@@ -505,6 +424,8 @@ func TestWithoutJetStreamEveryStepSaysSo(t *testing.T) {
 		"end":      func() error { _, err := j.End(ctx, rec, journal.Unwritten); return err },
 		"publish":  func() error { _, err := j.Publish(ctx, rec); return err },
 		"announce": func() error { return j.Announce(ctx, rec) },
+		"index":    func() error { return j.Index(ctx, rec) },
+		"list":     func() error { _, _, err := j.List(ctx, journal.Query{Tenant: "acme", Limit: 1}); return err },
 		"forget":   func() error { return j.Forget(ctx, 5, 1) },
 		"sweep":    func() error { _, err := j.Sweep(ctx, time.Now(), nil); return err },
 		"get":      func() error { _, err := j.Get(ctx, "acme", 5); return err },

@@ -120,6 +120,34 @@ func (j *Journal) Publish(ctx context.Context, rec call.Record) (fresh bool, err
 	return false, about("publish record of", rec.ID, fmt.Errorf("%w: refused, and none is there", ErrUnavailable))
 }
 
+// Index makes a record known to the lists of its tenant, once. The error wraps
+// ErrUnavailable or ErrRefused.
+func (j *Journal) Index(ctx context.Context, rec call.Record) error {
+	to, data, err := indexed(rec)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return about("index record of", rec.ID, j.once(ctx, to, data))
+}
+
+// once publishes a message unless its subject has one.
+func (j *Journal) once(ctx context.Context, to string, data []byte) error {
+	for range publishTries {
+		_, err := j.js.PublishMsg(ctx, &nats.Msg{Subject: to, Data: data}, jetstream.WithExpectLastSequencePerSubject(0))
+		if err == nil {
+			return nil
+		}
+		if err = failed(err); !errors.Is(err, errRevision) {
+			return err
+		}
+		// As in Publish: a write that is under way may fail yet.
+		if _, there, err := lookup.Last(ctx, j.nc, subject.StreamRecordIndex, to); there || err != nil {
+			return unread(err)
+		}
+	}
+	return fmt.Errorf("%w: refused, and none is there", ErrUnavailable)
+}
+
 // Announce publishes the event that a call has a record. It may be published
 // more than once.
 func (j *Journal) Announce(ctx context.Context, rec call.Record) error {
@@ -166,6 +194,9 @@ func (j *Journal) Finish(ctx context.Context, rec call.Record, hold Hold) (fresh
 func (j *Journal) complete(ctx context.Context, rec call.Record, rev uint64) (fresh bool, err error) {
 	if fresh, err = j.Publish(ctx, rec); err != nil {
 		return false, err
+	}
+	if err := j.Index(ctx, rec); err != nil {
+		return fresh, err
 	}
 	if err := j.Announce(ctx, rec); err != nil {
 		return fresh, err

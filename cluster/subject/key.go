@@ -15,6 +15,8 @@ const (
 	BucketStats     = "stats"
 	StreamEvents    = "EVENTS"
 	StreamRecords   = "RECORDS"
+
+	StreamRecordIndex = "RECORD_INDEX"
 )
 
 // A Noun is a kind of object that tenants list.

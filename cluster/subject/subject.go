@@ -33,6 +33,8 @@ const (
 	SyncAll      = Prefix + "sync.>"
 	EventAll     = Prefix + "evt.>" // subjects of the EVENTS stream
 	RecordAll    = Prefix + "rec.*" // subjects of the RECORDS stream
+
+	RecordIndexAll = Prefix + "recof.*.*" // subjects of the RECORD_INDEX stream
 )
 
 // EventShards is how many shards the EVENTS stream's subjects have.
@@ -116,6 +118,15 @@ func EventShard(tenant string) uint8 {
 
 // Record is where one call's record is published, once.
 func Record(id call.ID) string { return Prefix + "rec." + id.String() }
+
+// RecordOf is where one call's record is entered into the index of its tenant's
+// records, once.
+func RecordOf(tenant string, id call.ID) string {
+	return Prefix + "recof." + Token(tenant) + "." + id.String()
+}
+
+// RecordsOf matches the index of one tenant's records.
+func RecordsOf(tenant string) string { return Prefix + "recof." + Token(tenant) + ".*" }
 
 // Control is one operation of the control service.
 func Control(tenant, noun, verb string) string {

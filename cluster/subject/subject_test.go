@@ -49,6 +49,8 @@ func TestTheTableOfSubjects(t *testing.T) {
 		"pb.v1.node.do":                             subject.NodeDo,
 		"count.acme.ep":                             subject.KeyCount("acme", subject.NounEndpoint),
 		"pb.v1.rec.04hkaps9lf6uu":                   subject.Record(id),
+		"pb.v1.recof.acme.04hkaps9lf6uu":            subject.RecordOf("acme", id),
+		"pb.v1.recof.acme.*":                        subject.RecordsOf("acme"),
 		"c.04hkaps9lf6uu":                           subject.KeyCall(id),
 		"s.9.abc":                                   subject.KeyStats("abc", 9),
 		"slot.12":                                   subject.KeySlot(12),

@@ -23,7 +23,7 @@ func (a archive) Get(ctx context.Context, tenant string, id call.ID) (call.Recor
 }
 
 // List implements control.Records.
-func (a archive) List(ctx context.Context, tenant string, q control.RecordQuery) ([]call.Record, uint64, error) {
+func (a archive) List(ctx context.Context, tenant string, q control.RecordQuery) ([]call.Record, call.ID, error) {
 	page, next, err := a.Journal.List(ctx, journal.Query{Tenant: tenant, Endpoint: string(q.Endpoint), Since: q.Since, Until: q.Until,
 		After: q.After, Limit: q.Limit})
 	return page, next, away(err)

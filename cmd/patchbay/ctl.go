@@ -78,7 +78,8 @@ func envOr(name, def string) string {
 // reply.
 type asker func(noun, verb string, in, out any) error
 
-// with lends an asker to do. Each of its questions has the timeout for itself.
+// with lends an asker to do. Each of its questions has the timeout for itself,
+// in which it waits where the account's requests are used up for now.
 func (r *remote) with(cmd *cobra.Command, do func(asker) error) error {
 	client, err := r.dial()
 	if err != nil {
@@ -89,8 +90,32 @@ func (r *remote) with(cmd *cobra.Command, do func(asker) error) error {
 	return do(func(noun, verb string, in, out any) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
 		defer cancel()
-		return client.Do(ctx, noun, verb, in, out)
+		for {
+			err := client.Do(ctx, noun, verb, in, out)
+			if !rested(ctx, err) {
+				return err
+			}
+		}
 	})
+}
+
+// rested waits where err says that the account's requests are used up for now;
+// false: it says something else, or ctx ends before.
+func rested(ctx context.Context, err error) bool {
+	var told *control.Error
+	if !errors.As(err, &told) || told.Code != control.CodeRate {
+		return false
+	}
+	wait := time.Duration(told.RetryAfterMs) * time.Millisecond
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < wait {
+		return false
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // do carries out one operation and hands the reply to print, or prints it as

@@ -45,8 +45,8 @@ func accountRef(args []string) control.AccountRef {
 
 // accountFlags are what can be set by flag.
 type accountFlags struct {
-	name, refusal      string
-	calls, cps, perDay int
+	name, refusal                 string
+	calls, cps, perDay, perMinute int
 }
 
 func (a *accountFlags) register(cmd *cobra.Command) {
@@ -56,6 +56,7 @@ func (a *accountFlags) register(cmd *cobra.Command) {
 	f.IntVar(&a.calls, "max-calls", 0, "calls at once of all its endpoints; 0: no limit")
 	f.IntVar(&a.cps, "max-cps", 0, "calls a second of all its endpoints; 0: no limit")
 	f.IntVar(&a.perDay, "creates-per-day", 0, "endpoints it may create in a UTC day; 0: no limit")
+	f.IntVar(&a.perMinute, "api-per-minute", 0, "control requests it may make a minute, at each control node; 0: no limit")
 }
 
 // patch returns the fields whose flags were given, as a merge patch.
@@ -67,6 +68,7 @@ func (a *accountFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
 		"max-calls":       func() { limits["max_concurrent_calls"] = orNull(a.calls) },
 		"max-cps":         func() { limits["cps"] = orNull(a.cps) },
 		"creates-per-day": func() { limits["endpoint_creates_per_day"] = orNull(a.perDay) },
+		"api-per-minute":  func() { limits["api_per_minute"] = orNull(a.perMinute) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()

@@ -33,7 +33,7 @@ func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *contr
 		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn)}, Blocks: g.store,
 		Records: archive{g.ledger.Journal()}, Board: board{g.board},
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
-		Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
+		Known: g.store.Account, Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
 }
 
 func newService(g *ground, ops *control.Operations) *control.Service {

@@ -2,7 +2,8 @@
 """A stand-in for OpenAI's "create call" (POST /v1/realtime/calls, and
 .../{id}/hangup at the end), as their API reference describes it, for trying
 examples/openai without a key of theirs. It takes nothing that the reference does
-not have, and says back what it hears instead of thinking.
+not have, and says back what it hears instead of thinking. For the key 0 it calls
+the function hangup, where the session has one.
 
     apt-get install python3-aiortc        # or: pip install aiortc
     python3 examples/openai/fake.py --key test
@@ -60,6 +61,7 @@ async def create(parts):
         raise Refused(400, "session: want type realtime and a model")
     if not parts.get("sdp", "").startswith("v=0"):
         raise Refused(400, "sdp: want an offer")
+    tools = [tool.get("name") for tool in session.get("tools", [])]
     call, pc = "rtc_" + secrets.token_hex(8), RTCPeerConnection()
     calls[call] = pc
 
@@ -75,6 +77,9 @@ async def create(parts):
         @channel.on("message")
         def on_message(message):
             print(call, message, flush=True)
+            if "DTMF: 0" in message and "hangup" in tools:
+                channel.send(json.dumps({"type": "response.function_call_arguments.done", "name": "hangup",
+                                         "call_id": "call_" + secrets.token_hex(8), "arguments": "{}"}))
 
     await pc.setRemoteDescription(RTCSessionDescription(sdp=parts["sdp"], type="offer"))
     await pc.setLocalDescription(await pc.createAnswer())

@@ -20,7 +20,8 @@ const (
 type question struct {
 	sdp     string
 	inv     Invitation
-	attempt int // counted from 1
+	attempt int  // counted from 1
+	tools   bool // the agent may use tools of the call
 }
 
 // A reply is what an HTTP agent answered with a status that means yes.
@@ -36,8 +37,14 @@ type dialect struct {
 	accept string
 	// channel is how its agents use the data channel.
 	channel peer.Dialect
+	// talk is how agents that may use tools of the call speak on it; nil: none
+	// may.
+	talk func(peer.Line) func(message []byte) peer.Heard
 	// silent agents have no data channel at all.
 	silent bool
+	// twoWay agents are servers that may answer for one way only: they are sent
+	// away.
+	twoWay bool
 	// ask renders the offer: its media type and body.
 	ask func(q question) (mediaType string, body []byte, err error)
 	// read returns the answer. Errors are errBusy, or wrap
@@ -48,6 +55,15 @@ type dialect struct {
 	end func(u *url.URL, session string) (method string, target *url.URL)
 	// event renders what the agent is told; nil: it is not told.
 	event func(event []byte) []byte
+}
+
+// channelOf is how an agent uses its data channel.
+func (d *dialect) channelOf(t endpoint.AgentTransport) peer.Dialect {
+	c := d.channel
+	if t.CallTools {
+		c.Talk = d.talk
+	}
+	return c
 }
 
 // dialects are those that are served (docs/agents.md).

@@ -183,7 +183,8 @@ func TestAnswersThatADialectDoesNotHaveAreRefused(t *testing.T) {
 		"openai out of rate":       {"openai", "application/json", `{"error":{}}`, 429, media.ErrAgentBusy},
 		"openai too large":         {"openai", "application/sdp", sdp + strings.Repeat("x", 64<<10), 201, media.ErrAgentRefused},
 		"whip with 200":            {"whip", "application/sdp", sdp, 200, media.ErrAgentRefused},
-		"whip with a page":         {"whip", "text/html", sdp, 201, media.ErrAgentRefused},
+		"whip with a page":         {"whip", "text/html", "<html>", 201, media.ErrAgentRefused},
+		"whip one way":             {"whip", "application/sdp", sdp + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=recvonly\r\n", 201, media.ErrAgentRefused},
 		"whip redirect":            {"whip", "application/sdp", sdp, 307, media.ErrAgentRefused},
 		"whip full":                {"whip", "application/sdp", "", 503, media.ErrAgentBusy},
 		"pipecat single mode":      {"pipecat", "application/json", `{"detail":"..."}`, 400, media.ErrAgentRefused},
@@ -204,6 +205,27 @@ func TestAnswersThatADialectDoesNotHaveAreRefused(t *testing.T) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+// TestAOneWayWHIPSessionIsEnded has the server that only takes audio, as they
+// mostly do: it has made a session by the time we see its answer.
+func TestAOneWayWHIPSessionIsEnded(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, func(f *fake, w http.ResponseWriter, r *http.Request, body []byte) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Location", "/whip/sessions/9")
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, strings.ReplaceAll(f.agent.answer(string(body)), "a=sendrecv", "a=recvonly"))
+		}
+	})
+	h := newHTTP(t, anyLoopback)
+	if _, err := h.Join(within(t, patience), request(f.transport(endpoint.DialectWHIP, "/whip")), ignore); !errors.Is(err, media.ErrAgentRefused) {
+		t.Errorf("got %v, want %v", err, media.ErrAgentRefused)
+	}
+	h.Close() // waits for what is sent at the end
+	if got := string(f.shown()); !strings.Contains(got, "DELETE /whip/sessions/9") {
+		t.Errorf("the server was asked\n%s", got)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestTheDocumentShowsWhatIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"testdata/nats_offer.json", "testdata/http_json.txt", "testdata/http_openai.txt", "testdata/openai_dtmf.json",
+		"testdata/nats_offer.json", "testdata/http_json.txt", "testdata/http_openai.txt", "testdata/openai_dtmf.json", "testdata/openai_reply.json",
 		"testdata/http_pipecat.txt", "testdata/http_fastrtc.txt", "testdata/http_whip.txt",
 	} {
 		want, err := os.ReadFile(name)

@@ -19,8 +19,9 @@ import (
 
 // The fakes here are written from what each stack documents, or from the code
 // of its server, and take nothing that those would not. None of those servers
-// can be had from Debian, npm or the Go proxy; WHIP servers there carry media
-// one way only. What answers the SDP is the stock library.
+// can be had from Debian, npm or the Go proxy, but for WHIP: a server of the
+// stock library's takes a call in e2e, though it sends nothing back. What
+// answers the SDP is the stock library.
 
 // A fake is a strict HTTP server with a stock agent behind it.
 type fake struct {

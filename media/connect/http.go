@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ func (h *HTTP) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 	if err != nil {
 		return nil, err
 	}
-	leg := &httpLeg{Peer: newPeer(h.stack, req, d.channel, d.silent), x: x}
+	leg := &httpLeg{Peer: newPeer(h.stack, req, d.channelOf(req.Agent.WebRTC), d.silent), x: x}
 	if err := leg.join(ctx, req, chosen); err != nil {
 		leg.Close(causeOf(err))
 		return nil, err
@@ -90,13 +91,28 @@ func (l *httpLeg) join(ctx context.Context, req media.JoinRequest, chosen func(s
 	if err != nil {
 		return err
 	}
-	a, err := l.x.ask(ctx, question{sdp: sdp, inv: invitation(req)})
+	a, err := l.x.ask(ctx, question{sdp: sdp, inv: invitation(req), tools: req.Agent.WebRTC.CallTools})
 	if err != nil {
 		return err
 	}
 	l.session = a.SessionID
+	if l.x.dialect.twoWay && oneWay(a.SDP) {
+		return fmt.Errorf("%w: its answer carries audio one way only", media.ErrAgentRefused)
+	}
 	chosen(a.WorkerID)
 	return finish(ctx, l.Peer, a.SDP)
+}
+
+// oneWay reports an answer for the one audio stream of our offer that is not
+// sendrecv (RFC 8866 section 6.7; sendrecv is what goes without saying).
+func oneWay(sdp string) bool {
+	for line := range strings.Lines(sdp) {
+		switch strings.TrimSpace(line) {
+		case "a=sendonly", "a=recvonly", "a=inactive":
+			return true
+		}
+	}
+	return false
 }
 
 // Notify implements [media.AgentLeg], in words that the agent's stack has.

@@ -113,8 +113,10 @@ func TestTheOfferToAWorkerHasItsFormat(t *testing.T) {
 		"offer_trusted":     func(r *media.JoinRequest) { r.Agent.TrustCallerID = true },
 		"offer_no_metadata": func(r *media.JoinRequest) { r.Agent.WebRTC.NoMetadata, r.Agent.TrustCallerID = true, true },
 		"offer_session":     func(r *media.JoinRequest) { r.Agent.WebRTC.Session = json.RawMessage(`{"voice":"alto"}`) },
-		"offer_context":     func(r *media.JoinRequest) { r.Context, r.Metadata = []byte(`{"tier":"gold"}`), []byte(`{"src":"fb"}`) },
-		"offer_resume":      func(r *media.JoinRequest) { r.Epoch = 2 },
+		"offer_context": func(r *media.JoinRequest) {
+			r.Context, r.Metadata, r.Settings = []byte(`{"tier":"gold"}`), []byte(`{"src":"fb"}`), []byte(`{"recordingEnabled":false}`)
+		},
+		"offer_resume": func(r *media.JoinRequest) { r.Epoch = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,10 +19,11 @@ import (
 // openAIDialect is OpenAI Realtime and who speaks its "create call" (Azure,
 // Inworld, LiteLLM): multipart form data with sdp and session, 201 with the SDP
 // answer and the call's Location, POST .../hangup at the end. Its data channel
-// has a protocol of its own, so that commands do not come by it.
+// has a protocol of its own, in which commands are calls of function tools.
 var openAIDialect = dialect{
 	accept:  typeSDP,
 	channel: peer.Dialect{Label: "oai-events", Hear: func([]byte) peer.Heard { return peer.HeardNothing }},
+	talk:    talkOpenAI,
 	ask:     askOpenAI,
 	read: func(r reply) (Answer, error) {
 		a, err := readSDP(r)
@@ -47,8 +48,12 @@ func askOpenAI(q question) (string, []byte, error) {
 		}
 	}
 	part("sdp", typeSDP, q.sdp)
-	if len(q.inv.Session) > 0 {
-		part("session", typeJSON, string(q.inv.Session))
+	session := q.inv.Session
+	if q.tools {
+		session = withTools(session)
+	}
+	if len(session) > 0 {
+		part("session", typeJSON, string(session))
 	}
 	if err := form.Close(); err != nil {
 		return "", nil, fmt.Errorf("write the offer: %w", err)

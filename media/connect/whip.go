@@ -2,7 +2,6 @@ package connect
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 
@@ -12,17 +11,18 @@ import (
 // whipDialect is WHIP (RFC 9725) with audio both ways: the offer is sendrecv,
 // and so must the answer be. There is no data channel in it. A session that has
 // no Location, or one on another host, ends with DTLS only: the key is not
-// carried elsewhere.
+// carried elsewhere. The media type of the answer is not looked at, because
+// servers are about that leave it out.
 var whipDialect = dialect{
 	accept: typeSDP,
 	silent: true,
+	twoWay: true,
 	ask: func(q question) (string, []byte, error) {
 		return typeSDP, []byte(q.sdp), nil
 	},
 	read: func(r reply) (Answer, error) {
-		kind, _, _ := mime.ParseMediaType(r.header.Get("Content-Type"))
-		if r.status != http.StatusCreated || kind != typeSDP {
-			return Answer{}, fmt.Errorf("%w: want 201 with application/sdp", media.ErrAgentRefused)
+		if r.status != http.StatusCreated {
+			return Answer{}, fmt.Errorf("%w: want 201", media.ErrAgentRefused)
 		}
 		a, err := readSDP(r)
 		a.SessionID = r.header.Get("Location")

@@ -30,6 +30,7 @@ type Invitation struct {
 	Session  json.RawMessage   `json:"session,omitempty"`       // of the agent, as its owner set it
 	Context  json.RawMessage   `json:"context,omitempty"`       // of the call: from its headers and the owner's webhook
 	Given    json.RawMessage   `json:"call_metadata,omitempty"` // of the call, as the owner's webhook set it
+	Settings json.RawMessage   `json:"call_settings,omitempty"` // of the call: what else the owner's webhook wants of the agent
 }
 
 // firstEpoch is a call's before any agent has taken it over.
@@ -37,7 +38,7 @@ const firstEpoch = 1
 
 func invitation(req media.JoinRequest) Invitation {
 	inv := Invitation{V: 1, CallID: req.ID, Epoch: max(req.Epoch, firstEpoch), Session: req.Agent.WebRTC.Session,
-		Context: req.Context, Given: req.Metadata}
+		Context: req.Context, Given: req.Metadata, Settings: req.Settings}
 	inv.Resume = inv.Epoch > firstEpoch
 	if req.Agent.WebRTC.NoMetadata {
 		return inv

@@ -21,10 +21,10 @@ const (
 	// MaxUnsent is how much may wait for a slow agent, bytes; what comes on
 	// top is lost.
 	MaxUnsent = 256 << 10
-	// flushWait is the longest wait for the last event, at the end of a call.
-	flushWait = 200 * time.Millisecond
-	// readWait is how long the agent then has to read it.
-	readWait = 100 * time.Millisecond
+	// finishWait is the longest wait at the end of a call for the agent to read
+	// what it was told, and to close the channel in its turn. Most do within
+	// two round trips; one on a busy machine may need a while.
+	finishWait = time.Second
 	// channelReceive bounds what an agent can make us hold, bytes.
 	channelReceive = 128 << 10
 	// usualMessage is room for most messages, bytes.
@@ -48,6 +48,18 @@ type Heard uint8
 type Dialect struct {
 	Label string                     // of the channel that we open
 	Hear  func(message []byte) Heard // must not block
+	// Talk is for dialects with words of their own for commands: it is called
+	// once for each peer and returns its Hear. Nil: Hear serves all.
+	Talk func(Line) func(message []byte) Heard
+}
+
+// A Line is the channel of one peer, as a dialect uses it.
+type Line interface {
+	// Do carries out a command in our own words and returns its
+	// acknowledgement.
+	Do(command []byte) (ack []byte)
+	// Send sends a message to the agent, or loses it.
+	Send(message []byte)
 }
 
 func (d Dialect) label() string {
@@ -57,16 +69,21 @@ func (d Dialect) label() string {
 	return d.Label
 }
 
-func (d Dialect) hear(message []byte) Heard {
-	if d.Hear == nil {
-		return HeardCommand
+// hearing returns what listens to the agent of one peer.
+func (d Dialect) hearing(l Line) func([]byte) Heard {
+	switch {
+	case d.Talk != nil:
+		return d.Talk(l)
+	case d.Hear != nil:
+		return d.Hear
 	}
-	return d.Hear(message)
+	return func([]byte) Heard { return HeardCommand }
 }
 
 // A channel is the data channel of one peer; it may never come to be.
 type channel struct {
 	dialect  Dialect
+	hear     func(message []byte) Heard
 	commands *Commands
 	left     func()
 	panics   func(where string)
@@ -76,7 +93,11 @@ type channel struct {
 	mu      sync.Mutex
 	dc      *webrtc.DataChannel
 	open    bool
-	waiting [][]byte
+	waiting [][]byte      // until it is open
+	over    chan struct{} // closed once the agent has closed the channel
+
+	answering bool     // a command is being carried out
+	held      [][]byte // until its acknowledgement has gone
 }
 
 // attach makes dc the channel. A second one is none of ours.
@@ -84,7 +105,7 @@ func (c *channel) attach(dc *webrtc.DataChannel) {
 	c.mu.Lock()
 	first := c.dc == nil
 	if first {
-		c.dc = dc
+		c.dc, c.over = dc, make(chan struct{})
 	}
 	c.mu.Unlock()
 	if !first {
@@ -115,7 +136,10 @@ func (c *channel) opened() {
 	if err != nil {
 		return // closed already
 	}
-	go readAll(raw, c.message)
+	go func() {
+		defer close(c.over)
+		readAll(raw, c.message)
+	}()
 	c.open = true
 	for _, b := range c.waiting {
 		c.write(b)
@@ -150,26 +174,67 @@ func (c *channel) message(b []byte) {
 			c.panics("media.channel")
 		}
 	}()
-	switch c.dialect.hear(b) {
+	switch c.hear(b) {
 	case HeardCommand:
-		if answer := c.commands.Answer(time.Now(), b); answer != nil {
-			c.send(answer)
-		}
+		c.answer(b)
 	case HeardLeft:
 		c.left()
 	case HeardNothing:
 	}
 }
 
-// send queues one message, or loses it: before the channel is open beyond
-// MaxWaiting, later beyond MaxUnsent.
+// answer carries out a command. Its acknowledgement goes out before anything
+// that comes of it: call.ended is the last that an agent hears.
+func (c *channel) answer(command []byte) {
+	c.mu.Lock()
+	c.answering = true
+	c.mu.Unlock()
+	var ack []byte
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.answering = false
+		if ack != nil {
+			c.put(ack)
+		}
+		for _, b := range c.held {
+			c.put(b)
+		}
+		c.held = nil
+	}()
+	ack = c.commands.Answer(time.Now(), command)
+}
+
+// Do implements [Line].
+func (c *channel) Do(command []byte) (ack []byte) {
+	defer func() {
+		if recover() != nil {
+			c.panics("media.channel")
+		}
+	}()
+	return c.commands.Answer(time.Now(), command)
+}
+
+// Send implements [Line].
+func (c *channel) Send(message []byte) { c.send(message) }
+
+// send queues one message, or loses it: before the channel is open, and while a
+// command is carried out, beyond MaxWaiting, later beyond MaxUnsent.
 func (c *channel) send(b []byte) {
-	if len(b) > MaxMessage {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case !c.answering:
+		c.put(b)
+	case len(c.held) < MaxWaiting:
+		c.held = append(c.held, append([]byte(nil), b...))
+	}
+}
+
+// put sends or keeps one message. The caller holds mu.
+func (c *channel) put(b []byte) {
+	switch {
+	case len(b) > MaxMessage:
 	case c.open:
 		c.write(b)
 	case len(c.waiting) < MaxWaiting:
@@ -183,27 +248,48 @@ func (c *channel) write(b []byte) {
 	}
 }
 
-// flush waits until the agent's side has what was sent, or flushWait, and then
-// lets it be read: an SCTP stack drops what its reader has not taken when the
-// association ends under it.
-func (c *channel) flush() {
-	if !c.inUse() {
+// finish closes the channel and waits until the agent has closed it too, at
+// most finishWait. The agent does so when it has taken all that came before
+// (RFC 8831 section 6.7): an SCTP stack drops what its reader has not taken
+// when the association ends under it.
+func (c *channel) finish() {
+	c.mu.Lock()
+	dc, over := c.dc, c.over
+	c.mu.Unlock()
+	if dc == nil {
 		return
 	}
-	for end := time.Now().Add(flushWait); c.unsent() && time.Now().Before(end); {
-		time.Sleep(2 * time.Millisecond)
+	late := time.NewTimer(finishWait)
+	defer late.Stop()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for c.unsettled() {
+		select {
+		case <-look.C:
+		case <-late.C:
+			return
+		}
 	}
-	time.Sleep(readWait)
+	if !c.isOpen() {
+		return
+	}
+	_ = dc.Close() // where it fails, the association is gone and over is closed
+	select {
+	case <-over:
+	case <-late.C:
+	}
 }
 
-func (c *channel) inUse() bool {
+func (c *channel) isOpen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.dc != nil
+	return c.open
 }
 
-func (c *channel) unsent() bool {
+// unsettled reports that events wait, for a channel that has yet to open or for
+// a command to be done.
+func (c *channel) unsettled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.waiting) > 0 || c.open && c.dc.BufferedAmount() > 0
+	return c.answering || len(c.waiting) > 0
 }

@@ -206,7 +206,7 @@ func (p *Peer) Close(call.Cause) {
 func (p *Peer) shut(wasUp bool) {
 	defer p.stack.closing.Done()
 	if wasUp {
-		p.channel.flush()
+		p.channel.finish()
 		p.sayBye()
 	}
 	_ = p.pc.Close() // it only repeats what the sockets said

@@ -66,7 +66,7 @@ func (s *Stack) Peer(w Wanted) *Peer {
 		channel: channel{dialect: w.Dialect, commands: NewCommands(nil), panics: s.hooks.panicked},
 		track:   newTrack(), up: make(chan struct{}), down: make(chan struct{}),
 	}
-	p.channel.left = p.left
+	p.channel.left, p.channel.hear = p.left, w.Dialect.hearing(&p.channel)
 	return p
 }
 

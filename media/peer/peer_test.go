@@ -222,25 +222,6 @@ func TestAnAgentThatLeavesIsNoticedWithinASecond(t *testing.T) {
 	}
 }
 
-func TestTheAgentIsToldWhenTheCallEnds(t *testing.T) {
-	for _, tap := range []bool{true, false} {
-		t.Run(fmt.Sprintf("tap=%v", tap), func(t *testing.T) {
-			t.Parallel()
-			p := newStack(t, settings(tap), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
-			a := newAgent(t, agentOptions{})
-			join(t, p, a)
-			p.Start(func([]byte) {}, func(c call.Cause) { t.Errorf("closed was called: %v", c) }, nil)
-			p.Notify([]byte(`{"type":"call.ended"}`))
-			p.Close(call.CauseNormal)
-			p.Close(call.CauseNormal)
-			if got := a.hear(t); got != `{"type":"call.ended"}` {
-				t.Errorf("the agent got %s", got)
-			}
-			await(t, a.down, "the agent to see the end")
-		})
-	}
-}
-
 func TestAPeerMayBeClosedAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, settings(true), peer.Hooks{})
