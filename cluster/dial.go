@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"patchbay/cluster/permit"
 )
 
 // Limits of a connection. A broker that hangs (it takes bytes and answers none)
@@ -23,18 +25,12 @@ const (
 	drainTimeout    = 2 * time.Second
 )
 
-// A Login is who a process is to the broker.
-type Login struct {
-	Nkey string                             // public key of its credential; empty: none is shown
-	Sign func(nonce []byte) ([]byte, error) // proves it
-}
-
 // Options say which NATS a node joins.
 type Options struct {
 	Name        string                     // of the node, shown in the server's connection list
 	URL         string                     // servers, comma separated; empty: Server
 	Credentials string                     // credentials file for URL, in place of Login; empty: none
-	Login       Login                      // of the roles of the process
+	Login       permit.Login               // of the roles of the process; the zero value: none is shown
 	Inbox       string                     // what its inboxes begin with; empty: _INBOX
 	TLS         *tls.Config                // for URL; nil: the servers are not asked for TLS
 	Server      nats.InProcessConnProvider // the broker of this process, where URL is empty

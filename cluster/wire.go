@@ -60,7 +60,7 @@ func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, err
 	if err != nil {
 		return nil, fmt.Errorf("open wire: %w", err)
 	}
-	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxRemembers), inbox: nats.NewInbox() + "."}
+	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxRemembers), inbox: c.Hot().NewInbox() + "."}
 	w.sub, err = c.Hot().Subscribe(w.inbox+"*", w.returned)
 	if err == nil {
 		err = w.sub.SetPendingLimits(maxRemembers, maxPendingBytes)

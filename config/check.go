@@ -73,58 +73,6 @@ func (c *checker) node() {
 	}
 }
 
-func (c *checker) nats() {
-	n, broker := c.cfg.NATS, c.cfg.Node.Has("broker")
-	switch {
-	case n.URL == "" && !broker && !c.wrong["node.roles"]:
-		c.mistake("nats.url", "must not be empty: node.roles has no broker")
-	case n.URL == "" && n.Credentials != "":
-		c.mistake("nats.credentials_file", "is for nats.url, which is empty")
-	case n.URL != "" && broker && c.given["node.roles"].where != "default":
-		c.mistake("nats.url", "must be empty: node.roles has broker, and a node joins its own or another")
-	case n.URL != "" && !natsServers(n.URL):
-		c.mistake("nats.url", "not a list of NATS servers: want nats://host:port, comma separated") // may hold a password: not shown
-	}
-	if !slices.Contains([]int{0, 1, 3, 5}, n.Replicas) {
-		c.mistake("nats.replicas", "%d is none of 0, 1, 3, 5", n.Replicas)
-	}
-	if broker && n.URL == "" {
-		c.brokers(n)
-	}
-}
-
-// brokerName is what a NATS cluster may be called.
-var brokerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// brokers checks what makes one broker a member of a cluster.
-func (c *checker) brokers(n NATS) {
-	for key, value := range map[string]string{"nats.advertise": n.Advertise, "nats.cluster_advertise": n.ClusterAdv} {
-		if value != "" && (!advertisable(value) || !strings.Contains(value, ":")) {
-			c.mistake(key, "%q is not host:port", value)
-		}
-	}
-	if n.Cluster == "" {
-		if len(n.Routes) > 0 {
-			c.mistake("nats.routes", "needs nats.cluster_listen, which is empty")
-		}
-		return
-	}
-	if !brokerName.MatchString(n.ClusterName) {
-		c.mistake("nats.cluster_name", "%q is no name: want letters, digits, - and _, at most 64", n.ClusterName)
-	}
-	for _, route := range n.Routes {
-		if u, err := url.Parse(route); err != nil || u.Scheme != "nats" || u.Port() == "" || u.User != nil {
-			c.mistake("nats.routes", "one is not nats://host:port") // may hold a password: not shown
-		}
-	}
-	if len(n.Routes) < 2 || len(n.Routes) > 5 {
-		c.mistake("nats.routes", "names %d brokers: a cluster has 3 or 5", len(n.Routes))
-	}
-	if n.Replicas > n.Brokers() {
-		c.mistake("nats.replicas", "%d replicas need as many brokers; nats.routes makes %d", n.Replicas, n.Brokers())
-	}
-}
-
 func natsServers(list string) bool {
 	for server := range strings.SplitSeq(list, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))

@@ -58,19 +58,23 @@ type NATS struct {
 	MaxStore    int64         `koanf:"max_store_bytes" default:"10737418240" doc:"Largest size of JetStream on disk, bytes."`
 	SyncAlways  bool          `koanf:"sync_always" default:"true" doc:"Whether JetStream syncs each write to disk before it acknowledges."`
 	StartWait   time.Duration `koanf:"start_wait" default:"30s" doc:"Longest wait for NATS and JetStream at start; in a cluster, for more than half of the brokers."`
-	Replicas    int           `koanf:"replicas" min:"0" default:"0" doc:"Replicas of each bucket and stream: 1, 3 or 5; 0: as many as routes names brokers, at most 3. A stream that has more keeps them."`
+	Replicas    int           `koanf:"replicas" min:"0" default:"0" doc:"Replicas of each bucket and stream: 1, 3 or 5; 0: as many as routes or url names brokers, at most 3. A stream that has more keeps them."`
 	RecordsAge  time.Duration `koanf:"records_max_age" default:"720h" doc:"How long records of calls are kept."`
 	RecordsMax  int64         `koanf:"records_max_bytes" default:"2147483648" doc:"Largest size of the stream of records, bytes; when it is full, new records wait in the spools until old ones have aged or this is raised."`
 }
 
 // Brokers is how many brokers the cluster has, as far as this node's settings
-// say: 1, 3 or 5. Clusters have an odd number, so a list of 2 or 4 routes
-// leaves out the broker's own.
+// say: 1, 3 or 5. Clusters have an odd number, so a list of 2 or 4 leaves one
+// out: of routes, the broker's own.
 func (n NATS) Brokers() int {
-	if n.Cluster == "" {
+	switch {
+	case n.URL != "":
+		return min((1+strings.Count(n.URL, ","))|1, 5)
+	case n.Cluster == "":
 		return 1
+	default:
+		return len(n.Routes) | 1
 	}
-	return len(n.Routes) | 1
 }
 
 // ByRoles reports whether brokers ask for credentials, and nodes show them.

@@ -7,6 +7,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"patchbay/internal/dirlock"
+	"patchbay/internal/keys"
 )
 
 // Limits of the server (reference cluster.md 12).
@@ -41,6 +43,8 @@ const (
 	clientPing = 2 * time.Second
 	routePing  = time.Second
 	pingsOut   = 2
+
+	tlsTimeout = 2 * time.Second // of a handshake
 )
 
 // Config is what an operator may set of the server.
@@ -49,6 +53,9 @@ type Config struct {
 	Listen     string        // client address; empty: in-process clients only
 	Advertise  string        // host:port of it that clients are told; empty: every address of the host
 	Cluster    Cluster       // of which the server is one; the zero value: it is alone
+	Keys       *keys.Cluster // clients and brokers show credentials made of it; nil: anybody may do everything
+	ClientTLS  *tls.Config   // of the client port; nil: no TLS
+	RouteTLS   *tls.Config   // of the route port; nil: no TLS
 	StoreDir   string        // of JetStream; one process at a time
 	MaxStore   int64         // bytes JetStream may take on disk
 	SyncAlways bool          // sync each write to disk before it is acknowledged
@@ -115,7 +122,10 @@ func options(cfg Config) (*server.Options, error) {
 		DisableShortFirstPing: true,
 	}
 	o.JetStreamLimits.MaxBatchSize = maxBatch
-	if err := cluster(o, cfg.Cluster); err != nil {
+	if err := cluster(o, cfg); err != nil {
+		return nil, err
+	}
+	if err := guarded(o, cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Listen == "" {
@@ -128,7 +138,8 @@ func options(cfg Config) (*server.Options, error) {
 }
 
 // cluster makes the server one of several.
-func cluster(o *server.Options, c Cluster) error {
+func cluster(o *server.Options, cfg Config) error {
+	c := cfg.Cluster
 	if c.Listen == "" {
 		return nil
 	}
@@ -144,6 +155,34 @@ func cluster(o *server.Options, c Cluster) error {
 			return errors.New("nats.routes: one is not nats://host:port")
 		}
 		o.Routes = append(o.Routes, u)
+	}
+	if cfg.RouteTLS != nil {
+		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = cfg.RouteTLS, tlsTimeout.Seconds()
+	}
+	return nil
+}
+
+// guarded makes the server ask who comes, and speak TLS.
+func guarded(o *server.Options, cfg Config) error {
+	if cfg.ClientTLS != nil {
+		o.TLSConfig, o.TLS, o.TLSTimeout = cfg.ClientTLS, true, tlsTimeout.Seconds()
+	}
+	if cfg.Keys == nil {
+		return nil
+	}
+	g, err := newGuard(cfg.Keys)
+	if err != nil {
+		return err
+	}
+	o.CustomClientAuthentication, o.AlwaysEnableNonce = g, true
+	if cfg.Cluster.Listen == "" {
+		return nil
+	}
+	words := routePasswords(cfg.Keys)
+	o.CustomRouterAuthentication = routeGuard{words}
+	o.Cluster.Username, o.Cluster.Password = routeUser, words[0]
+	for _, route := range o.Routes {
+		route.User = url.UserPassword(routeUser, words[0])
 	}
 	return nil
 }
@@ -170,7 +209,7 @@ func listenAt(setting, address string) (host string, port int, err error) {
 func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	if host, _, err := net.SplitHostPort(s.cfg.Listen); err == nil {
-		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		if ip := net.ParseIP(host); s.cfg.Keys == nil && (ip == nil || !ip.IsLoopback()) {
 			s.log.Warn("nats listens beyond loopback and asks clients for no credentials", "listen", s.cfg.Listen)
 		}
 	}

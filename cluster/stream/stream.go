@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,7 +21,7 @@ import (
 // Waits for JetStream, which takes seconds to elect its leaders when a cluster
 // starts.
 const (
-	tryWait   = 5 * time.Second
+	tryWait   = 2 * time.Second // an answer can be lost where several nodes make the same
 	tryAgain  = 500 * time.Millisecond
 	toldEvery = 5 * time.Second
 )
@@ -71,9 +72,25 @@ func (t Terms) try(ctx context.Context, js jetstream.JetStream, cfg jetstream.St
 	case err != nil || t.Found:
 		return err
 	}
-	cfg.Replicas = max(cfg.Replicas, there.CachedInfo().Config.Replicas)
+	has := there.CachedInfo().Config
+	if cfg.Replicas = max(cfg.Replicas, has.Replicas); fulfils(has, cfg) {
+		return nil
+	}
 	_, err = js.UpdateStream(ctx, cfg)
 	return err
+}
+
+// fulfils reports whether a stream is as want says already: nodes that start
+// together need not all change it. What want leaves at its zero value is the
+// server's choice.
+func fulfils(has, want jetstream.StreamConfig) bool {
+	h, w := reflect.ValueOf(has), reflect.ValueOf(want)
+	for i := range w.NumField() {
+		if !w.Field(i).IsZero() && !reflect.DeepEqual(h.Field(i).Interface(), w.Field(i).Interface()) {
+			return false
+		}
+	}
+	return true
 }
 
 // permanent reports whether trying again is no use.

@@ -17,7 +17,6 @@ import (
 	"patchbay/cluster/backup"
 	"patchbay/cluster/broker"
 	"patchbay/config"
-	"patchbay/control"
 	"patchbay/internal/lifecycle"
 )
 
@@ -28,9 +27,9 @@ was at one moment. Slugs are in it in the clear, and agents' secrets sealed; clu
 reads it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
+			client, err := r.dial()
 			if err != nil {
-				return fmt.Errorf("%w (--nats %s)", err, r.url)
+				return err
 			}
 			defer client.Conn.Close()
 			all, err := backup.Save(cmd.Context(), client.Conn, args[0])

@@ -18,10 +18,10 @@ import (
 
 // A remote is how ctl reaches a cluster, and how it prints.
 type remote struct {
-	url, creds, tenant string
-	once               string // idempotency key
-	json               bool
-	timeout            time.Duration
+	entrance
+	tenant string
+	once   string // idempotency key
+	json   bool
 }
 
 func ctlCommand() *cobra.Command {
@@ -45,8 +45,7 @@ func ctlCommand() *cobra.Command {
 
 // reach adds the flags that say how the cluster is reached.
 func (r *remote) reach(f *pflag.FlagSet) {
-	f.StringVar(&r.url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server to ask through (PBCTL_NATS)")
-	f.StringVar(&r.creds, "creds", "", "NATS credentials file")
+	r.entrance.register(f)
 	f.DurationVar(&r.timeout, "timeout", 5*time.Second, "longest wait for an answer")
 }
 
@@ -60,11 +59,7 @@ func (r *remote) register(f *pflag.FlagSet) {
 
 // dial connects to the cluster.
 func (r *remote) dial() (control.Client, error) {
-	client, err := control.Dial(r.url, r.creds, r.tenant, r.timeout)
-	if err != nil {
-		return client, fmt.Errorf("%w (--nats %s)", err, r.url)
-	}
-	return client, nil
+	return r.entrance.dial(operator, r.tenant)
 }
 
 func envOr(name, def string) string {

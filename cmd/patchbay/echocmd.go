@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,14 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"patchbay/actors/endpoint"
+	"patchbay/cluster/permit"
 	"patchbay/config"
-	"patchbay/control"
 	"patchbay/internal/echoagent"
 	"patchbay/internal/telemetry"
 )
 
 func echoCommand() *cobra.Command {
-	var url, creds, agent, worker string
+	in := entrance{timeout: 5 * time.Second}
+	var agent, worker string
 	var calls int
 	cmd := &cobra.Command{
 		Use:   "echo-agent",
@@ -28,9 +28,9 @@ func echoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := control.Dial(url, creds, endpoint.OperatorTenant, 5*time.Second)
+			client, err := in.dial(permit.Principal{Roles: []permit.Role{permit.Worker}, Name: agent}, endpoint.OperatorTenant)
 			if err != nil {
-				return fmt.Errorf("%w (--nats %s)", err, url)
+				return err
 			}
 			defer client.Conn.Close()
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -40,8 +40,7 @@ func echoCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&url, "nats", envOr("PBCTL_NATS", "nats://127.0.0.1:4222"), "NATS server (PBCTL_NATS)")
-	f.StringVar(&creds, "creds", "", "NATS credentials file")
+	in.register(f)
 	f.StringVar(&agent, "agent", demoAgentID, "id of the agent whose calls to take")
 	f.StringVar(&worker, "worker", "", "name of this worker; empty: made up")
 	f.IntVar(&calls, "max-calls", echoagent.DefaultMaxCalls, "calls at once; beyond it busy")

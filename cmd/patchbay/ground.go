@@ -120,6 +120,9 @@ func (g *ground) openKeys() error {
 	if err != nil {
 		return fmt.Errorf("cluster key: %w", err)
 	}
+	if err := sufficient(g.keys, g.cfg.Node.Roles); err != nil {
+		return fmt.Errorf("cluster key %s: %w", path, err)
+	}
 	derived := g.keys.Derive(keys.Token)
 	var previous *token.Key
 	if p, ok := g.keys.Previous(keys.Token); ok {

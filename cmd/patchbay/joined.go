@@ -12,6 +12,7 @@ import (
 	"patchbay/cluster"
 	"patchbay/cluster/broker"
 	"patchbay/cluster/ledger"
+	"patchbay/cluster/permit"
 	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
 	"patchbay/cluster/stream"
@@ -22,7 +23,10 @@ import (
 // outlive every role.
 func (g *ground) openNATS(ctx context.Context) error {
 	n := g.cfg.NATS
-	opts := cluster.Options{Name: g.cfg.Node.Name, URL: n.URL, Credentials: n.Credentials, Wait: n.StartWait, Clustered: n.Brokers() > 1}
+	opts, err := g.connOptions()
+	if err != nil {
+		return err
+	}
 	parts := []fx.Option{quiet(g.log), fx.StartTimeout(n.StartWait + 5*time.Second), fx.StopTimeout(stopTimeout)}
 	if g.has("broker") {
 		srv, err := broker.New(g.brokerConfig(), g.log)
@@ -49,11 +53,28 @@ func (g *ground) openNATS(ctx context.Context) error {
 	return nil
 }
 
+// connOptions say who this node is and where it joins.
+func (g *ground) connOptions() (cluster.Options, error) {
+	n, who := g.cfg.NATS, permit.Process(g.cfg.Node.Roles...)
+	opts := cluster.Options{Name: g.cfg.Node.Name, URL: n.URL, Credentials: n.Credentials, Wait: n.StartWait,
+		Clustered: n.Brokers() > 1, Inbox: permit.Inbox(who), Blind: who.String() == "edge"}
+	if !n.ByRoles() {
+		return opts, nil
+	}
+	var err error
+	opts.Login, err = permit.LoginOf(g.keys, who)
+	return opts, err
+}
+
 func (g *ground) brokerConfig() broker.Config {
 	n := g.cfg.NATS
-	return broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
+	cfg := broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
 		Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
 		StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: n.MaxStore, SyncAlways: n.SyncAlways, StartWait: n.StartWait}
+	if n.ByRoles() {
+		cfg.Keys = g.keys
+	}
+	return cfg
 }
 
 // streams says what the node's part is in making buckets and streams: brokers
@@ -74,6 +95,7 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 		{g.has("broker"), g.declare},
 		{decides || serves, g.openStore},
 		{decides || serves, g.openBoard},
+		{carries, g.openSlot}, // the ledger names it
 		{decides || carries || serves, g.openLedger},
 		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
 		{decides && !g.alone(), g.hearAll},
@@ -94,7 +116,6 @@ func (g *ground) declare(ctx context.Context, _ observers) error {
 	err := store.Declare(ctx, js, g.streams())
 	if err == nil {
 		_, err = stats.Open(ctx, js, g.streams())
-		{carries, g.openSlot}, // the ledger names it
 	}
 	if err == nil {
 		_, err = ledger.Declare(ctx, js, g.ledgerConfig())

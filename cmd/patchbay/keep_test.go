@@ -13,8 +13,8 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/stats"
-	"patchbay/internal/golden"
 	"patchbay/cluster/stream"
+	"patchbay/internal/golden"
 	"patchbay/internal/testkit"
 )
 

@@ -16,12 +16,13 @@ const clusterKeyFile = "cluster.key"
 
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "The cluster's keys"}
-	cmd.AddCommand(keysInstallCommand())
+	cmd.AddCommand(keysInstallCommand(), keysDeriveCommand(), keysNATSCommand())
 	return cmd
 }
 
 func keysInstallCommand() *cobra.Command {
 	var given, owner string
+	var derived []string
 	cmd := &cobra.Command{
 		Use:   "install <directory>",
 		Short: "Put the cluster key where the nodes of a cluster of containers mount it",
@@ -42,11 +43,12 @@ alone to read (mode 0400), and are replaced by a key that is given.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "installed %s: %s\n", clusterKeyFile, from)
-			return nil
+			return installDerived(text, derived, who)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&given, "given", "", "file with the cluster key to install")
+	f.StringArrayVar(&derived, "derived", nil, "who=path: a key file that is derived from it, as of patchbay keys derive; may be repeated")
 	f.StringVar(&owner, "owner", "", "user:group, as numbers, who may read what is installed; empty: who runs this")
 	return cmd
 }

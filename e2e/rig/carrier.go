@@ -38,7 +38,11 @@ type incoming struct {
 // Carrier returns a client of the edges of c over a transport.
 func (c *Cluster) Carrier(t testing.TB, transport string) *Carrier {
 	t.Helper()
-	return NewCarrier(t, transport, loopback, c.SIP())
+	at := loopback
+	if c.plan.Net != nil {
+		at = c.plan.Net.Here
+	}
+	return NewCarrier(t, transport, at, c.SIP())
 }
 
 // NewCarrier returns a client at an address. It ends with the test.
@@ -65,6 +69,9 @@ func NewCarrier(t testing.TB, transport string, at netip.Addr, edges []netip.Add
 	t.Cleanup(c.close)
 	return c
 }
+
+// host is the carrier's address.
+func (c *Carrier) host() string { return netip.MustParseAddrPort(c.local).Addr().String() }
 
 func (c *Carrier) close() {
 	c.closing.Store(true)

@@ -24,6 +24,7 @@ import (
 type Plan struct {
 	Brokers, Edges, Actors, Medias int
 	Settings                       Settings // of every process
+	Net                            *Net     // each process on a host of its own; nil: all on loopback
 	Media                          Settings // of media nodes
 }
 
@@ -130,8 +131,12 @@ func (c *Cluster) node(role string, i int, settings ...Settings) *Node {
 	if role != "broker" {
 		all = append(all, Settings{"nats.url": "nats://" + strings.ReplaceAll(c.nats, ",", ",nats://")})
 	}
-	n := prepare(c.t, c.block, loopback, slices.Concat(all, []Settings{c.plan.Settings}, settings)...)
-	n.Name = name
+	at, space := loopback, ""
+	if c.plan.Net != nil {
+		at, space = c.plan.Net.host(c.t, name)
+	}
+	n := prepare(c.t, c.block, at, slices.Concat(all, []Settings{c.plan.Settings}, settings)...)
+	n.Name, n.space = name, space
 	if role != "broker" {
 		n.NATS = c.nats
 	}

@@ -107,6 +107,26 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 	}
 }
 
+// request is transact with the patience of a carrier: an edge that says 503 is
+// passed over, as each next one is, once (RFC 3261 21.5.4).
+func (d *Dialled) request(r Request, progress func(Response)) (Request, Response, error) {
+	for tries := 1; ; tries++ {
+		final, err := d.transact(r, progress)
+		if err != nil || final.Status() != 503 || tries == len(d.carrier.edges) {
+			return r, final, err
+		}
+		d.out.Passed++
+		if r.Method == "INVITE" {
+			d.send(r.AckOf(final))
+			d.cseq++
+			r.CSeq = d.cseq
+		}
+		r.Branch = branch()
+	}
+}
+
+func branch() string { return "z9hG4bK" + rand.Text() }
+
 // first tells that a response to the INVITE has come.
 func (d *Dialled) first(r Request) {
 	if f := d.way.First; f != nil && r.Branch == d.invite.Branch && !d.heard {
@@ -132,6 +152,9 @@ func (d *Dialled) aside(m incoming) {
 		}
 	case m.Status()/100 == 2 && strings.HasSuffix(m.Header("CSeq"), " INVITE") && d.answer != "":
 		d.ack(m.Response)
+		if tag := m.ToTag(); tag != d.answer.ToTag() {
+			d.fault("a second call was made of the INVITE: it was answered with the tags %s and %s", d.answer.ToTag(), tag)
+		}
 	case m.Method() == "BYE":
 		if !d.out.ByPeer {
 			d.out.ByPeer, d.out.Reason, d.out.Ended = true, m.Header("Reason"), time.Now()
@@ -163,18 +186,17 @@ func (d *Dialled) Invite(way Way) (up bool) {
 		d.ear = newEar(d.carrier.t, d.carrier.local)
 		port = d.ear.port()
 	}
-	d.invite.Body = Offer(port)
-	if d.ear != nil {
-		d.invite.Body = strings.ReplaceAll(d.invite.Body, "127.0.0.1", d.ear.host())
-	}
+	d.invite.Body = strings.ReplaceAll(Offer(port), "127.0.0.1", d.carrier.host())
 	d.twin = d.invite
 	if way.Fork {
-		d.twin.Branch = "z9hG4bK" + rand.Text()
+		d.twin.Branch = branch()
 	}
 	if way.Fork || way.Twin {
 		d.send(d.twin)
 	}
-	final, err := d.transact(d.invite, func(r Response) {
+	var final Response
+	var err error
+	d.invite, final, err = d.request(d.invite, func(Response) {
 		if way.Cancel && d.out.expects == 200 {
 			d.out.expects = 487
 			go d.cancel(d.next)
@@ -238,24 +260,26 @@ func (d *Dialled) Talk(ctx context.Context, hold time.Duration) {
 // Modify asks within the call: OPTIONS, and a re-INVITE. Calls are not changed
 // that way (488), and go on.
 func (d *Dialled) Modify() {
-	if res, err := d.transact(d.within("OPTIONS"), func(Response) {}); err != nil || res.Status() != 200 {
+	if _, res, err := d.request(d.within("OPTIONS"), nothing); err != nil || res.Status() != 200 {
 		d.fault("OPTIONS within the call: %q %v", res.Line(), err)
 	}
 	again := d.within("INVITE")
 	again.Body = d.invite.Body
-	res, err := d.transact(again, func(Response) {})
+	again, res, err := d.request(again, nothing)
 	if err != nil || res.Status() != 488 {
 		d.fault("re-INVITE: %q %v", res.Line(), err)
 	}
 	d.send(again.AckOf(res))
 }
 
+func nothing(Response) {}
+
 // Bye ends the call, unless the other side has.
 func (d *Dialled) Bye() {
 	if d.out.ByPeer {
 		return
 	}
-	res, err := d.transact(d.within("BYE"), func(Response) {})
+	_, res, err := d.request(d.within("BYE"), nothing)
 	switch {
 	case err != nil && d.out.ByPeer: // they crossed
 	case err != nil:

@@ -43,7 +43,6 @@ func newEar(t testing.TB, at string) *ear {
 
 func (e *ear) local() netip.AddrPort { return e.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 func (e *ear) port() int             { return int(e.local().Port()) }
-func (e *ear) host() string          { return e.local().Addr().Unmap().String() }
 
 func (e *ear) listen() {
 	buf := make([]byte, 2048)

@@ -30,6 +30,7 @@ type Outcome struct {
 	Reason  string        // Reason of the other side's BYE
 	Ended   time.Time     // when the BYE came, or ours was answered
 	Resent  int           // requests that we repeated
+	Passed  int           // edges that said 503
 	Merged  int           // 482 that came to forked INVITEs
 	Sound   Sound
 	Fault   string // what did not go as it must; "": nothing

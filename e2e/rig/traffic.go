@@ -122,6 +122,14 @@ func (t Tally) Resent() (n int) {
 	return n
 }
 
+// Passed is how often an edge said 503, and the next was asked.
+func (t Tally) Passed() (n int) {
+	for _, o := range t {
+		n += o.Passed
+	}
+	return n
+}
+
 // shownFaults is how many faults String shows.
 const shownFaults = 12
 
@@ -129,8 +137,8 @@ const shownFaults = 12
 func (t Tally) String() string {
 	failed := t.Failed()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d calls, %d answered, %d failed, %d requests repeated, INVITE to final p50 %v p99 %v longest %v", len(t), len(t.Answered()),
-		len(failed), t.Resent(), t.Setup(50).Round(time.Millisecond), t.Setup(99).Round(time.Millisecond), t.Setup(100).Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d calls, %d answered, %d failed, %d requests repeated, %d taken to another edge after 503, INVITE to final p50 %v p99 %v longest %v", len(t),
+		len(t.Answered()), len(failed), t.Resent(), t.Passed(), t.Setup(50).Round(time.Millisecond), t.Setup(99).Round(time.Millisecond), t.Setup(100).Round(time.Millisecond))
 	for i, o := range failed {
 		if i == shownFaults {
 			fmt.Fprintf(&b, "\n  and %d more", len(failed)-i)

@@ -37,7 +37,11 @@ const (
 	Nonce    Purpose = "nonce"    // nonces of digest authentication
 	Snapshot Purpose = "snapshot" // calls at rest, for another node to take over
 	Storage  Purpose = "storage"  // secrets in the store
+	Routes   Purpose = "routes"   // brokers, to one another
 )
+
+// Login is the purpose of a credential for the brokers; principal is whose.
+func Login(principal string) Purpose { return Purpose("nats/" + principal) }
 
 // A Secret is 32 bytes of key. It prints redacted everywhere; only Reveal
 // returns it. The key stands behind a func, because fmt looks into unexported
@@ -79,10 +83,12 @@ type Derived struct {
 }
 
 // A Cluster is the key that all nodes of a cluster share, and while it is
-// being replaced the one before it. It is safe for concurrent use.
+// being replaced the one before it; or, from a derived file, the keys of a few
+// purposes and nothing to make others of. It is safe for concurrent use.
 type Cluster struct {
 	current  root
 	previous *root
+	derived  map[Purpose][]Derived // current, previous; nil: made of the roots
 }
 
 type root struct {
@@ -92,9 +98,12 @@ type root struct {
 
 // ParseCluster reads the text of a key file: 64 hex digits, with an id of 0 to
 // 15 and a colon before them where it is not 0. A second line is the key that
-// the first one replaces. The error wraps ErrFormat and shows nothing of the
+// the first one replaces. It reads what [Cluster.Extract] wrote, too. The error wraps ErrFormat and shows nothing of the
 // file.
 func ParseCluster(text []byte) (*Cluster, error) {
+	if bytes.HasPrefix(text, []byte(derivedHead)) {
+		return parseDerived(text)
+	}
 	lines := strings.Fields(string(bytes.TrimSpace(text)))
 	if len(lines) < 1 || len(lines) > 2 {
 		return nil, fmt.Errorf("%w: want one line of 64 hex digits, or two", ErrFormat)
@@ -137,13 +146,28 @@ func parseRoot(line string) (root, error) {
 	return r, nil
 }
 
-// Derive returns the key of a purpose to sign and seal with.
-func (c *Cluster) Derive(p Purpose) Derived { return c.current.derive(p) }
+// Derive returns the key of a purpose to sign and seal with. It panics where
+// Has is false: whoever needs a key asks at the start.
+func (c *Cluster) Derive(p Purpose) Derived {
+	if c.derived == nil {
+		return c.current.derive(p)
+	}
+	return c.derived[p][0]
+}
+
+// Has reports whether there is a key of a purpose. A cluster key has all.
+func (c *Cluster) Has(p Purpose) bool { return c.derived == nil || len(c.derived[p]) > 0 }
+
+// Whole reports whether this is the cluster key, of which every other is made.
+func (c *Cluster) Whole() bool { return c.derived == nil }
 
 // Previous returns the key of a purpose from before the rotation under way, to
 // check and open with; false where there is none.
 func (c *Cluster) Previous(p Purpose) (Derived, bool) {
-	if c.previous == nil {
+	switch {
+	case c.derived != nil && len(c.derived[p]) > 1:
+		return c.derived[p][1], true
+	case c.previous == nil:
 		return Derived{}, false
 	}
 	return c.previous.derive(p), true

@@ -1,0 +1,108 @@
+package permit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"patchbay/internal/keys"
+)
+
+// Markdown writes the table for docs/permissions.md.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| subject | who publishes | who hears it | what |\n|---|---|---|---|\n")
+	for _, r := range Subjects {
+		name := r.Subject
+		if name[0] != '$' {
+			name = "pb.v1." + strings.ReplaceAll(name, own, "<own>")
+		}
+		hearers := words(r.Hearers)
+		if r.Answered {
+			hearers += "; answers"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, words(r.Publishers), hearers, r.What)
+	}
+	b.WriteString("\n| stream | who writes | who reads | by a filtered consumer | what |\n|---|---|---|---|---|\n")
+	for _, s := range Stores {
+		feed := ""
+		if s.Feed != "" {
+			feed = words(s.Follow) + ": `" + s.Feed + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Stream, words(s.Write), words(s.Read), feed, s.What)
+	}
+	return b.String()
+}
+
+func words(roles []Role) string {
+	list := make([]string, len(roles))
+	for i, r := range roles {
+		list[i] = string(r)
+	}
+	return strings.Join(list, ", ")
+}
+
+// configHead of a NATS server of the operator's own is what the embedded broker
+// has, too (package broker).
+const configHead = `# Made by "patchbay keys nats". Put it into the server's configuration with "include".
+max_payload: 256KB
+ping_interval: "2s"
+ping_max: 2
+authorization {
+  users: [
+`
+
+// Config writes a configuration for a NATS server of the operator's own that
+// knows these principals as the embedded broker would: processes by their
+// nkeys' public halves, outsiders by a hash of their password.
+func Config(c *keys.Cluster, all []Principal) (string, error) {
+	var b strings.Builder
+	b.WriteString(configHead)
+	for _, p := range all {
+		who, err := credentials(c, p)
+		if err != nil {
+			return "", fmt.Errorf("credential of %s: %w", p, err)
+		}
+		for _, line := range who {
+			user(&b, p, line)
+		}
+	}
+	b.WriteString("  ]\n}\n")
+	return b.String(), nil
+}
+
+// credentials are how a server's configuration knows a principal, one line each.
+func credentials(c *keys.Cluster, p Principal) (lines []string, err error) {
+	if p.Name == "" {
+		known, err := Logins(c, p)
+		for _, k := range known {
+			lines = append(lines, "nkey: "+k)
+		}
+		return lines, err
+	}
+	// Nobody can try all passwords of 256 random bits: there is nothing to slow
+	// down.
+	hash, err := bcrypt.GenerateFromPassword([]byte(Password(c, p)), bcrypt.MinCost)
+	return []string{fmt.Sprintf("user: %q, password: %q", p, hash)}, err
+}
+
+func user(b *strings.Builder, p Principal, who string) {
+	may := For(p)
+	fmt.Fprintf(b, "    { # %s\n      %s\n      permissions: {\n", p, who)
+	list(b, "publish", may.Publish)
+	list(b, "subscribe", may.Subscribe)
+	if may.Respond {
+		b.WriteString("        allow_responses: { max: 1, expires: \"2m\" }\n")
+	}
+	b.WriteString("      }\n    }\n")
+}
+
+func list(b *strings.Builder, name string, subjects []string) {
+	quoted := make([]string, len(subjects))
+	for i, s := range slices.Sorted(slices.Values(subjects)) {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	fmt.Fprintf(b, "        %s: { allow: [\n          %s\n        ] }\n", name, strings.Join(quoted, ",\n          "))
+}

@@ -1,0 +1,68 @@
+package cluster_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/e2e/rig"
+)
+
+// TestRollingRestart replaces every process of a cluster in turn.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, rig.Plan{})
+	b.replaceAll(t, 10, 3*time.Second)
+}
+
+// replaceAll stops and starts every process under a rate of calls that last for
+// hold.
+func (b *bed) replaceAll(t *testing.T, rate float64, hold time.Duration) {
+	t.Helper()
+	stop := b.traffic(t, rate, hold)
+	began := time.Now()
+	for _, n := range b.Nodes() {
+		n.Signal(syscall.SIGTERM)
+		if code, ended := n.Ended(settle + hold); !ended || code != 0 {
+			t.Fatalf("%s ended: %v, exit code %d, want 0", n.Name, ended, code)
+		}
+		n.Run()
+		b.replicated(t)
+	}
+	took := time.Since(began)
+	all := stop()
+	t.Logf("%d processes replaced in %v; longest gap in the audio %v", len(b.Nodes()), took.Round(time.Second), gap(all).Round(time.Millisecond))
+	none(t, all)
+	if g := gap(all); g > maxGap {
+		t.Errorf("the longest gap in the audio is %v, want %v at most", g, maxGap)
+	}
+	b.once(t, all)
+}
+
+// replicated waits until every stream has a leader and whole replicas, as an
+// operator does before he stops the next broker.
+func (b *bed) replicated(t *testing.T) {
+	t.Helper()
+	js, err := jetstream.New(b.Op.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Until(t, 2*settle, func() (string, bool) {
+		list, streams := js.ListStreams(t.Context()), 0
+		for info := range list.Info() {
+			streams++
+			if info.Cluster == nil || info.Cluster.Leader == "" {
+				return "stream " + info.Config.Name + " has no leader", false
+			}
+			for _, r := range info.Cluster.Replicas {
+				if !r.Current || r.Offline {
+					return fmt.Sprintf("stream %s: replica on %s is not current", info.Config.Name, r.Name), false
+				}
+			}
+		}
+		return fmt.Sprintf("streams: %d %v", streams, list.Err()), list.Err() == nil && streams > 0
+	})
+}
