@@ -195,6 +195,7 @@ var messages = []struct{ subject, publish, subscribe string }{
 	{"pb.v1.ctl.other.endpoint.create", "operator control", "control"},
 	{"pb.v1.evt.3.acme.call.started", "actor media control", ""}, // heard from the stream
 	{"pb.v1.rec.04hkaps9lf6uu", "media control", ""},
+	{"pb.v1.recof.acme.04hkaps9lf6uu", "media control", ""},
 	{"pb.v1.hook.due.3", "control", ""},
 	{"$SRV.PING", "operator", "control"},
 	{"$KV.endpoints.ep.7.k", "control", ""},
@@ -288,6 +289,7 @@ var shelves = []struct{ stream, subject, write, read string }{
 	{"KV_stats", "$KV.stats.s.7.k", "actor", "actor control"},
 	{"EVENTS", "pb.v1.evt.3.acme.call.started", "actor media control", "control"},
 	{"RECORDS", "pb.v1.rec.1", "media control", "media control"},
+	{"RECORD_INDEX", "pb.v1.recof.acme.1", "media control", "media control"},
 	{"HOOKS", "pb.v1.hook.due.3", "control", "control"},
 }
 

@@ -95,6 +95,7 @@ var Stores = []Store{
 	{bucket(subject.BucketStats), key(subject.BucketStats), "", []Role{Actor}, []Role{Actor, Control}, nil, "totals of endpoints"},
 	{subject.StreamEvents, subject.EventAll, "", []Role{Actor, Media, Control}, []Role{Control}, nil, "events of calls; of rejected ones from the actor"},
 	{subject.StreamRecords, subject.RecordAll, "", []Role{Media, Control}, []Role{Media, Control}, nil, "one record for each call"},
+	{subject.StreamRecordIndex, subject.RecordIndexAll, "", []Role{Media, Control}, []Role{Media, Control}, nil, "whose record each one is"},
 	{"HOOKS", subject.Prefix + "hook.>", "", []Role{Control}, []Role{Control}, nil, "deliveries to webhooks"},
 }
 

@@ -16,15 +16,15 @@ import (
 // Waits and limits.
 const (
 	lookEvery  = 250 * time.Millisecond
-	knocks     = 2                      // without an answer, before a node counts as dead
-	knockAgain = time.Second            // after one that was answered, or nothing could be read
-	apart      = 300 * time.Millisecond // between two survivors in a call's order
+	knocks     = 2                       // without an answer, before a node counts as dead
+	knockAgain = time.Second             // after one that was answered, or nothing could be read
+	apart      = 300 * time.Millisecond  // between two survivors in a call's order
 	stragglers = 1500 * time.Millisecond // then the whole bucket is looked through: the last calls of a node may be in none of its beats
-	claimWait  = 2 * time.Second        // for JetStream's answer to one claim
-	claimAgain = 500 * time.Millisecond // after one that JetStream did not answer
-	maxGraves  = 64                     // nodes whose calls are being ended at once; further ones wait
-	maxDiggers = 16                     // calls of one node that are claimed at once
-	maxLeft    = 64                     // sweeps' findings that wait; beyond it the next sweep finds them again
+	claimWait  = 2 * time.Second         // for JetStream's answer to one claim
+	claimAgain = 500 * time.Millisecond  // after one that JetStream did not answer
+	maxGraves  = 64                      // nodes whose calls are being ended at once; further ones wait
+	maxDiggers = 16                      // calls of one node that are claimed at once
+	maxLeft    = 64                      // sweeps' findings that wait; beyond it the next sweep finds them again
 )
 
 // Ports are what an undertaker needs of its node. Funcs may be called from any
