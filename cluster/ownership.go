@@ -15,9 +15,6 @@ import (
 // Times of an actor node.
 const (
 	ownershipTick = 50 * time.Millisecond
-	// greeting is how long a node that starts lets the others say that they are
-	// there, before it takes a partition or an INVITE.
-	greeting = 250 * time.Millisecond
 	// sentBeats is how many of its own beats a node knows the times of.
 	sentBeats = 64
 )
@@ -128,8 +125,8 @@ func (o *Ownership) Step() error {
 	now := o.now()
 	others, media, heard := o.presence.view(o.cfg.Node, o.cfg.Boot)
 	o.mu.Lock()
-	opens := o.hear(now, heard)
-	v := &tenure.View{Now: now, Heard: o.heard, Others: others, Media: media, Busy: o.offering,
+	opens := o.hear(now, heard, len(others))
+	v := &tenure.View{Now: now, Since: o.presence.since, Heard: o.heard, Others: others, Media: media, Busy: o.offering,
 		Me: placement.Node{Name: o.cfg.Node, Capacity: o.cfg.Weight, Draining: !o.open || o.draining()}}
 	c := o.book.Update(v)
 	claims, owned := o.book.Claims(), o.book.Owned()
@@ -148,14 +145,14 @@ func (o *Ownership) Step() error {
 }
 
 // hear notes that our own beats come back, and reports that the node opens now.
-func (o *Ownership) hear(now time.Time, seq uint64) (opens bool) {
+func (o *Ownership) hear(now time.Time, seq uint64, others int) (opens bool) {
 	if b := o.sent[seq%sentBeats]; seq > 0 && b.seq == seq {
 		o.heard = b.at
 	}
 	if seq > 0 && o.first.IsZero() {
 		o.first = now
 	}
-	if o.open || o.first.IsZero() || now.Sub(o.first) < greeting {
+	if o.open || o.first.IsZero() || now.Sub(o.first) < tenure.Greeting(others) {
 		return false
 	}
 	o.open = true

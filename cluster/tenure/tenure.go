@@ -18,14 +18,33 @@ const (
 	Quiet = time.Second
 	// quietMost bounds the wait for offers under way: no reservation is older.
 	quietMost = 10 * time.Second
-	// Overlap is how long a partition that is another's is still served.
-	Overlap = 2 * time.Second
+	// Overlap is how long a partition that is another's is still served, unless
+	// that one claims it before. What is admitted until then must be in reports
+	// before the next owner has settled.
+	Overlap = 500 * time.Millisecond
+	// Settle is how long a new owner is careful at least: by then everybody has
+	// heard of its claim, though one beat was lost, and what others admitted before
+	// is in media nodes' reports.
+	Settle = 1250 * time.Millisecond
 	// Copies is how long copies of an INVITE may come (64*T1, RFC 3261 timer B).
 	Copies = 32 * time.Second
 	// rounds is how many whole reports of each media node a new owner waits for:
 	// the first may have been made up before.
 	rounds = 2
 )
+
+// alone is how long a node that starts lets the others say that they are there.
+const alone = 250 * time.Millisecond
+
+// Greeting is how long after its first beat a node takes no partition and no
+// INVITE: until it would have heard of others, and, if there are any, until
+// they have counted it among the deciders for as long as a call may go unheard.
+func Greeting(others int) time.Duration {
+	if others == 0 {
+		return alone
+	}
+	return alone + Settle
+}
 
 // An Actor is another actor node, as its beats show it.
 type Actor struct {
@@ -37,6 +56,7 @@ type Actor struct {
 type View struct {
 	Now    time.Time
 	Me     placement.Node    // Draining: it takes no partitions, and gives away what it has
+	Since  time.Time         // when we began to listen
 	Heard  time.Time         // when the newest of our own beats that came back was sent; zero: none has
 	Others []Actor           // that are alive
 	Media  map[string]uint64 // whole reports so far of each media node that is alive; not changed later
@@ -126,7 +146,7 @@ func (s *seat) step(v *View, k uint8, mine, claimed, fresh bool) {
 		switch {
 		case mine && !claimed:
 			s.enter(careful, v)
-		case s.phase == overlap && !mine && v.Now.Sub(s.since) >= Overlap:
+		case s.phase == overlap && !mine && (claimed || v.Now.Sub(s.since) >= Overlap):
 			s.enter(away, v)
 		}
 	case careful, full:
@@ -151,9 +171,10 @@ func (s *seat) step(v *View, k uint8, mine, claimed, fresh bool) {
 
 // settled reports that a new owner has heard of every call: its claim has come
 // back to it, and a whole round of reports was made since nobody else claimed
-// the partition.
+// the partition. An owner that we have never heard of trusts itself no longer
+// by then either.
 func (s *seat) settled(v *View) bool {
-	if !v.Heard.After(s.since) {
+	if !v.Heard.After(s.since) || v.Now.Sub(s.since) < Settle || v.Now.Sub(v.Since) < Fence+Settle {
 		return false
 	}
 	for node, n := range v.Media {

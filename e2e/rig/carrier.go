@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -155,17 +156,18 @@ func (c *Carrier) deliver(m incoming) {
 	}
 }
 
-// send sends a message to an edge.
-func (c *Carrier) send(edge int, text string) error {
+// send sends a message to an edge and returns the connection that it went on,
+// nil over UDP.
+func (c *Carrier) send(edge int, text string) (on net.Conn, err error) {
 	if c.udp != nil {
 		_, err := c.udp.WriteToUDPAddrPort([]byte(text), c.edges[edge])
-		return err
+		return nil, err
 	}
-	conn, err := c.conn(edge)
+	on, err = c.conn(edge)
 	if err == nil {
-		_, err = io.WriteString(conn, text)
+		_, err = io.WriteString(on, text)
 	}
-	return err
+	return on, err
 }
 
 // conn is the connection to an edge, a new one where there is none.
@@ -184,12 +186,11 @@ func (c *Carrier) conn(edge int) (net.Conn, error) {
 	return conn, nil
 }
 
-// connected reports that the connection to an edge is up, or that none is
-// needed.
-func (c *Carrier) connected(edge int) bool {
+// broken reports that a connection which a message went on has ended.
+func (c *Carrier) broken(on net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.udp != nil || c.conns[edge] != nil
+	return on != nil && !slices.Contains(c.conns, on)
 }
 
 // Dial makes a call that has sent nothing yet. Its first message goes to the

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 )
@@ -29,7 +30,7 @@ type Dialled struct {
 	twin    Request  // the copy of a forked INVITE
 	answer  Response // the 2xx
 	next    int      // number of the edge that gets the next message
-	sent    int      // edge of the message before
+	sent    net.Conn // that the message before went on; nil over UDP
 	cseq    int
 	heard   bool // a response to the INVITE
 	ear     *ear
@@ -57,11 +58,11 @@ func (d *Dialled) Via(edge int) { d.next = edge }
 // out, as a carrier does.
 func (d *Dialled) send(r Request) {
 	text := r.text(d.carrier.transport, d.carrier.local)
-	edges := len(d.carrier.edges)
-	for range edges {
-		d.sent = d.next % edges
+	for range d.carrier.edges {
+		var err error
+		d.sent, err = d.carrier.send(d.next%len(d.carrier.edges), text)
 		d.next++
-		if d.carrier.send(d.sent, text) == nil {
+		if err == nil {
 			return
 		}
 	}
@@ -94,7 +95,7 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 			quiet = quiet && r.Method != "INVITE"
 			progress(m.Response)
 		case <-again.C:
-			if d.carrier.udp != nil && quiet || !d.carrier.connected(d.sent) {
+			if d.carrier.udp != nil && quiet || d.carrier.broken(d.sent) {
 				d.send(r)
 				resent++
 				d.out.Resent++
@@ -228,7 +229,7 @@ func (d *Dialled) cancel(first int) {
 	text := d.invite.Cancel().text(d.carrier.transport, d.carrier.local)
 	for i := range 3 {
 		edge := (first + i) % len(d.carrier.edges)
-		if d.carrier.send(edge, text) == nil && d.carrier.udp == nil {
+		if _, err := d.carrier.send(edge, text); err == nil && d.carrier.udp == nil {
 			return
 		}
 		time.Sleep(t1)
