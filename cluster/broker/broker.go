@@ -45,6 +45,11 @@ const (
 	pingsOut   = 2
 
 	tlsTimeout = 2 * time.Second // of a handshake
+
+	// A broker that stops hands its streams' leadership to others, waits, and
+	// closes its clients one after the other within the rest.
+	leaveTime  = 3 * time.Second
+	leaveGrace = 500 * time.Millisecond
 )
 
 // Config is what an operator may set of the server.
@@ -120,6 +125,8 @@ func options(cfg Config) (*server.Options, error) {
 		PingInterval:          clientPing,
 		MaxPingsOut:           pingsOut,
 		DisableShortFirstPing: true,
+		LameDuckDuration:      leaveTime,
+		LameDuckGracePeriod:   leaveGrace,
 	}
 	o.JetStreamLimits.MaxBatchSize = maxBatch
 	if err := cluster(o, cfg); err != nil {
@@ -304,9 +311,13 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn
 func (s *Server) ClientURL() string { return s.nats.ClientURL() }
 
 // Close shuts the server down, waits for it, and gives the store directory
-// back. It may be called twice, and without Run.
+// back. Where other brokers are there, they get its leaderships and its clients
+// first, which takes up to 5 s. It may be called twice, and without Run.
 func (s *Server) Close() {
 	s.close.Do(func() {
+		if s.Healthy() == nil && s.brokers() > 1 {
+			s.nats.LameDuckShutdown()
+		}
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 		s.lock.Release()

@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"patchbay/cluster"
+)
 
 // An opening is a component that opens something and closes it when it is told
 // to stop: a subscription, a table.
@@ -45,3 +49,29 @@ func (r *running) Ready() <-chan struct{} { return r.ready }
 
 // Run implements lifecycle.Component.
 func (r *running) Run(ctx context.Context) error { return r.run(ctx) }
+
+// A leaving is a heartbeat that says goodbye before its role stops.
+type leaving struct {
+	*cluster.Beats
+	leaves <-chan struct{}
+}
+
+func newLeaving(b *cluster.Beats, leaves <-chan struct{}) *leaving { return &leaving{b, leaves} }
+
+// Run implements lifecycle.Component.
+func (l *leaving) Run(ctx context.Context) error {
+	beating, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-l.leaves:
+			stop()
+		case <-beating.Done():
+		}
+	}()
+	err := l.Beats.Run(beating)
+	if err == nil {
+		<-ctx.Done()
+	}
+	return err
+}

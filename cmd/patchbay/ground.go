@@ -47,6 +47,8 @@ type ground struct {
 	up        atomic.Bool  // every role serves
 	draining  atomic.Bool  // no new calls are taken
 	carried   atomic.Pointer[carried]
+
+	edgeLeaves chan struct{} // closed when the edge is about to stop
 }
 
 // errStarting says that not every role of the node serves yet.
@@ -79,7 +81,7 @@ func (g *ground) has(role string) bool { return slices.Contains(g.cfg.Node.Roles
 // openGround starts the broker, if it is this node's, and opens what stands on
 // it. What was opened is closed again when it fails.
 func openGround(ctx context.Context, cfg config.Config, log *slog.Logger, obs observers) (_ *ground, err error) {
-	g := &ground{cfg: cfg, log: log, boot: uint64(time.Now().UnixNano())}
+	g := &ground{cfg: cfg, log: log, boot: uint64(time.Now().UnixNano()), edgeLeaves: make(chan struct{})}
 	if g.cfg.Node.Name == "" {
 		if g.cfg.Node.Name, err = hostName(); err != nil {
 			return nil, err

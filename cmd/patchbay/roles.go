@@ -40,7 +40,7 @@ var roleModules = []struct {
 // bindings says what stands behind each interface that one door needs of
 // another. There are no others.
 var bindings = fx.Provide(
-	func(r *cluster.Router) edge.Router { return r },
+	func(u *unanswered) edge.Router { return u },
 	func(s *store.Store) actors.Store { return s },
 	func(in *cluster.Intake) actors.Intake { return in },
 	func(p *cluster.Presence) actors.Load { return p },
@@ -111,7 +111,7 @@ func newWebhook(g *ground) *webhook.Client {
 
 // edgeModule faces the carriers.
 var edgeModule = fx.Module("edge",
-	fx.Provide(newRouter, newBlocklist, newEdge),
+	fx.Provide(newRouter, func(r *cluster.Router) *unanswered { return newUnanswered(r) }, newBlocklist, newEdge),
 	fx.Invoke(lifecycle.Attach[*store.Blocklist], attachEdge),
 )
 
@@ -119,9 +119,9 @@ func newRouter(g *ground, obs observers) (*cluster.Router, error) {
 	return cluster.NewRouter(g.conn, cluster.RouterConfig{MaxPending: g.cfg.SIP.MaxPending, OwnerTimeout: g.cfg.SIP.OwnerTimeout}, obs.router())
 }
 
-func newEdge(g *ground, r edge.Router, blocked *store.Blocklist, obs observers) *edge.Edge {
+func newEdge(g *ground, r edge.Router, u *unanswered, blocked *store.Blocklist, obs observers) *edge.Edge {
 	return edge.New(g.cfg.SIP, g.edgeID(), g.boot, g.tokens, r, edge.WithLogger(g.log), edge.WithObserver(obs.edge()),
-		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains))
+		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains), edge.WithTaken(u.waits))
 }
 
 func newBlocklist(g *ground) *store.Blocklist { return store.NewBlocklist(g.conn.JetStream(), g.log) }
@@ -135,14 +135,18 @@ func sipTransports(s config.SIP) []call.Transport {
 	return []call.Transport{call.UDP, call.TCP, call.TLS}
 }
 
-func attachEdge(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *edge.Edge, r *cluster.Router, obs observers) {
+func attachEdge(lc fx.Lifecycle, app fx.Shutdowner, g *ground, e *edge.Edge, r *cluster.Router, u *unanswered, obs observers) {
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		door, err := cluster.OpenEdgeDoor(g.conn, g.edgeID(), sipTransports(g.cfg.SIP), e.Send, obs.door("edge"))
+		door, err := cluster.OpenEdgeDoor(g.conn, g.edgeID(), sipTransports(g.cfg.SIP), func(tx call.Transmission, told func(bool)) {
+			u.sent(tx.Raw)
+			e.Send(tx, told)
+		}, obs.door("edge"))
 		if err != nil {
 			return nil, err
 		}
 		return func() { door.Close(); r.Close() }, nil
 	}))
-	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleEdge, Node: g.edgeID(), Boot: g.boot}))
+	beats := cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleEdge, Node: g.edgeID(), Boot: g.boot})
+	lifecycle.Attach(lc, app, g.log, newLeaving(beats, g.edgeLeaves))
 	lifecycle.Attach(lc, app, g.log, e)
 }

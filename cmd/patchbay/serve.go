@@ -15,7 +15,6 @@ import (
 	"go.uber.org/fx"
 
 	"patchbay/actors"
-	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/config"
 	"patchbay/internal/telemetry"
@@ -87,6 +86,8 @@ type node struct {
 	edge   *edge.Edge    // nil without the role
 	calls  *actors.Calls // nil without the role
 
+	unanswered *unanswered // of the edge; nil without the role
+
 	door     *cluster.NodeDoor // of the operator; nil until the roles serve
 	stopping atomic.Bool       // the process is about to end
 }
@@ -102,7 +103,7 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	n := &node{ground: g, log: log, cfg: g.cfg}
 	parts := []fx.Option{options(g, obs)}
 	if g.has("edge") {
-		parts = append(parts, fx.Populate(&n.edge))
+		parts = append(parts, fx.Populate(&n.edge, &n.unanswered))
 	}
 	if g.has("media") {
 		parts = append(parts, fx.Populate(&n.calls))
@@ -169,41 +170,6 @@ func (n *node) reload() {
 	}
 	if err := n.edge.ReloadCertificate(); err != nil {
 		n.log.Error("certificate not read; the one before stays", "err", err)
-	}
-}
-
-// drain turns new calls away and waits until the live ones have ended, the
-// drain period is over, or another signal comes (design D6).
-func (n *node) drain(signals <-chan os.Signal) {
-	n.stopping.Store(true)
-	n.turnAway()
-	if n.calls == nil {
-		return
-	}
-	n.log.Info("draining", "calls", n.calls.Count())
-	over := time.NewTimer(n.cfg.Node.DrainPeriod)
-	defer over.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for n.calls.Count() > 0 {
-		select {
-		case <-tick.C:
-		case <-over.C:
-			n.hangUp("the drain period is over")
-			return
-		case <-signals:
-			n.hangUp("a second signal came")
-			return
-		}
-	}
-}
-
-// hangUp ends every call and gives their BYEs a moment to be answered.
-func (n *node) hangUp(why string) {
-	n.log.Info("hanging up", "reason", why, "calls", n.calls.Count())
-	n.calls.HangupAll(call.CauseDrain)
-	for end := time.Now().Add(byeTime); n.calls.Count() > 0 && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"patchbay/actors/endpoint"
 	"patchbay/config"
 	"patchbay/sip/token"
 )
@@ -31,6 +32,7 @@ type Edge struct {
 	random  func(n int) int
 	lookup  Lookup
 	blocked func(netip.Addr) bool
+	taken   func(endpoint.Invite) bool
 	roots   *x509.CertPool // whom we believe over TLS; nil: whom this machine does
 
 	certificate *certificate // of TLS and WSS listeners
@@ -79,6 +81,11 @@ func WithObserver(o Observer) Option { return func(e *Edge) { e.obs = o } }
 // for example because NATS is away. Without it the edge counts as healthy.
 func WithHealth(healthy func() bool) Option { return func(e *Edge) { e.healthy = healthy } }
 
+// WithTaken sets how a draining edge knows a copy of an INVITE that it has
+// passed on before: such a copy goes the way of the first. Without it each is
+// turned away.
+func WithTaken(taken func(endpoint.Invite) bool) Option { return func(e *Edge) { e.taken = taken } }
+
 // WithRandom sets the source of the spread of Retry-After: random(n) is in [0, n).
 func WithRandom(random func(n int) int) Option { return func(e *Edge) { e.random = random } }
 
@@ -105,6 +112,7 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 		log:     slog.New(slog.DiscardHandler),
 		healthy: func() bool { return true },
 		blocked: func(netip.Addr) bool { return false },
+		taken:   func(endpoint.Invite) bool { return false },
 		random:  rand.IntN,
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -134,7 +142,8 @@ func (e *Edge) Addrs() Addrs {
 }
 
 // Drain turns new calls away from now on: initial INVITEs and OPTIONS get 503
-// with Retry-After. Dialogs are served on.
+// with Retry-After. Dialogs are served on, and so are copies of INVITEs that
+// came before (see [WithTaken]).
 func (e *Edge) Drain() { e.draining.Store(true) }
 
 // Resume takes new calls again.

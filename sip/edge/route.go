@@ -111,7 +111,7 @@ func (e *Edge) invite(r *request) {
 	limit := int64(e.cfg.MaxPending)
 	if cancel {
 		limit *= 2
-	} else if e.draining.Load() {
+	} else if e.draining.Load() && !e.taken(e.inviteOf(r)) {
 		e.answer(r, 503)
 		return
 	}

@@ -281,6 +281,26 @@ func TestADrainingEdgeTakesNoCallsAndServesDialogs(t *testing.T) {
 	take(t, served)
 }
 
+// TestACopyOfAnInviteThatADrainingEdgeHasPassedOnGoesTheWayOfTheFirst: its 503
+// would end the call that the first has begun.
+func TestACopyOfAnInviteThatADrainingEdgeHasPassedOnGoesTheWayOfTheFirst(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 2)
+	r := rejecting(0)
+	r.invite = func(_ endpoint.Invite, _ bool, _ call.Packet, done func(edge.Outcome)) {
+		asked <- struct{}{}
+		done(edge.Outcome{Taken: true})
+	}
+	rig := start(t, settings(), r, edge.WithTaken(func(inv endpoint.Invite) bool { return inv.CallID == "call-1" && inv.CSeq == 1 }))
+	rig.Drain()
+	p := rig.udp()
+	p.send(msg{method: "INVITE"}.String())
+	take(t, asked)
+	if res := p.ask(strings.ReplaceAll(msg{method: "INVITE"}.String(), "call-1", "call-2")); status(res) != "503" {
+		t.Errorf("another INVITE: %q", res)
+	}
+}
+
 func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
