@@ -259,7 +259,7 @@ func TestAContainerIsGivenTheTimeThatItsNodeTakesToStop(t *testing.T) {
 		grace, err := time.ParseDuration(services[name].text("stop_grace_period"))
 		takes := stopTimeout
 		if !cfg.Node.Has("broker") {
-			takes += cfg.Node.DrainPeriod + byeTime
+			takes += cfg.Node.DrainPeriod + edgeQuiet + byeTime
 		}
 		if err != nil || grace < takes {
 			t.Errorf("%s is killed after %v (%v), and may take %v", name, grace, err, takes)
@@ -291,6 +291,27 @@ func TestWhatANodeKeepsIsOnAVolumeOfItsOwnAndKeysAreOnlyRead(t *testing.T) {
 		}
 		if cfg, ok := all[name]; ok && !data {
 			t.Errorf("%s keeps nothing of %s", name, cfg.Node.DataDir)
+		}
+	}
+}
+
+func TestEveryVariableOfComposeIsInTheDocument(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join(tree, "docs", "deploy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(tree, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`\$\{([A-Z0-9_]+):-([^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+		name, value := found[1], "`"+found[2]+"`"
+		if found[2] == "" {
+			value = "empty"
+		}
+		if row := "| `" + name + "` | " + value + " |"; !strings.Contains(string(doc), row) {
+			t.Errorf("docs/deploy.md has no row %s", row)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (e *Engine) start(t testing.TB, docker string) {
 	e.host, e.Address = "unix://"+in("sock"), netip.MustParseAddr(lan)
 	cmd := exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 		"sh", "-c", boot, "boot", "dockerd", "--host", e.host, "--data-root", in("data"), "--exec-root", in("exec"),
-		"--pidfile", in("pid"), "--log-level", "warn")
+		"--pidfile", in("pid"), "--log-level", "warn", "--dns", lan) // nobody answers there, and says so at once
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	ended := spawn(t, cmd)
