@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"patchbay/e2e/rig"
 )
 
@@ -23,13 +21,13 @@ func TestBrokersDie(t *testing.T) {
 // leader is the broker that leads most streams.
 func (b *bed) leader(t *testing.T) (*rig.Node, map[string]int) {
 	t.Helper()
-	js, err := jetstream.New(b.Op.Conn)
+	streams, err := b.Op.Streams(t)
 	if err != nil {
 		t.Fatal(err)
 	}
 	leads := map[string]int{}
-	for info := range js.ListStreams(t.Context()).Info() {
-		leads[info.Cluster.Leader]++
+	for _, s := range streams {
+		leads[s.Cluster.Leader]++
 	}
 	names := slices.SortedFunc(maps.Keys(leads), func(x, y string) int { return leads[y] - leads[x] })
 	if len(names) == 0 {

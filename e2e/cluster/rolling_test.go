@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"patchbay/e2e/rig"
 )
 
@@ -46,23 +44,21 @@ func (b *bed) replaceAll(t *testing.T, rate float64, hold time.Duration) {
 // operator does before he stops the next broker.
 func (b *bed) replicated(t *testing.T) {
 	t.Helper()
-	js, err := jetstream.New(b.Op.Conn)
-	if err != nil {
-		t.Fatal(err)
-	}
 	rig.Until(t, 2*settle, func() (string, bool) {
-		list, streams := js.ListStreams(t.Context()), 0
-		for info := range list.Info() {
-			streams++
-			if info.Cluster == nil || info.Cluster.Leader == "" {
-				return "stream " + info.Config.Name + " has no leader", false
+		streams, err := b.Op.Streams(t)
+		if err != nil || len(streams) == 0 {
+			return fmt.Sprintf("%d streams: %v", len(streams), err), false
+		}
+		for _, s := range streams {
+			if s.Cluster == nil || s.Cluster.Leader == "" {
+				return "stream " + s.Config.Name + " has no leader", false
 			}
-			for _, r := range info.Cluster.Replicas {
+			for _, r := range s.Cluster.Replicas {
 				if !r.Current || r.Offline {
-					return fmt.Sprintf("stream %s: replica on %s is not current", info.Config.Name, r.Name), false
+					return fmt.Sprintf("stream %s: replica on %s is not current", s.Config.Name, r.Name), false
 				}
 			}
 		}
-		return fmt.Sprintf("streams: %d %v", streams, list.Err()), list.Err() == nil && streams > 0
+		return "", true
 	})
 }

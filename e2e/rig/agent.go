@@ -67,12 +67,16 @@ type Worker struct{ proc *process }
 // first heartbeat.
 func (o *Operator) Worker(t testing.TB, agent, name string) *Worker {
 	t.Helper()
-	beats, err := o.Conn.SubscribeSync(subject.Heartbeat(agent))
+	beats, err := o.Inside.SubscribeSync(subject.Heartbeat(agent))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = beats.Unsubscribe() }()
-	w := &Worker{spawn(t, o.node.space, []string{"echo-agent", "--nats", "nats://" + o.node.NATS, "--agent", agent, "--worker", name})}
+	args := []string{"echo-agent", "--nats", "nats://" + strings.ReplaceAll(o.node.NATS, ",", ",nats://"), "--agent", agent, "--worker", name}
+	if o.node.key != "" {
+		args = append(args, "--key", o.node.key)
+	}
+	w := &Worker{spawn(t, "", args)}
 	t.Cleanup(func() {
 		w.Crash()
 		w.proc.examine(t)

@@ -127,7 +127,8 @@ func (c *Cluster) prepare() {
 func (c *Cluster) node(role string, i int, settings ...Settings) *Node {
 	c.t.Helper()
 	name := fmt.Sprintf("%s-%d", role, i+1)
-	all := []Settings{{"node.name": name, "node.roles": role, "node.cluster_key_file": c.key, "nats.replicas": strconv.Itoa(min(c.plan.Brokers, 3))}}
+	all := []Settings{{"node.name": name, "node.roles": role, "node.cluster_key_file": c.key, "nats.auth": "roles",
+		"nats.replicas": strconv.Itoa(min(c.plan.Brokers, 3))}}
 	if role != "broker" {
 		all = append(all, Settings{"nats.url": "nats://" + strings.ReplaceAll(c.nats, ",", ",nats://")})
 	}
@@ -136,7 +137,7 @@ func (c *Cluster) node(role string, i int, settings ...Settings) *Node {
 		at, space = c.plan.Net.host(c.t, name)
 	}
 	n := prepare(c.t, c.block, at, slices.Concat(all, []Settings{c.plan.Settings}, settings)...)
-	n.Name, n.space = name, space
+	n.Name, n.space, n.key = name, space, c.key
 	if role != "broker" {
 		n.NATS = c.nats
 	}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"patchbay/cluster/permit"
 	"patchbay/control"
+	"patchbay/internal/keys"
 )
 
 // Tenant is the account that a node's first start makes.
@@ -17,11 +19,36 @@ const Tenant = "default"
 // controlLimit is the longest wait for one control operation.
 const controlLimit = 10 * time.Second
 
-// Connect returns a connection to the node's broker. It ends with the test.
+// Connect returns a connection to the node's broker, of an operator where
+// brokers ask who it is. It ends with the test.
 func (n *Node) Connect(t testing.TB) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("nats://"+n.NATS, nats.Timeout(controlLimit), nats.MaxReconnects(-1),
-		nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2)) // leaves a broker that hangs
+	return n.connect(t, permit.Principal{Roles: []permit.Role{permit.Operator}})
+}
+
+// Inside returns a connection that may look into buckets and streams, which no
+// operator needs to.
+func (n *Node) Inside(t testing.TB) *nats.Conn {
+	t.Helper()
+	return n.connect(t, permit.Process("edge", "actor", "media", "control"))
+}
+
+func (n *Node) connect(t testing.TB, who permit.Principal) *nats.Conn {
+	t.Helper()
+	opts := []nats.Option{nats.Timeout(controlLimit), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond),
+		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2)} // leaves a broker that hangs
+	if n.key != "" {
+		c, err := keys.ReadCluster(n.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		login, err := permit.LoginOf(c, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts = append(opts, nats.Nkey(login.Nkey, login.Sign), nats.CustomInboxPrefix(permit.Inbox(who)))
+	}
+	nc, err := nats.Connect("nats://"+n.NATS, opts...)
 	if err != nil {
 		t.Fatalf("connect to the node's broker: %v", err)
 	}
@@ -31,14 +58,15 @@ func (n *Node) Connect(t testing.TB) *nats.Conn {
 
 // An Operator drives a node over NATS.
 type Operator struct {
-	node *Node
-	Conn *nats.Conn
+	node   *Node
+	Conn   *nats.Conn
+	Inside *nats.Conn // to look into buckets and streams
 }
 
 // Operator returns an operator of the node's default account.
 func (n *Node) Operator(t testing.TB) *Operator {
 	t.Helper()
-	return &Operator{node: n, Conn: n.Connect(t)}
+	return &Operator{node: n, Conn: n.Connect(t), Inside: n.Inside(t)}
 }
 
 // Try carries out one operation and returns its refusal, if any.

@@ -32,6 +32,7 @@ type Node struct {
 	http  *http.Client
 	dead  bool   // killed by the test: its end is not looked at
 	space string // network namespace it runs in; "": the test's
+	key   string // file of the cluster key, where brokers ask who it is; "": they do not
 	Name  string // in a cluster
 
 	SIP   netip.AddrPort // UDP and TCP

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/actors/call"
+	"patchbay/cluster/permit"
 	"patchbay/control"
 )
 
@@ -61,7 +62,7 @@ func (o *Operator) OneRecordEach(t testing.TB, limit time.Duration, calls Tally)
 // bucket of calls has.
 func (o *Operator) Entries(t testing.TB) int {
 	t.Helper()
-	js, err := jetstream.New(o.Conn)
+	js, err := jetstream.New(o.Inside)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,4 +75,25 @@ func (o *Operator) Entries(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(keys)
+}
+
+// Streams are what the brokers say of every stream.
+func (o *Operator) Streams(t testing.TB) ([]*jetstream.StreamInfo, error) {
+	t.Helper()
+	js, err := jetstream.New(o.Inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*jetstream.StreamInfo
+	for _, s := range permit.Stores {
+		stream, err := js.Stream(t.Context(), s.Stream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue // nothing needs it yet
+		}
+		if err != nil {
+			return nil, fmt.Errorf("stream %s: %w", s.Stream, err)
+		}
+		all = append(all, stream.CachedInfo())
+	}
+	return all, nil
 }
