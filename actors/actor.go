@@ -32,6 +32,9 @@ type actor struct {
 	lost     bool   // another node carried it until that died
 	second   bool   // and a copy of its INVITE has begun another call here
 	released bool   // another node has it now
+	copy     *Copy  // what others are told of it while it is young; nil: nothing
+	settled  bool   // the carrier has acknowledged it
+	yielded  bool   // another node has a copy that comes before this one
 	kept     uint64 // revision of the dialog in the last snapshot
 
 	dialogTimer *Timer
@@ -130,6 +133,7 @@ func (a *actor) perform(now time.Time, actions []Action) {
 		return
 	}
 	a.dialogTimer.Set(a.machine.Deadline())
+	a.acknowledged()
 	a.noticed(now)
 }
 
@@ -213,6 +217,7 @@ func (a *actor) leave() {
 		return
 	}
 	a.over = true
+	a.outlived()
 	a.keepTimer.Stop()
 	if stop := a.stopAsking; stop != nil {
 		a.stopAsking = nil
@@ -252,7 +257,7 @@ func (a *actor) drop(now time.Time) {
 	if a.second { // the key stands for another call
 		return
 	}
-	entry := &keyEntry{branch: a.job.Branch, id: a.id, until: now.Add(c.keys.ttl)}
+	entry := &keyEntry{branch: a.job.Branch, id: a.id, passed: a.yielded, until: now.Add(c.keys.ttl)}
 	shard.remember(a.job.Key, entry, now)
 }
 

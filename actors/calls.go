@@ -54,6 +54,7 @@ type Calls struct {
 	keys     *keyring
 	index    index
 	census   census
+	young    young
 	linger   linger
 	live     atomic.Int64
 	draining atomic.Bool
@@ -66,6 +67,7 @@ func NewCalls(node string, limits CallLimits, ports CallPorts, newID func() call
 		host:   NewHost(limits.Loops, limits.Mailbox, observer.HostObserver),
 		census: census{changed: make(chan struct{}, 1)}}
 	c.keys = newKeyring(c.host, 64*limits.T1)
+	c.young.keep = 64*limits.T1 + youngSlack
 	c.linger.limit = 2 * max(limits.MaxCalls, 1)
 	return c
 }

@@ -109,11 +109,14 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 	}
 	a.prepare(dialog, inv)
 	keys := []endpoint.Key{job.Endpoint, job.Project}
+	a.copy = &Copy{ID: a.id, Key: job.Key, Mark: call.Mark{Digest: job.Key.Digest()}}
+	c.young.enter(now, a.copy)
 	c.census.enter(a.id, keys...) // before its loop can end it
 	shard.hold(job.Key, job.Branch, a)
 	if err := a.loop.Tell(a.begin); err != nil {
 		shard.release(job.Key)
 		c.census.leave(a.id, keys...)
+		c.young.forget(a.copy)
 		return c.refused(503)
 	}
 	begun = true

@@ -34,8 +34,9 @@ type BeatConfig struct {
 	Sent     func(seq uint64) // a beat is about to be sent; nil: ignored
 
 	// Of media nodes.
-	Slot call.Slot
-	Live func() map[endpoint.Key][]call.ID // nil: no calls
+	Slot  call.Slot
+	Live  func() map[endpoint.Key][]call.ID // nil: no calls
+	Young func() []call.Mark                // nil: none
 
 	// Of actor nodes.
 	Claims func() placement.Set // nil: none
@@ -48,6 +49,7 @@ type Beats struct {
 	conn  *Conn
 	seq   uint64
 	told  map[endpoint.Key]idSet // what the last beats add up to
+	marks map[uint64]bool        // marks that they told, and whether as settled
 	ready chan struct{}
 }
 
@@ -106,6 +108,10 @@ func (b *Beats) whole(leaving bool) {
 	for i, calls := range parts {
 		beat := b.beat()
 		beat.Leaving, beat.Calls, beat.Part, beat.Parts = leaving, calls, i+1, len(parts)
+		if i == 0 {
+			b.marks = nil
+			beat.Young = b.young()
+		}
 		b.send(beat)
 	}
 	b.told = changed(nil, live, nil)
@@ -122,9 +128,26 @@ func (b *Beats) delta() {
 		return
 	}
 	beat := b.beat()
-	beat.Delta, beat.Calls, beat.Ended = true, began, ended
+	beat.Delta, beat.Calls, beat.Ended, beat.Young = true, began, ended, b.young()
 	b.send(beat)
 	b.told = now
+}
+
+// young returns the marks that were not told yet, and notes them.
+func (b *Beats) young() (news []call.Mark) {
+	if b.cfg.Young == nil {
+		return nil
+	}
+	marks := b.cfg.Young()
+	told := make(map[uint64]bool, len(marks))
+	for _, m := range marks {
+		told[m.Digest] = m.Settled
+		if settled, known := b.marks[m.Digest]; !known || settled != m.Settled {
+			news = append(news, m)
+		}
+	}
+	b.marks = told
+	return news
 }
 
 func (b *Beats) live() envelope.CallLists {

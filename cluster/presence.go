@@ -57,9 +57,10 @@ type Presence struct {
 	copies copies
 	greets greetings
 
-	mu    sync.RWMutex
-	nodes map[nodeKey]*peer
-	swept time.Time
+	mu     sync.RWMutex
+	rivals func(from placement.Node, marks []call.Mark) // of media nodes; nil: nobody asks
+	nodes  map[nodeKey]*peer
+	swept  time.Time
 }
 
 type nodeKey struct {
@@ -135,6 +136,10 @@ func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 		news = append(news, func() { p.obs.Twin(b.Role, b.Node) })
 	}
 	n.take(now, b)
+	if rivals := p.rivals; rivals != nil && len(b.Young) > 0 && !n.left {
+		from := placement.Node{Name: n.name, Slot: n.slot, Capacity: n.capacity}
+		news = append(news, func() { rivals(from, b.Young) })
+	}
 	return news
 }
 

@@ -27,6 +27,7 @@ type Beat struct {
 	Parts    int           `json:"parts,omitempty"`
 	Calls    CallLists     `json:"calls,omitempty"`
 	Ended    CallLists     `json:"ended,omitempty"`
+	Young    []call.Mark   `json:"young,omitempty"` // of calls whose INVITE may still have copies; of a delta, those that are new or changed
 }
 
 // CallLists are ids of calls by the key they count for.

@@ -13,6 +13,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/placement"
 	"patchbay/internal/golden"
 )
 
@@ -81,6 +82,10 @@ func written() map[string][]byte {
 			Since: time.Unix(1_800_000_000, 0).UTC(), Draining: true, Calls: 7})),
 		"beat": must(envelope.EncodeBeat(envelope.Beat{Role: "media", Node: "m1", Boot: 5, Seq: 9, Slot: 3, Capacity: 2000,
 			Part: 1, Parts: 1, Calls: envelope.CallLists{"abcdefghijklmnopqrstuvwxyz": {sampleID}}})),
+		"beat-young": must(envelope.EncodeBeat(envelope.Beat{Role: "media", Node: "m1", Boot: 5, Seq: 10, Slot: 3, Capacity: 2000, Delta: true,
+			Young: []call.Mark{{Digest: sampleJob.Key.Digest()}, {Digest: 7, Settled: true}}})),
+		"beat-actor": must(envelope.EncodeBeat(envelope.Beat{Role: "actor", Node: "a1", Boot: 5, Seq: 11, Capacity: 4,
+			Claims: placement.Set{1, 0, 0, 1 << 63}})),
 	}
 }
 
@@ -102,14 +107,16 @@ var decoders = map[string]func([]byte) (any, error){
 		id, p, err := envelope.DecodeInDialog(b)
 		return []any{id, p}, err
 	},
-	"send":     func(b []byte) (any, error) { return envelope.DecodeSend(b) },
-	"outcome":  func(b []byte) (any, error) { return envelope.DecodeOutcome(b) },
-	"taken":    func(b []byte) (any, error) { return envelope.DecodeTaken(b) },
-	"delivery": func(b []byte) (any, error) { return envelope.DecodeDelivery(b) },
-	"holder":   func(b []byte) (any, error) { return envelope.DecodeHolder(b) },
-	"command":  func(b []byte) (any, error) { return envelope.DecodeCommand(b) },
-	"result":   func(b []byte) (any, error) { return envelope.DecodeResult(b) },
-	"beat":     func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
+	"send":       func(b []byte) (any, error) { return envelope.DecodeSend(b) },
+	"outcome":    func(b []byte) (any, error) { return envelope.DecodeOutcome(b) },
+	"taken":      func(b []byte) (any, error) { return envelope.DecodeTaken(b) },
+	"delivery":   func(b []byte) (any, error) { return envelope.DecodeDelivery(b) },
+	"holder":     func(b []byte) (any, error) { return envelope.DecodeHolder(b) },
+	"command":    func(b []byte) (any, error) { return envelope.DecodeCommand(b) },
+	"result":     func(b []byte) (any, error) { return envelope.DecodeResult(b) },
+	"beat":       func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
+	"beat-young": func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
+	"beat-actor": func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
 
 	"question":    func(b []byte) (any, error) { return envelope.DecodeQuestion(b) },
 	"ruling":      func(b []byte) (any, error) { return envelope.DecodeRuling(b) },

@@ -13,6 +13,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
+	"patchbay/cluster/placement"
 	"patchbay/internal/dialguard"
 	"patchbay/internal/lifecycle"
 	"patchbay/internal/telemetry"
@@ -130,8 +131,10 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 			c.workers.Close()
 		}, nil
 	}))
-	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: g.cfg.Node.Name, Boot: g.boot, Greet: g.presence.Greetings(),
-		Slot: g.slot, Capacity: g.cfg.Media.MaxCalls, Draining: calls.Draining, Live: calls.Live, Changed: calls.Changed()}))
+	me := placement.Node{Name: g.cfg.Node.Name, Slot: g.slot, Capacity: g.cfg.Media.MaxCalls}
+	g.presence.Contest(me, calls, obs.yielded)
+	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: me.Name, Boot: g.boot, Greet: g.presence.Greetings(),
+		Slot: me.Slot, Capacity: me.Capacity, Draining: calls.Draining, Live: calls.Live, Young: calls.Young, Changed: calls.Changed()}))
 }
 
 // onLoopbackOnly reports that nobody outside this machine reaches the node's

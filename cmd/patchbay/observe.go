@@ -147,6 +147,12 @@ func (o observers) presence(lost func(role string)) cluster.PresenceObserver {
 	}
 }
 
+// yielded tells of a call that another node has too.
+func (o observers) yielded(id call.ID, to string) {
+	o.metrics.Bus.WithLabelValues("yielded").Inc()
+	o.log.Warn("call ended: another node has a copy of it that comes first", "call_id", id, "node", to)
+}
+
 func (o observers) ownership() cluster.OwnershipObserver {
 	return cluster.OwnershipObserver{Moved: func(owned, taken, left int) {
 		o.log.Info("partitions moved", "owned", owned, "taken", taken, "left", left)

@@ -1,0 +1,161 @@
+package actors
+
+import (
+	"sync"
+	"time"
+
+	"patchbay/actors/call"
+)
+
+// Bounds of what a node tells the others of its young calls.
+const (
+	// maxYoung is how many calls are told; beyond it the oldest is left out.
+	maxYoung = 4096
+	// youngSlack is how much longer than 64*T1 a copy of an INVITE may begin a
+	// call elsewhere: deciders and media nodes are asked again while they are
+	// silent.
+	youngSlack = 8 * time.Second
+)
+
+// A Copy is a young call, of whose INVITE another node may have a copy.
+type Copy struct {
+	ID  call.ID
+	Key call.TransactionKey
+	call.Mark
+}
+
+// young are the calls that began here in the last 64*T1 and a little more.
+type young struct {
+	keep time.Duration
+	mu   sync.Mutex
+	all  map[uint64]*Copy
+	ages []aged // oldest first; those that are gone stay until their turn
+}
+
+type aged struct {
+	copy  *Copy
+	until time.Time
+}
+
+func (y *young) enter(now time.Time, c *Copy) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.expire(now)
+	if len(y.ages) >= maxYoung {
+		y.forgetOldest()
+	}
+	if y.all == nil {
+		y.all = make(map[uint64]*Copy)
+	}
+	y.all[c.Digest] = c
+	y.ages = append(y.ages, aged{c, now.Add(y.keep)})
+}
+
+// settle notes that the carrier has acknowledged the call, or that it is over.
+func (y *young) settle(c *Copy) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	c.Settled = true
+}
+
+// forget leaves a call out that is another node's.
+func (y *young) forget(c *Copy) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.all[c.Digest] == c {
+		delete(y.all, c.Digest)
+	}
+}
+
+func (y *young) expire(now time.Time) {
+	for len(y.ages) > 0 && !now.Before(y.ages[0].until) {
+		y.forgetOldest()
+	}
+	if len(y.ages) == 0 {
+		y.ages, y.all = nil, nil
+	}
+}
+
+func (y *young) forgetOldest() {
+	oldest := y.ages[0].copy
+	if y.all[oldest.Digest] == oldest {
+		delete(y.all, oldest.Digest)
+	}
+	y.ages[0] = aged{}
+	y.ages = y.ages[1:]
+}
+
+func (y *young) marks(now time.Time) []call.Mark {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.expire(now)
+	marks := make([]call.Mark, 0, len(y.all))
+	for _, c := range y.all {
+		marks = append(marks, c.Mark)
+	}
+	return marks
+}
+
+func (y *young) find(digest uint64) (Copy, bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if c := y.all[digest]; c != nil {
+		return *c, true
+	}
+	return Copy{}, false
+}
+
+// Young returns the marks of calls that began here not long ago, those among
+// them that are over. It is what a media node reports.
+func (c *Calls) Young() []call.Mark { return c.young.marks(time.Now()) }
+
+// Copy returns the young call of that digest.
+func (c *Calls) Copy(digest uint64) (Copy, bool) { return c.young.find(digest) }
+
+// Yield ends a call because another node has a copy of it that comes before it
+// (design D4): without a word to a carrier that has no answer yet, which gets
+// its answer from the other copy; with a BYE to one that has ours. A call that
+// the carrier has acknowledged stays, unless the other one is settled too. Its
+// record says merged_request. One that is not here is no error.
+func (c *Calls) Yield(id call.ID, otherSettled bool) {
+	a := c.index.get(id)
+	if a == nil {
+		return
+	}
+	// ErrStopped: the call has ended with its host.
+	_ = a.loop.Post(func(now time.Time) { a.yield(now, otherSettled) })
+}
+
+func (a *actor) yield(now time.Time, otherSettled bool) {
+	if a.over || a.gone || a.settled && !otherSettled {
+		return
+	}
+	a.yielded = true
+	if a.machine.Call.Record().Status == 0 {
+		a.machine.Dialog = silent{a.machine.Dialog}
+	}
+	a.happen(now, call.Event{Kind: call.Hangup, Cause: call.CauseMergedRequest})
+}
+
+// acknowledged notes the first time that the carrier has acknowledged the call.
+func (a *actor) acknowledged() {
+	if a.settled || a.machine.Call.State() != call.StateEstablished {
+		return
+	}
+	a.settled = true
+	if a.copy != nil {
+		a.calls.young.settle(a.copy)
+		a.calls.census.notify()
+	}
+}
+
+// outlived leaves behind what the others should know of a call that is over.
+func (a *actor) outlived() {
+	switch {
+	case a.copy == nil: // it began elsewhere
+	case a.yielded, a.released:
+		a.calls.young.forget(a.copy)
+	default:
+		a.calls.young.settle(a.copy)
+	}
+}
