@@ -17,6 +17,7 @@ import (
 	"patchbay/cluster/store"
 	"patchbay/cluster/stream"
 	"patchbay/internal/lifecycle"
+	"patchbay/internal/pki"
 )
 
 // openNATS starts broker and connection as an application of their own: they
@@ -29,11 +30,15 @@ func (g *ground) openNATS(ctx context.Context) error {
 	}
 	parts := []fx.Option{quiet(g.log), fx.StartTimeout(n.StartWait + 5*time.Second), fx.StopTimeout(stopTimeout)}
 	if g.has("broker") {
-		srv, err := broker.New(g.brokerConfig(), g.log)
+		cfg, err := g.brokerConfig()
 		if err != nil {
 			return err
 		}
-		opts.Server = srv
+		srv, err := broker.New(cfg, g.log)
+		if err != nil {
+			return err
+		}
+		g.broker, opts.Server = srv, srv
 		parts = append(parts, fx.Supply(srv), fx.Invoke(lifecycle.Attach[*broker.Server]))
 	}
 	if opts.URL == "" && opts.Server == nil {
@@ -54,19 +59,24 @@ func (g *ground) openNATS(ctx context.Context) error {
 }
 
 // connOptions say who this node is and where it joins.
-func (g *ground) connOptions() (cluster.Options, error) {
+func (g *ground) connOptions() (opts cluster.Options, err error) {
 	n, who := g.cfg.NATS, permit.Process(g.cfg.Node.Roles...)
-	opts := cluster.Options{Name: g.cfg.Node.Name, URL: n.URL, Credentials: n.Credentials, Wait: n.StartWait,
-		Clustered: n.Brokers() > 1, Inbox: permit.Inbox(who), Blind: who.String() == "edge"}
-	if !n.ByRoles() {
-		return opts, nil
+	opts = cluster.Options{Name: g.cfg.Node.Name, URL: n.URL, Credentials: n.Credentials, Wait: n.StartWait,
+		Clustered: n.Brokers() > 1, Inbox: permit.Inbox(who), Blind: who.String() == string(permit.Edge)}
+	if n.URL != "" && n.TLSCA != "" {
+		authorities, err := pki.Pool(n.TLSCA)
+		if err != nil {
+			return opts, fmt.Errorf("nats.tls_ca_file: %w", err)
+		}
+		opts.TLS = pki.Client(authorities)
 	}
-	var err error
-	opts.Login, err = permit.LoginOf(g.keys, who)
+	if n.ByRoles() {
+		opts.Login, err = permit.LoginOf(g.keys, who)
+	}
 	return opts, err
 }
 
-func (g *ground) brokerConfig() broker.Config {
+func (g *ground) brokerConfig() (broker.Config, error) {
 	n := g.cfg.NATS
 	cfg := broker.Config{Name: g.cfg.Node.Name, Listen: n.Listen, Advertise: n.Advertise,
 		Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
@@ -74,7 +84,23 @@ func (g *ground) brokerConfig() broker.Config {
 	if n.ByRoles() {
 		cfg.Keys = g.keys
 	}
-	return cfg
+	if n.TLSCert == "" {
+		return cfg, nil
+	}
+	pair, err := pki.OpenPair(n.TLSCert, n.TLSKey)
+	if err != nil {
+		return cfg, fmt.Errorf("nats.tls_cert_file, nats.tls_key_file: %w", err)
+	}
+	cfg.ClientTLS = pair.Server()
+	if n.Cluster == "" {
+		return cfg, nil
+	}
+	authorities, err := pki.Pool(n.TLSCA)
+	if err != nil {
+		return cfg, fmt.Errorf("nats.tls_ca_file: %w", err)
+	}
+	cfg.RouteTLS = pair.Peer(authorities)
+	return cfg, nil
 }
 
 // streams says what the node's part is in making buckets and streams: brokers

@@ -54,7 +54,7 @@ func root() *cobra.Command {
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(restoreCommand(), serveCommand(), healthCommand(), demoCommand(), callCommand(), configCommand(),
-		keysCommand(), echoCommand(), ctlCommand(), explainCommand())
+		keysCommand(), tlsCommand(), echoCommand(), ctlCommand(), explainCommand())
 	refuseUnknown(cmd.Commands())
 	return cmd
 }
