@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/subject"
@@ -49,13 +50,33 @@ func OpenNodeDoor(c *Conn, node string, act func(act string) envelope.NodeStatus
 // Close stops taking wishes.
 func (d *NodeDoor) Close() { d.subs.close() }
 
+// A Known is one incarnation of a node, as its beats tell.
+type Known struct {
+	Node  string // an edge's beats bear its id in flows, not its name
+	Boot  uint64
+	Roles []string
+	Beats bool // it is heard now
+	Calls int
+	Slot  call.Slot
+}
+
 // Nodes asks nodes how they are and what to do: the operator's way to them.
-type Nodes struct{ nc *nats.Conn }
+type Nodes struct {
+	nc    *nats.Conn
+	known func() []Known
+}
 
-// NewNodes returns a way to the nodes of the cluster.
-func NewNodes(c *Conn) *Nodes { return &Nodes{nc: c.Control()} }
+// NewNodes returns a way to the nodes of the cluster. known says which there
+// should be, usually [Presence.Known]; nil: nobody knows.
+func NewNodes(c *Conn, known func() []Known) *Nodes {
+	if known == nil {
+		known = func() []Known { return nil }
+	}
+	return &Nodes{nc: c.Control(), known: known}
+}
 
-// List returns the nodes that answer, by name.
+// List returns how every node is, by name: those that answer, and, as silent,
+// those that were heard of late and do not.
 func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
 	defer cancel()
@@ -72,13 +93,27 @@ func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
 	if err := n.nc.PublishRequest(subject.NodeDo, inbox, data); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	var all []envelope.NodeStatus
+	all, err := n.collect(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, unheard(all, n.known())...)
+	slices.SortFunc(all, func(a, b envelope.NodeStatus) int { return strings.Compare(a.Node, b.Node) })
+	return all, nil
+}
+
+// collect takes answers until every node that beats has given one and no more
+// come, or ctx ends.
+func (n *Nodes) collect(ctx context.Context, sub *nats.Subscription) (all []envelope.NodeStatus, err error) {
 	for len(all) < maxNodes {
 		quiet, stop := context.WithTimeout(ctx, nodesQuiet)
 		m, err := sub.NextMsgWithContext(quiet)
 		stop()
-		if err != nil || m.Header.Get("Status") == "503" {
-			break
+		switch {
+		case err != nil && ctx.Err() == nil && waited(all, n.known()):
+			continue
+		case err != nil || m.Header.Get("Status") == "503":
+			return all, nil
 		}
 		status, err := envelope.DecodeNodeStatus(m.Data)
 		if err != nil {
@@ -86,8 +121,42 @@ func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
 		}
 		all = append(all, status)
 	}
-	slices.SortFunc(all, func(a, b envelope.NodeStatus) int { return strings.Compare(a.Node, b.Node) })
 	return all, nil
+}
+
+// waited reports that a node that beats has not answered yet.
+func waited(all []envelope.NodeStatus, known []Known) bool {
+	for _, s := range unheard(all, known) {
+		if s.Reason == reasonMute {
+			return true
+		}
+	}
+	return false
+}
+
+// Why a node is listed as silent.
+const (
+	reasonGone = "its beats have stopped"
+	reasonMute = "it beats and does not answer"
+)
+
+// unheard are the known incarnations that have not answered. One whose node
+// has answered under a later start is no more.
+func unheard(all []envelope.NodeStatus, known []Known) (list []envelope.NodeStatus) {
+	for _, k := range known {
+		if slices.ContainsFunc(all, func(s envelope.NodeStatus) bool {
+			return uint64(s.Since.UnixNano()) == k.Boot || s.Node == k.Node && uint64(s.Since.UnixNano()) > k.Boot
+		}) {
+			continue
+		}
+		reason := reasonGone
+		if k.Beats {
+			reason = reasonMute
+		}
+		list = append(list, envelope.NodeStatus{V: envelope.Version, Node: k.Node, Roles: k.Roles, Since: time.Unix(0, int64(k.Boot)).UTC(),
+			State: envelope.NodeSilent, Reason: reason, Calls: k.Calls, Slot: k.Slot})
+	}
+	return list
 }
 
 // Drain makes a node refuse new calls, or take them again, and returns how it is

@@ -124,7 +124,7 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 		t.Cleanup(door.Close)
 	}
 	flush(t, c)
-	nodes := cluster.NewNodes(c)
+	nodes := cluster.NewNodes(c, nil)
 	all, err := nodes.List(t.Context())
 	if err != nil || len(all) != 2 || all[0].Node != "a" || all[1].Node != "b" || all[0].Draining {
 		t.Errorf("got %+v, %v", all, err)
@@ -169,5 +169,46 @@ func TestAnothersCallTakesAsLongToBeMissingAsOneThatIsNot(t *testing.T) {
 	start := time.Now()
 	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil || time.Since(start) > 400*time.Millisecond {
 		t.Errorf("one's own: %v after %v", err, time.Since(start))
+	}
+}
+
+func TestNodesThatDoNotAnswerAreListedAsSilent(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	boot := func(n uint64) uint64 { return uint64(time.Date(2026, 1, 1, 0, 0, int(n), 5, time.UTC).UnixNano()) }
+	door, err := cluster.OpenNodeDoor(c, "m1", func(string) envelope.NodeStatus {
+		return envelope.NodeStatus{Node: "m1", State: envelope.NodeReady, Since: time.Unix(0, int64(boot(1))).UTC()}
+	}, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	all, err := cluster.NewNodes(c, func() []cluster.Known {
+		return []cluster.Known{
+			{Node: "a1b2c3", Boot: boot(1), Roles: []string{"edge"}, Beats: true}, // m1, by its edge's id
+			{Node: "m1", Boot: boot(0), Roles: []string{"media"}, Calls: 4},       // its earlier start
+			{Node: "m2", Boot: boot(2), Roles: []string{"media"}, Calls: 7, Slot: 2},
+			{Node: "m3", Boot: boot(3), Roles: []string{"actor", "media"}, Beats: true},
+		}
+	}).List(t.Context())
+	if err != nil || len(all) != 3 {
+		t.Fatalf("got %+v, %v", all, err)
+	}
+	if all[0].Node != "m1" || all[0].State != envelope.NodeReady {
+		t.Errorf("got %+v", all[0])
+	}
+	if s := all[1]; s.Node != "m2" || s.State != envelope.NodeSilent || s.Calls != 7 || s.Slot != 2 || s.Reason != "its beats have stopped" {
+		t.Errorf("got %+v", s)
+	}
+	if s := all[2]; s.Node != "m3" || s.State != envelope.NodeSilent || s.Reason != "it beats and does not answer" {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestNobodyAnswersWithNothingKnown(t *testing.T) {
+	t.Parallel()
+	if all, err := cluster.NewNodes(newConn(t), nil).List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("got %+v, %v", all, err)
 	}
 }

@@ -63,6 +63,38 @@ func (p *Presence) Runs(node string, boot uint64) (runs, known bool) {
 	return false, now.Sub(p.since) >= otherSilent
 }
 
+// Known lists the incarnations of nodes that were heard of late, each once
+// whatever its roles. Those that have said goodbye are none.
+func (p *Presence) Known() []Known {
+	now := p.now()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	byBoot := make(map[uint64]*Known)
+	for _, n := range p.nodes {
+		if n.left {
+			continue
+		}
+		k := byBoot[n.boot]
+		if k == nil {
+			k = &Known{Node: n.name, Boot: n.boot}
+			byBoot[n.boot] = k
+		}
+		if n.role != RoleEdge {
+			k.Node = n.name
+		}
+		k.Roles = append(k.Roles, n.role)
+		k.Beats = k.Beats || n.alive(now)
+		k.Calls += n.live()
+		k.Slot = max(k.Slot, n.slot)
+	}
+	list := make([]Known, 0, len(byBoot))
+	for _, k := range byBoot {
+		slices.Sort(k.Roles)
+		list = append(list, *k)
+	}
+	return list
+}
+
 // ids returns the distinct calls of a node.
 func (n *peer) ids() []call.ID {
 	all := idSet{}

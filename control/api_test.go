@@ -116,7 +116,9 @@ func (a *api) compare(name string, raw []byte) {
 
 // exampleFarm is a cluster of one node.
 func exampleFarm() farm {
-	return farm{"pb-1": {Node: "pb-1", Roles: []string{"edge", "actor", "media", "control", "broker"}, Version: "0.1.0",
+	return farm{"pb-1": {Node: "pb-1", State: "ready", UptimeS: 93_600, Capacity: 2000, Slot: 1, Partitions: 256,
+		Broker: &control.BrokerView{Brokers: 1, Of: 1, Leads: []string{"EVENTS", "KV_calls", "KV_cluster", "KV_endpoints", "KV_stats", "RECORDS"}, Behind: []string{}},
+		Roles:  []string{"edge", "actor", "media", "control", "broker"}, Version: "0.1.0",
 		Since: exampleTime.Add(-26 * time.Hour), Calls: 42}}
 }
 

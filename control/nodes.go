@@ -10,7 +10,8 @@ import (
 
 // Nodes reaches the nodes of the cluster.
 type Nodes interface {
-	// List returns the nodes that answer.
+	// List returns the nodes that answer, and as silent those that were heard of
+	// late and do not.
 	List(ctx context.Context) ([]NodeView, error)
 	// Drain makes a node refuse new calls, or take them again; it wraps
 	// endpoint.ErrNotFound when no node of that name answers.
@@ -25,9 +26,26 @@ type NodeView struct {
 	Since    time.Time `json:"since"` // when it started
 	Draining bool      `json:"draining"`
 	Calls    int       `json:"calls"` // live calls that it carries
+
+	State      string      `json:"state"`                // starting, ready, unready, draining, silent
+	Reason     string      `json:"reason,omitempty"`     // why it is not ready
+	UptimeS    int64       `json:"uptime_s"`             // seconds since its start
+	Capacity   int         `json:"capacity,omitempty"`   // most calls that it carries at once
+	Slot       uint16      `json:"slot,omitempty"`       // of a media node: its number in tokens
+	Partitions int         `json:"partitions,omitempty"` // of endpoints that it owns, of 256
+	Broker     *BrokerView `json:"broker,omitempty"`
 }
 
-// ListNodes returns the nodes that answer, in order of name.
+// A BrokerView is one NATS server, as it sees itself and the others.
+type BrokerView struct {
+	Brokers    int      `json:"brokers"` // joined, itself included
+	Of         int      `json:"of"`      // that there should be
+	MetaLeader string   `json:"meta_leader,omitempty"`
+	Leads      []string `json:"leads"`  // streams
+	Behind     []string `json:"behind"` // replicas of those that could not take over now
+}
+
+// ListNodes returns how every node is, in order of name.
 func (o *Operations) ListNodes(ctx context.Context, _ string, _ struct{}) (Page[NodeView], error) {
 	if o.Nodes == nil {
 		return Page[NodeView]{}, ErrUnavailable

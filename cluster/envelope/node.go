@@ -3,6 +3,8 @@ package envelope
 import (
 	"fmt"
 	"time"
+
+	"patchbay/actors/call"
 )
 
 // Acts of a NodeCommand.
@@ -29,6 +31,30 @@ type NodeStatus struct {
 	Draining   bool      `json:"draining"`
 	Calls      int       `json:"calls"`
 	Partitions int       `json:"partitions,omitempty"` // of endpoints that it owns, of 256
+
+	State    string        `json:"state,omitempty"`    // see the States; empty: of a release before there were any
+	Reason   string        `json:"reason,omitempty"`   // why it is not ready
+	Capacity int           `json:"capacity,omitempty"` // most calls that it carries at once
+	Slot     call.Slot     `json:"slot,omitempty"`     // of a media node
+	Broker   *BrokerStatus `json:"broker,omitempty"`   // of a broker
+}
+
+// States of a node.
+const (
+	NodeStarting = "starting"
+	NodeReady    = "ready"
+	NodeUnready  = "unready" // NATS or JetStream does not answer it
+	NodeDraining = "draining"
+	NodeSilent   = "silent" // it was heard, and does not answer; a node never says so itself
+)
+
+// A BrokerStatus is how a node's NATS server is.
+type BrokerStatus struct {
+	Brokers    int      `json:"brokers"` // joined, this one included
+	Of         int      `json:"of"`      // that there should be
+	MetaLeader string   `json:"meta_leader,omitempty"`
+	Leads      []string `json:"leads,omitempty"`  // streams
+	Behind     []string `json:"behind,omitempty"` // replicas of those that could not take over now
 }
 
 // EncodeNodeCommand writes a wish for nodes.

@@ -15,7 +15,7 @@ import (
 
 // operators are the commands about the cluster, and about a whole account.
 func (r *remote) operators() []*cobra.Command {
-	return []*cobra.Command{r.blockCommand(), r.unblockCommand(), r.nodes(), r.drainCommand(), r.exportCommand(), r.importCommand(), r.backupCommand()}
+	return []*cobra.Command{r.blockCommand(), r.unblockCommand(), r.nodes(), r.clusterCommand(), r.drainCommand(), r.exportCommand(), r.importCommand(), r.backupCommand()}
 }
 
 func (r *remote) blockCommand() *cobra.Command {
@@ -61,13 +61,13 @@ func (r *remote) unblockCommand() *cobra.Command {
 		}}
 }
 
-var listNodes = table("NODE\tROLES\tVERSION\tSINCE\tDRAINING\tCALLS", func(v control.NodeView) []any {
-	return []any{v.Node, strings.Join(v.Roles, ","), v.Version, v.Since.Format(time.RFC3339), yesNo(v.Draining), v.Calls}
+var listNodes = table("NODE\tROLES\tVERSION\tSINCE\tSTATE\tCALLS", func(v control.NodeView) []any {
+	return []any{v.Node, strings.Join(v.Roles, ","), v.Version, v.Since.Format(time.RFC3339), v.State, v.Calls}
 })
 
 func (r *remote) nodes() *cobra.Command {
 	cmd := &cobra.Command{Use: "node", Aliases: []string{"nodes"}, Short: "Nodes of the cluster"}
-	cmd.AddCommand(&cobra.Command{Use: "list", Short: "List those that answer", Args: cobra.NoArgs,
+	cmd.AddCommand(&cobra.Command{Use: "list", Short: "List them, those that do not answer among them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.do(cmd, "node", "list", struct{}{}, listNodes)
 		}})

@@ -18,6 +18,7 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/cluster"
+	"patchbay/cluster/broker"
 	"patchbay/cluster/ledger"
 	"patchbay/cluster/stats"
 	"patchbay/cluster/store"
@@ -42,10 +43,11 @@ type ground struct {
 	slots     *cluster.Slots     // of media nodes
 	slot      call.Slot
 	ledger    *ledger.Ledger
-	board     *stats.Board // totals of endpoints
-	base      *fx.App      // broker and connection
-	up        atomic.Bool  // every role serves
-	draining  atomic.Bool  // no new calls are taken
+	board     *stats.Board   // totals of endpoints
+	base      *fx.App        // broker and connection
+	broker    *broker.Server // nil without the role
+	up        atomic.Bool    // every role serves
+	draining  atomic.Bool    // no new calls are taken
 	carried   atomic.Pointer[carried]
 
 	edgeLeaves chan struct{} // closed when the edge is about to stop

@@ -27,13 +27,29 @@ func (n *node) act(act string) envelope.NodeStatus {
 		n.log.Info("the operator ends the drain")
 		n.takeCalls()
 	}
+	return n.status()
+}
+
+// status is how the node is now.
+func (n *node) status() envelope.NodeStatus {
+	g := n.ground
 	s := envelope.NodeStatus{Node: n.cfg.Node.Name, Roles: slices.Clone(n.cfg.Node.Roles), Version: version(),
-		Since: time.Unix(0, int64(n.ground.boot)).UTC(), Draining: n.ground.draining.Load()}
+		Since: time.Unix(0, int64(g.boot)).UTC(), Draining: g.draining.Load(), Calls: n.live(), Partitions: n.partitions()}
 	if n.calls != nil {
-		s.Calls = n.calls.Count()
+		s.Capacity, s.Slot = n.cfg.Media.MaxCalls, g.slot
 	}
-	if o := n.ground.ownership; o != nil {
-		s.Partitions = len(o.Owned())
+	if g.broker != nil {
+		s.Broker = g.broker.Status()
+	}
+	switch err := g.conn.Healthy(); {
+	case s.Draining:
+		s.State = envelope.NodeDraining
+	case !g.up.Load():
+		s.State = envelope.NodeStarting
+	case err != nil:
+		s.State, s.Reason = envelope.NodeUnready, err.Error()
+	default:
+		s.State = envelope.NodeReady
 	}
 	return s
 }
@@ -80,5 +96,24 @@ func (c clusterNodes) Drain(ctx context.Context, node string, cancel bool) (cont
 }
 
 func nodeViewOf(s envelope.NodeStatus) control.NodeView {
-	return control.NodeView{Node: s.Node, Roles: s.Roles, Version: s.Version, Since: s.Since, Draining: s.Draining, Calls: s.Calls}
+	v := control.NodeView{Node: s.Node, Roles: s.Roles, Version: s.Version, Since: s.Since, Draining: s.Draining, Calls: s.Calls,
+		State: s.State, Reason: s.Reason, UptimeS: int64(time.Since(s.Since) / time.Second), Capacity: s.Capacity, Slot: uint16(s.Slot),
+		Partitions: s.Partitions}
+	if v.State == "" { // of a release that does not say
+		v.State = envelope.NodeReady
+		if s.Draining {
+			v.State = envelope.NodeDraining
+		}
+	}
+	if b := s.Broker; b != nil {
+		v.Broker = &control.BrokerView{Brokers: b.Brokers, Of: b.Of, MetaLeader: b.MetaLeader, Leads: orNone(b.Leads), Behind: orNone(b.Behind)}
+	}
+	return v
+}
+
+func orNone(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }

@@ -30,7 +30,7 @@ func newCommander(g *ground) *cluster.Commander {
 
 func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *control.Operations {
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
-		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn)}, Blocks: g.store,
+		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn, g.presence.Known)}, Blocks: g.store,
 		Records: archive{g.ledger.Journal()}, Board: board{g.board},
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
 		Known: g.store.Account, Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
