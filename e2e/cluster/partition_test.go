@@ -19,10 +19,10 @@ func TestPartitions(t *testing.T) {
 	b := newBed(t, rig.Plan{Edges: 2, Net: rig.NewNet(t)})
 	for _, cut := range cuts {
 		t.Run("an edge whose packets are lost: "+cut.name, func(t *testing.T) {
-			b.cutOff(t, func() *rig.Node { return b.Edges[0] }, cut.way, 6*time.Second)
+			b.cutOff(t, func() *rig.Node { return b.Edges[0] }, cut.way, 5*time.Second)
 		})
 		t.Run("an actor node whose packets are lost: "+cut.name, func(t *testing.T) {
-			b.cutOff(t, func() *rig.Node { return b.owner(t, b.answered) }, cut.way, 6*time.Second)
+			b.cutOff(t, func() *rig.Node { return b.owner(t, b.answered) }, cut.way, 5*time.Second)
 		})
 		t.Run("a media node whose packets are lost for a moment: "+cut.name, func(t *testing.T) {
 			b.cutOff(t, func() *rig.Node { return b.Medias[0] }, cut.way, 1200*time.Millisecond)

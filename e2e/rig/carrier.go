@@ -141,13 +141,16 @@ func (c *Carrier) lost(conn net.Conn) {
 	}
 }
 
-// deliver hands a message to its call; one of no call of ours is dropped, as is
-// one that the call has no room for.
+// deliver hands a message to its call; one that it has no room for is dropped.
+// A BYE of no call of ours is answered (RFC 3261 15.1.2).
 func (c *Carrier) deliver(m incoming) {
 	c.mu.Lock()
 	d := c.calls[m.Header("Call-ID")]
 	c.mu.Unlock()
 	if d == nil {
+		if m.Method() == "BYE" {
+			_ = m.back(replyTo(m.Response, "481 Call/Transaction Does Not Exist"))
+		}
 		return
 	}
 	select {

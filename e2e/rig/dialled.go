@@ -152,17 +152,20 @@ func (d *Dialled) aside(m incoming) {
 			}
 		}
 	case m.Status()/100 == 2 && strings.HasSuffix(m.Header("CSeq"), " INVITE") && d.answer != "":
-		d.ack(m.Response)
-		if tag := m.ToTag(); tag != d.answer.ToTag() {
-			d.fault("a second call was made of the INVITE: it was answered with the tags %s and %s", d.answer.ToTag(), tag)
+		if m.ToTag() == d.answer.ToTag() {
+			d.ack(m.Response)
+		} else {
+			d.out.Doubled = true // not acknowledged: whoever made a second call of it must end it
 		}
+	case m.Method() == "BYE" && d.answer != "" && !strings.Contains(m.Header("From"), d.answer.ToTag()):
+		_ = m.back(replyTo(m.Response, "200 OK")) // of the second call
 	case m.Method() == "BYE":
 		if !d.out.ByPeer {
 			d.out.ByPeer, d.out.Reason, d.out.Ended = true, m.Header("Reason"), time.Now()
 		}
-		_ = m.back(replyTo(m.Response))
+		_ = m.back(replyTo(m.Response, "200 OK"))
 	case m.Method() != "" && m.Method() != "ACK":
-		_ = m.back(replyTo(m.Response))
+		_ = m.back(replyTo(m.Response, "200 OK"))
 	}
 }
 
@@ -280,6 +283,7 @@ func (d *Dialled) Bye() {
 	if d.out.ByPeer {
 		return
 	}
+	passed := d.out.Passed
 	_, res, err := d.request(d.within("BYE"), nothing)
 	switch {
 	case err != nil && d.out.ByPeer: // they crossed
@@ -287,6 +291,9 @@ func (d *Dialled) Bye() {
 		d.fault("%v", err)
 	default:
 		d.out.Bye, d.out.Ended = res.Status(), time.Now()
+		if d.out.Passed > passed && d.out.Bye == 481 {
+			d.out.Bye = 200 // the edge that said 503 had delivered it (RFC 3261 15.1.1)
+		}
 	}
 }
 

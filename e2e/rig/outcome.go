@@ -31,6 +31,7 @@ type Outcome struct {
 	Ended   time.Time     // when the BYE came, or ours was answered
 	Resent  int           // requests that we repeated
 	Passed  int           // edges that said 503
+	Doubled bool          // a second call was made of the INVITE, and answered
 	Merged  int           // 482 that came to forked INVITEs
 	Sound   Sound
 	Fault   string // what did not go as it must; "": nothing
@@ -58,10 +59,11 @@ func (d *Dialled) Close() Outcome {
 	return d.out
 }
 
-// replyTo is a 200 to a request.
-func replyTo(request Response) string {
+// replyTo is the response to a request that has a status line's end, such as
+// "200 OK".
+func replyTo(request Response, status string) string {
 	var b strings.Builder
-	b.WriteString("SIP/2.0 200 OK\r\n")
+	b.WriteString("SIP/2.0 " + status + "\r\n")
 	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, request.Header(name))
 	}

@@ -164,5 +164,5 @@ func (p *Peer) Silent(quiet time.Duration, what string, fits func(Response) bool
 // Reply answers a request of the node's with 200.
 func (p *Peer) Reply(request Response) {
 	p.t.Helper()
-	p.Raw(replyTo(request))
+	p.Raw(replyTo(request, "200 OK"))
 }

@@ -130,6 +130,16 @@ func (t Tally) Passed() (n int) {
 	return n
 }
 
+// Doubled is of how many INVITEs a second call was made, and answered.
+func (t Tally) Doubled() (n int) {
+	for _, o := range t {
+		if o.Doubled {
+			n++
+		}
+	}
+	return n
+}
+
 // shownFaults is how many faults String shows.
 const shownFaults = 12
 
@@ -137,8 +147,8 @@ const shownFaults = 12
 func (t Tally) String() string {
 	failed := t.Failed()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d calls, %d answered, %d failed, %d requests repeated, %d taken to another edge after 503, INVITE to final p50 %v p99 %v longest %v", len(t),
-		len(t.Answered()), len(failed), t.Resent(), t.Passed(), t.Setup(50).Round(time.Millisecond), t.Setup(99).Round(time.Millisecond), t.Setup(100).Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d calls, %d answered, %d failed, %d requests repeated, %d taken to another edge after 503, %d answered twice, INVITE to final p50 %v p99 %v longest %v", len(t),
+		len(t.Answered()), len(failed), t.Resent(), t.Passed(), t.Doubled(), t.Setup(50).Round(time.Millisecond), t.Setup(99).Round(time.Millisecond), t.Setup(100).Round(time.Millisecond))
 	for i, o := range failed {
 		if i == shownFaults {
 			fmt.Fprintf(&b, "\n  and %d more", len(failed)-i)
