@@ -66,8 +66,7 @@ func (a *asker) ask(subject string, data []byte, wait time.Duration, done func(r
 		a.call(done, reply{err: a.refusal()})
 		return
 	}
-	to := strconv.AppendUint(append(make([]byte, 0, len(a.inbox)+14), a.inbox...), id*askShards+shard, 36)
-	if err := a.nc.PublishRequest(subject, string(to), data); err != nil {
+	if err := a.nc.PublishRequest(subject, ticketed(a.inbox, id*askShards+shard), data); err != nil {
 		if done := a.tables[shard].take(id); done != nil {
 			a.call(done, reply{err: err})
 		}
@@ -90,11 +89,17 @@ func (a *asker) echo(wait time.Duration, done func(reply)) {
 		a.call(done, reply{err: a.refusal()})
 		return
 	}
-	if err := a.nc.Publish(a.inbox+strconv.FormatUint(id*askShards+shard, 36), nil); err != nil {
+	if err := a.nc.Publish(ticketed(a.inbox, id*askShards+shard), nil); err != nil {
 		if done := a.tables[shard].take(id); done != nil {
 			a.call(done, reply{err: err})
 		}
 	}
+}
+
+// ticketed is the subject of one answer: at the price of one allocation.
+func ticketed(inbox string, n uint64) string {
+	var room [96]byte
+	return string(strconv.AppendUint(append(room[:0], inbox...), n, 36))
 }
 
 func (a *asker) refusal() error {

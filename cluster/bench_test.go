@@ -9,6 +9,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
 )
 
 // BenchmarkInvite is one INVITE from an edge to a decider and back, in one
@@ -44,8 +45,14 @@ func BenchmarkInvite(b *testing.B) {
 	}
 }
 
+// BenchmarkTransmit is one response on its way to an edge.
 func BenchmarkTransmit(b *testing.B) {
 	c := newConn(b)
+	sub, err := c.Hot().Subscribe(subject.Send("edge-1"), func(*natsMsg) {})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
 	w := newWire(b, c, nobodyGone)
 	tx := call.Transmission{Flow: packet("").Flow, Raw: append([]byte("SIP/2.0 "), make([]byte, 700)...)}
 	b.ReportAllocs()

@@ -102,9 +102,7 @@ func (w *Wire) respond(tx call.Transmission) {
 		w.reroute(edge, data)
 		return
 	default:
-		ticket := w.sent.keep(edge, data)
-		to := strconv.AppendUint(append(make([]byte, 0, len(w.inbox)+14), w.inbox...), ticket, 36)
-		err = w.conn.Hot().PublishRequest(subject.Send(edge), string(to), data)
+		err = w.conn.Hot().PublishRequest(subject.Send(edge), ticketed(w.inbox, w.sent.keep(edge, data)), data)
 	}
 	if err != nil {
 		w.lost(edge, err)
