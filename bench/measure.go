@@ -81,9 +81,19 @@ func kernel() string {
 	return "Linux " + string(text[:max(len(text)-1, 0)])
 }
 
-// spent runs work and returns the CPU time that the processes used meanwhile.
-func spent(all []*process.Process, work func() error) (time.Duration, error) {
-	before := process.CPU(all)
+// spent runs work and returns the CPU time that each process used meanwhile.
+func spent(all []*process.Process, work func() error) ([]time.Duration, error) {
+	cpu := func() (each []time.Duration) {
+		for i := range all {
+			each = append(each, process.CPU(all[i:i+1]))
+		}
+		return each
+	}
+	before := cpu()
 	err := work()
-	return process.CPU(all) - before, err
+	after := cpu()
+	for i := range after {
+		after[i] -= before[i]
+	}
+	return after, err
 }

@@ -14,7 +14,7 @@ const maxCalls = 20_000
 
 // oneProcess is a node with every role.
 func oneProcess(name string, signalling bool, user func(*bench, *running) error) target {
-	return target{name, func(b *bench, dir string) (*running, error) {
+	return target{name: name, start: func(b *bench, dir string) (*running, error) {
 		r := &running{user: strangersSlug}
 		err := r.node(b.which(signalling), dir, "all", "--nats-listen="+natsAddress, "--media-max-calls="+strconv.Itoa(maxCalls))
 		if err != nil {
@@ -26,7 +26,7 @@ func oneProcess(name string, signalling bool, user func(*bench, *running) error)
 
 // threeProcesses are an edge, a broker, and the rest.
 func threeProcesses(name string, signalling bool, user func(*bench, *running) error) target {
-	return target{name, func(b *bench, dir string) (*running, error) {
+	return target{name: name, start: func(b *bench, dir string) (*running, error) {
 		r, binary := &running{user: strangersSlug}, b.which(signalling)
 		url := "--nats-url=nats://" + natsAddress
 		key := "--cluster-key-file=" + filepath.Join(dir, "broker", "cluster.key")
@@ -40,12 +40,12 @@ func threeProcesses(name string, signalling bool, user func(*bench, *running) er
 			}
 		}
 		return r, user(b, r)
-	}}
+	}, processes: []string{"broker", "actor and media", "edge"}}
 }
 
 // countedProcesses are an edge and the rest over a broker that counts.
 func countedProcesses(name string) target {
-	return target{name, func(b *bench, dir string) (*running, error) {
+	return target{name: name, start: func(b *bench, dir string) (*running, error) {
 		r := &running{}
 		if err := r.add(process.Target, b.self, "broker", natsAddress, filepath.Join(dir, "nats")); err != nil {
 			return r, err

@@ -17,34 +17,50 @@ const (
 	tail       = 2 * time.Second
 )
 
+// outcomes are what a series measured, by the names of its targets.
+type outcomes struct {
+	cost, p99 map[string]figure
+	shares    map[string][]figure // of the cost, by process
+}
+
 // series measures each target in turn, again and again, in fresh processes.
-func series(ctx context.Context, b *bench, targets []target, rate float64, answer bool) (map[string]figure, map[string]figure, error) {
-	cost, p99 := map[string]figure{}, map[string]figure{}
+func series(ctx context.Context, b *bench, targets []target, rate float64, answer bool) (outcomes, error) {
+	out := outcomes{map[string]figure{}, map[string]figure{}, map[string][]figure{}}
 	for range b.runs {
 		for _, t := range targets {
 			res, cpu, err := b.offer(ctx, t, sipload.Options{Target: sipAddress, Rate: rate, For: b.during, Answer: answer, Tail: tail, RTPPort: loadA})
 			if err != nil {
-				return nil, nil, err
+				return outcomes{}, err
 			}
-			cost[t.name] = append(cost[t.name], float64(cpu)/float64(time.Microsecond)/float64(res.Offered))
-			p99[t.name] = append(p99[t.name], res.P99)
+			sum, shares := 0.0, out.shares[t.name]
+			for i, c := range cpu {
+				us := float64(c) / float64(time.Microsecond) / float64(res.Offered)
+				if sum += us; i == len(shares) {
+					shares = append(shares, nil)
+				}
+				shares[i] = append(shares[i], us)
+			}
+			out.shares[t.name] = shares
+			out.cost[t.name] = append(out.cost[t.name], sum)
+			out.p99[t.name] = append(out.p99[t.name], res.P99)
 		}
 	}
-	return cost, p99, nil
+	return out, nil
 }
 
-// offer starts a target, warms it, and offers it calls.
-func (b *bench) offer(ctx context.Context, t target, o sipload.Options) (sipload.Result, time.Duration, error) {
+// offer starts a target, warms it, offers it calls, and returns the CPU time of
+// each of its processes.
+func (b *bench) offer(ctx context.Context, t target, o sipload.Options) (sipload.Result, []time.Duration, error) {
 	r, end, err := b.launch(t)
 	if err != nil {
-		return sipload.Result{}, 0, err
+		return sipload.Result{}, nil, err
 	}
 	defer end()
 	o.User = r.user
 	warm := o
 	warm.Rate, warm.For = min(o.Rate, 200), time.Second
 	if res, err := sipload.Run(ctx, warm); err != nil || !res.Good(o.Answer) {
-		return res, 0, fmt.Errorf("%s: warm-up: %+v: %w", t.name, res, err)
+		return res, nil, fmt.Errorf("%s: warm-up: %+v: %w", t.name, res, err)
 	}
 	var res sipload.Result
 	cpu, err := spent(r.procs, func() (err error) { res, err = sipload.Run(ctx, o); return err })
@@ -63,10 +79,14 @@ func mostly(r sipload.Result, answer bool) bool {
 	return good*1000 >= r.Offered*999
 }
 
-func rows(work string, targets []target, cost, p99 map[string]figure) []line {
+func (o outcomes) rows(work string, targets []target) []line {
 	var out []line
 	for _, t := range targets {
-		out = append(out, line{work: work, who: t.name, cost: cost[t.name], unit: "us CPU/call", more: "p99 " + p99[t.name].String() + " ms"})
+		l := line{work: work, who: t.name, cost: o.cost[t.name], unit: "us CPU/call", more: "p99 " + o.p99[t.name].String() + " ms"}
+		for i, name := range t.processes {
+			l.more += fmt.Sprintf(", %s %s us", name, short(o.shares[t.name][i].median()))
+		}
+		out = append(out, l)
 	}
 	return out
 }
@@ -81,13 +101,13 @@ func refuse(ctx context.Context, b *bench) ([]line, error) {
 		threeProcesses("Patchbay, three processes", false, stranger),
 		sipgoTarget("sipgo and one NATS hop, three processes", 404, "three processes"),
 	}
-	cost, p99, err := series(ctx, b, targets, refuseRate, false)
+	o, err := series(ctx, b, targets, refuseRate, false)
 	if err != nil {
 		return nil, err
 	}
-	out := rows(fmt.Sprintf("refuse a stranger, %d/s", refuseRate), targets, cost, p99)
-	out[0].bar, out[0].why = cost[targets[2].name].median(), "sipgo and one NATS hop"
-	out[4].bar, out[4].why = cost[targets[5].name].median(), "sipgo and one NATS hop"
+	out := o.rows(fmt.Sprintf("refuse a stranger, %d/s", refuseRate), targets)
+	out[0].bar, out[0].why = o.cost[targets[2].name].median(), "sipgo and one NATS hop"
+	out[4].bar, out[4].why = o.cost[targets[5].name].median(), "sipgo and one NATS hop"
 	return out, nil
 }
 
@@ -106,12 +126,12 @@ func accept(ctx context.Context, b *bench) ([]line, error) {
 		sipgoTarget("sipgo and one NATS hop, three processes", 200, "three processes"),
 		kamailioTarget("Kamailio, relaying", true),
 	}
-	cost, p99, err := series(ctx, b, targets, acceptRate, true)
+	o, err := series(ctx, b, targets, acceptRate, true)
 	if err != nil {
 		return nil, err
 	}
-	out := rows(fmt.Sprintf("accept, signalling, %d/s", acceptRate), targets, cost, p99)
-	bar := cost[targets[2].name].median() * acceptBar / sipgoAccept
+	out := o.rows(fmt.Sprintf("accept, signalling, %d/s", acceptRate), targets)
+	bar := o.cost[targets[2].name].median() * acceptBar / sipgoAccept
 	for i := range 2 {
 		out[i].bar, out[i].why = bar, fmt.Sprintf("%.2f of bare sipgo", acceptBar/sipgoAccept)
 	}

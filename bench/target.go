@@ -31,8 +31,9 @@ const (
 
 // A target is something that takes calls and is measured.
 type target struct {
-	name  string
-	start func(b *bench, dir string) (*running, error)
+	name      string
+	start     func(b *bench, dir string) (*running, error)
+	processes []string // their names, in the order in which they are measured, where each is told of
 }
 
 // running is a target that runs.
@@ -70,7 +71,7 @@ func (b *bench) launch(t target) (*running, func(), error) {
 
 // sipgoTarget answers with a status; hop as in plays.
 func sipgoTarget(name string, status int, hop string) target {
-	return target{name, func(b *bench, _ string) (*running, error) {
+	return target{name: name, start: func(b *bench, _ string) (*running, error) {
 		r := &running{user: peers.KamailioUser}
 		if hop == "three processes" {
 			for _, args := range [][]string{{"broker", natsAddress, ""}, {"respond", "nats://" + natsAddress}} {
@@ -87,7 +88,7 @@ func sipgoTarget(name string, status int, hop string) target {
 
 // kamailioTarget refuses, or relays to a user agent server beside it.
 func kamailioTarget(name string, relay bool) target {
-	return target{name, func(b *bench, dir string) (*running, error) {
+	return target{name: name, start: func(b *bench, dir string) (*running, error) {
 		r, uas := &running{user: peers.KamailioUser}, ""
 		if relay {
 			uas = uasAddress
