@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,13 @@ func NewProject(t testing.TB, e *Engine) *Project {
 		p.try(time.Minute, "docker", "image", "rm", "--force", tag)
 	})
 	return p
+}
+
+// With returns the project with a variable set.
+func (p *Project) With(variable string) *Project {
+	q := *p
+	q.env = append(slices.Clone(p.env), variable)
+	return &q
 }
 
 // program is compose: the one that COMPOSE names, docker-compose, or the plugin

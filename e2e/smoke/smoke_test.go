@@ -41,6 +41,7 @@ func TestComposeUpAloneGivesAClusterThatAnswersCalls(t *testing.T) {
 	t.Logf("up after %v", time.Since(began).Round(time.Second))
 	all := c.Containers()
 	c.walled(t, all)
+	c.whole(t)
 	c.slug = c.provisioned(t)
 
 	for edge := range published {
@@ -70,6 +71,26 @@ func TestComposeUpAloneGivesAClusterThatAnswersCalls(t *testing.T) {
 	}
 	c.Compose(stopLimit, "down", "-v")
 	c.gone(t)
+	c.given(t)
+}
+
+// given brings a cluster key of its own, as a secret that only somebody else on
+// the machine may read.
+func (c *cluster) given(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "cluster.key")
+	if err := os.WriteFile(file, []byte(strings.Repeat("5c", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(file, 1000, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := c.With("CLUSTER_KEY="+file).Compose(callLimit, "run", "--rm", "keys")
+	if !strings.Contains(out, "the key that was given") || strings.Contains(out, "5c5c") {
+		t.Errorf("keys with a key that is given:\n%s", out)
+	}
 }
 
 // image makes the image out of bin/patchbay, as make image does. No base image
@@ -98,6 +119,20 @@ func (c *cluster) walled(t *testing.T, all map[string]string) {
 			t.Errorf("%s runs as %s, with read-only root, dropped capabilities, privileges: %s", service, user, got)
 		}
 	}
+}
+
+// whole waits until the operator sees every node ready, and nothing that should
+// worry him.
+func (c *cluster) whole(t *testing.T) {
+	t.Helper()
+	out := ""
+	for last := time.Now().Add(callLimit); time.Now().Before(last); time.Sleep(time.Second) {
+		out = c.Compose(callLimit, "exec", "-T", "control", "patchbay", "ctl", "cluster")
+		if strings.Count(out, " ready ") == 10 && !strings.Contains(out, "\n! ") {
+			return
+		}
+	}
+	t.Errorf("ten nodes are not ready, or something is wrong with them:\n%s", out)
 }
 
 // dialled is a line of the demo's log that says what to dial.
