@@ -280,13 +280,19 @@ func (s *Server) unhealthy() error {
 	if !s.nats.Running() || !s.nats.ReadyForConnections(time.Millisecond) {
 		return errors.New("not ready for connections")
 	}
-	if here, all := s.brokers(), s.cfg.Cluster.Size; 2*here <= all {
+	here, all := s.brokers(), s.cfg.Cluster.Size
+	if 2*here <= all {
 		return fmt.Errorf("waiting for JetStream quorum: %d of %d brokers", here, all)
 	}
-	if h := s.nats.Healthz(nil); h.Status != "ok" {
+	h := s.nats.Healthz(nil)
+	switch {
+	case h.Status == "ok":
+		return nil
+	case here < all:
+		return fmt.Errorf("waiting for JetStream: %d of %d brokers (the first start of a cluster needs all): %s", here, all, h.Error)
+	default:
 		return fmt.Errorf("JetStream is not healthy: %s", h.Error)
 	}
-	return nil
 }
 
 // brokers is how many servers of the cluster are joined, this one included.

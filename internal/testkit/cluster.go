@@ -2,8 +2,9 @@ package testkit
 
 import (
 	"fmt"
-	"net"
+	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -20,17 +21,22 @@ type Cluster struct {
 	running [clusterSize]*server.Server // nil: stopped
 }
 
-// NATSCluster starts a cluster on free ports of loopback. It ends with the
-// test.
+// Ports of the servers, each at an address of its own.
+const (
+	clientPort = 4222
+	routePort  = 6222
+)
+
+// NATSCluster starts a cluster on loopback. It ends with the test.
 func NATSCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	var routes []*url.URL
-	for i := range c.options {
-		client, route := freePort(t), freePort(t)
-		c.options[i] = server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: client, NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: t.TempDir(), Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: route}}
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", route)})
+	hosts := Loopbacks(clusterSize)
+	for i, host := range hosts {
+		c.options[i] = server.Options{ServerName: fmt.Sprintf("n%d", i), Host: host, Port: clientPort, NoSigs: true, NoLog: true,
+			JetStream: true, StoreDir: t.TempDir(), Cluster: server.ClusterOpts{Name: "c", Host: host, Port: routePort}}
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("%s:%d", host, routePort)})
 	}
 	for i := range c.options {
 		c.options[i].Routes = routes
@@ -51,14 +57,16 @@ func NATSCluster(t testing.TB) *Cluster {
 	return c
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// Loopbacks returns n addresses of 127.0.0.0/8 that no other test is likely to
+// have: of a server that stops and starts again nobody takes the port meanwhile.
+func Loopbacks(n int) []string {
+	net := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(256))
+	first := 1 + rand.IntN(255-n)
+	hosts := make([]string, n)
+	for i := range hosts {
+		hosts[i] = net + strconv.Itoa(first+i)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return hosts
 }
 
 // Start starts server i, 0 to 2, on the data that it has.
@@ -83,7 +91,9 @@ func (c *Cluster) Stop(i int) {
 }
 
 // URL is where clients reach server i.
-func (c *Cluster) URL(i int) string { return fmt.Sprintf("nats://127.0.0.1:%d", c.options[i].Port) }
+func (c *Cluster) URL(i int) string {
+	return fmt.Sprintf("nats://%s:%d", c.options[i].Host, c.options[i].Port)
+}
 
 // URLs is where clients reach any server.
 func (c *Cluster) URLs() string { return c.URL(0) + "," + c.URL(1) + "," + c.URL(2) }
