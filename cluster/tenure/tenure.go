@@ -143,29 +143,42 @@ func (b *Book) place(v *View) {
 func (s *seat) step(v *View, k uint8, mine, claimed, fresh bool) {
 	switch s.phase {
 	case away, overlap:
-		switch {
-		case mine && !claimed:
-			s.enter(careful, v)
-		case s.phase == overlap && !mine && (claimed || v.Now.Sub(s.since) >= Overlap):
-			s.enter(away, v)
-		}
+		s.outside(v, mine, claimed)
 	case careful, full:
-		switch {
-		case !mine:
-			s.enter(quiet, v)
-		case claimed, !fresh:
-			s.enter(careful, v)
-		case s.phase == careful && s.settled(v):
-			s.enter(full, v)
-		}
+		s.owning(v, mine, claimed, fresh)
 	case quiet:
-		held := v.Now.Sub(s.since)
-		switch {
-		case mine:
-			s.enter(careful, v)
-		case held >= quietMost, held >= Quiet && !(v.Busy != nil && v.Busy(k)):
-			s.enter(overlap, v)
-		}
+		s.leaving(v, k, mine)
+	}
+}
+
+func (s *seat) outside(v *View, mine, claimed bool) {
+	switch {
+	case mine && !claimed:
+		s.enter(careful, v)
+	case s.phase == overlap && !mine && (claimed || v.Now.Sub(s.since) >= Overlap):
+		s.enter(away, v)
+	}
+}
+
+func (s *seat) owning(v *View, mine, claimed, fresh bool) {
+	switch {
+	case !mine:
+		s.enter(quiet, v)
+	case claimed, !fresh:
+		s.enter(careful, v)
+	case s.phase == careful && s.settled(v):
+		s.enter(full, v)
+	}
+}
+
+func (s *seat) leaving(v *View, k uint8, mine bool) {
+	held := v.Now.Sub(s.since)
+	busy := v.Busy != nil && v.Busy(k)
+	switch {
+	case mine:
+		s.enter(careful, v)
+	case held >= quietMost, held >= Quiet && !busy:
+		s.enter(overlap, v)
 	}
 }
 
