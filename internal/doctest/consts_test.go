@@ -22,7 +22,7 @@ const module = "patchbay/"
 
 // product are the folders whose constants an operator may meet.
 var product = []string{"actors", "sip", "media", "control", "cluster", "config", "cmd",
-	"internal/web", "internal/keys", "internal/telemetry", "internal/lifecycle", "internal/dialguard", "internal/webhook"}
+	"internal/web", "internal/keys", "internal/pki", "internal/telemetry", "internal/lifecycle", "internal/dialguard", "internal/webhook"}
 
 // A named is one constant: where it is declared, and its expression.
 type named struct {
