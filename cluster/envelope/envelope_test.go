@@ -48,6 +48,20 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// sampleSnapshot is of a call that has no answer yet.
+func sampleSnapshot() *actors.Snapshot {
+	at := time.Unix(1_800_000_000, 0).UTC()
+	job := sampleJob
+	job.Packet = call.Packet{}
+	return &actors.Snapshot{V: 1, At: at, Job: job, Flow: sampleFlow, Agent: 1, Epoch: 2, Events: 3, Until: at.Add(time.Minute),
+		Ruling: &actors.Ruling{V: 1, Context: []byte(`{"tier":"gold"}`)},
+		Invitation: call.Invitation{Key: job.Key, From: call.Party{User: "+15550100"}, Transport: call.TCP, Source: "192.0.2.1:41000",
+			Headers: []call.Header{{Name: "X-Customer-Name", Value: "Bob"}},
+			Offer:   &call.Offer{Addr: netip.MustParseAddrPort("192.0.2.1:4000"), Codecs: []call.Codec{{Name: "PCMU", ClockRate: 8000}}, Direction: call.SendRecv}},
+		Record: call.Record{ID: sampleID, Tenant: "acme", Endpoint: "abcdefghijklmnopqrstuvwxyz", Agent: "a1", Node: "m1", Stages: call.Stages{Invited: at}},
+		Dialog: []byte(`{"v":1,"tag":"t"}`), Media: []byte(`{"v":1}`), Raw: []byte(rawInvite)}
+}
+
 // written are one message of every kind.
 func written() map[string][]byte {
 	boundless := sampleFlow
@@ -79,7 +93,9 @@ func written() map[string][]byte {
 		"result":       must(envelope.EncodeResult(envelope.Result{Code: envelope.CodeNotMine, Message: "no such call here"})),
 		"node-command": must(envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeDrainAct, Node: "m1"})),
 		"node-status": must(envelope.EncodeNodeStatus(envelope.NodeStatus{Node: "m1", Roles: []string{"media"}, Version: "0.1.0",
-			Since: time.Unix(1_800_000_000, 0).UTC(), Draining: true, Calls: 7})),
+			Since: time.Unix(1_800_000_000, 0).UTC(), Draining: true, Calls: 7, State: envelope.NodeDraining, Capacity: 2000, Slot: 3, Partitions: 5,
+			Broker: &envelope.BrokerStatus{Brokers: 2, Of: 3, MetaLeader: "b1", Leads: []string{"EVENTS"}, Behind: []string{"EVENTS on b3: offline"}}})),
+		"snapshot": must(envelope.EncodeSnapshot(sampleSnapshot())),
 		"beat": must(envelope.EncodeBeat(envelope.Beat{Role: "media", Node: "m1", Boot: 5, Seq: 9, Slot: 3, Capacity: 2000,
 			Part: 1, Parts: 1, Calls: envelope.CallLists{"abcdefghijklmnopqrstuvwxyz": {sampleID}}})),
 		"beat-young": must(envelope.EncodeBeat(envelope.Beat{Role: "media", Node: "m1", Boot: 5, Seq: 10, Slot: 3, Capacity: 2000, Delta: true,
@@ -128,6 +144,7 @@ var decoders = map[string]func([]byte) (any, error){
 
 	"node-command": func(b []byte) (any, error) { return envelope.DecodeNodeCommand(b) },
 	"node-status":  func(b []byte) (any, error) { return envelope.DecodeNodeStatus(b) },
+	"snapshot":     func(b []byte) (any, error) { return envelope.DecodeSnapshot(b) },
 }
 
 func decoderOf(name string) func([]byte) (any, error) {

@@ -37,3 +37,24 @@ func TestCompareNamesTheFirstLineThatDiffers(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestWhatWasLostIsFound(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		old, got string
+		covered  bool
+	}{
+		{`{"a":1,"b":{"c":["x"]}}`, `{"a":1,"b":{"c":["x"],"d":2},"e":3}`, true},
+		{`{"a":1}`, `{"a":2}`, false},
+		{`{"a":1}`, `{}`, false},
+		{`{"a":{"b":1}}`, `{"a":1}`, false},
+		{`["a","b"]`, `["a"]`, false},
+		{`["a"]`, `{}`, false},
+	} {
+		r := &recorder{TB: t}
+		golden.Covers(r, "it", []byte(c.old), []byte(c.got))
+		if (r.complaint == "") != c.covered {
+			t.Errorf("%s in %s: %q", c.old, c.got, r.complaint)
+		}
+	}
+}
