@@ -238,7 +238,7 @@ func TestContainersHaveNoMoreRightsThanTheyNeed(t *testing.T) {
 			}
 		}
 		got := fmt.Sprintln(s["read_only"], s["user"], s.list("cap_drop"), s.list("cap_add"), s.list("security_opt"))
-		if want := fmt.Sprintln(true, user, "[ALL]", caps, "[no-new-privileges:true]"); got != want {
+		if want := fmt.Sprintln(true, user, "[ALL]", caps, "[no-new-privileges]"); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 		for _, key := range []string{"mem_limit", "pids_limit", "ulimits", "logging"} {

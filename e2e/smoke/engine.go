@@ -124,7 +124,7 @@ func (e *Engine) start(t testing.TB, docker string) {
 	t.Cleanup(func() {
 		stop(t, inside, ended)
 		if t.Failed() {
-			t.Logf("dockerd said:\n%s", tail(log.String(), 40))
+			t.Logf("dockerd said:\n%s", tail(log.String(), 10))
 		}
 	})
 	t.Logf("an engine of our own runs as process %d; its machine is %v", inside, e.Address)
