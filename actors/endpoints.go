@@ -24,6 +24,23 @@ type EndpointPorts struct {
 	Load     Load
 	Fallback Fallback // nil: no webhook can be asked, and calls that need one get 502
 	Tenure   Tenure   // nil: this node owns every endpoint
+
+	Elsewhere Elsewhere // of the endpoints that numbers lead to; nil: this node decides about them
+}
+
+// A Led is an INVITE to a number, and the endpoint that it leads to.
+type Led struct {
+	To        endpoint.Key
+	Partition uint8
+	Invite    endpoint.Invite
+	Packet    call.Packet
+}
+
+// An Elsewhere takes an INVITE to the owner of its endpoint, where that is
+// another node. done is called once, from any goroutine; an error says that no
+// owner has answered.
+type Elsewhere interface {
+	Follow(led Led, done func(Outcome, error))
 }
 
 // A Tenure says how this node stands to the partitions of endpoints. It does
@@ -56,6 +73,7 @@ type Endpoints struct {
 	load     Load
 	fallback Fallback
 	tenure   Tenure
+	others   Elsewhere
 	beats    BeatCounter // the load, if it is one
 	observer EndpointObserver
 
@@ -76,7 +94,7 @@ type Endpoints struct {
 // the first INVITE.
 func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointObserver) *Endpoints {
 	e := &Endpoints{limits: limits, store: ports.Store, intake: ports.Intake, load: ports.Load, fallback: ports.Fallback,
-		tenure: ports.Tenure, observer: observer,
+		tenure: ports.Tenure, others: ports.Elsewhere, observer: observer,
 		host:  NewHost(endpoint.Partitions, limits.Mailbox, observer.HostObserver),
 		reads: make(chan struct{}, maxReads), consults: make(chan struct{}, maxConsults)}
 	if cache, ok := ports.Store.(Cache); ok {

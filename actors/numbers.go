@@ -75,7 +75,7 @@ func (p *partition) readNumber(in *invite) {
 }
 
 // follow hands an INVITE to the endpoint that its number leads to, for a
-// caller of its trunk.
+// caller of its trunk, wherever its owner is.
 func (p *partition) follow(in *invite, claims *endpoint.Claims) {
 	var to *endpoint.Number
 	if claims != nil {
@@ -87,5 +87,26 @@ func (p *partition) follow(in *invite, claims *endpoint.Claims) {
 	}
 	in.dialled, in.key = to.Key, to.Key
 	next := p.partitions[to.Partition]
-	next.tell(in, next.receive)
+	if p.others == nil || in.dry() || next.standing(time.Now()).Deciders <= 1 {
+		next.tell(in, next.receive)
+		return
+	}
+	// The endpoint is another node's, who alone keeps its caps. Where no owner
+	// answers, this node is as good as any.
+	p.others.Follow(Led{To: to.Key, Partition: to.Partition, Invite: in.Invite, Packet: in.packet}, func(o Outcome, err error) {
+		if err != nil {
+			next.tell(in, next.receive)
+			return
+		}
+		in.answer(o)
+	})
+}
+
+// Led decides on an INVITE to a number that another node has looked up. reply
+// is called once, from any goroutine, and must not block.
+func (e *Endpoints) Led(led Led, reply func(Outcome)) {
+	in := newInvite(led.Invite, led.Packet, reply)
+	in.dialled, in.key = led.To, led.To
+	part := e.partitions[led.Partition]
+	part.tell(in, part.receive)
 }

@@ -20,7 +20,8 @@ type Decider interface {
 
 // NewEndpointDoor returns where edges reach an actor node. It gives INVITEs and
 // CANCELs to decide and sends its outcomes back. A message that cannot be read
-// is not answered: the edge asks another.
+// is not answered: the edge asks another. Where decide is a [Follower], other
+// actor nodes reach it too.
 func NewEndpointDoor(c *Conn, decide Decider, obs DoorObserver) *PartitionDoor {
 	take := func(m *nats.Msg) {
 		inv, cancel, p, err := envelope.DecodeInvite(m.Data)
@@ -37,7 +38,11 @@ func NewEndpointDoor(c *Conn, decide Decider, obs DoorObserver) *PartitionDoor {
 			decide.Invite(inv, p, reply)
 		}
 	}
-	return newPartitionDoor(c.Hot(), obs, line{owner: subject.Invite, any: subject.InviteAny, take: take})
+	lines := []line{{owner: subject.Invite, any: subject.InviteAny, take: take}}
+	if follow, ok := decide.(Follower); ok {
+		lines = append(lines, ledLine(follow, obs))
+	}
+	return newPartitionDoor(c.Hot(), obs, lines...)
 }
 
 // respond answers m. A reply that cannot be sent is lost as on any network:

@@ -30,7 +30,7 @@ type PartitionDoor struct {
 // goroutine: 256 partitions cost no more than one.
 type line struct {
 	owner func(k uint8) string // where the owner of a partition is asked
-	any   string               // where any decider is
+	any   string               // where any decider is; empty: nowhere
 	take  func(*nats.Msg)
 	queue chan *nats.Msg
 }
@@ -79,6 +79,9 @@ func (d *PartitionDoor) Open() error {
 	for i := range d.lines {
 		l := &d.lines[i]
 		d.wg.Go(func() { d.work(l) })
+		if l.any == "" {
+			continue
+		}
 		sub, err := d.subscribe(l, l.any)
 		if err != nil {
 			return err

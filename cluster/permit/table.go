@@ -45,6 +45,7 @@ var nodes = []Role{Edge, Actor, Media, Control}
 var Subjects = []Row{
 	{"invite.p.*", true, []Role{Edge}, []Role{Actor}, "an INVITE or CANCEL, to the owner of its partition"},
 	{"invite.any", true, []Role{Edge}, []Role{Actor}, "the same, to any decider"},
+	{"number.p.*", true, []Role{Actor}, []Role{Actor}, "an INVITE to a number, to the owner of the endpoint that it leads to"},
 	{"explain.p.*", true, []Role{Control}, []Role{Actor}, "what would be decided, and why, to the owner of a partition"},
 	{"explain.any", true, []Role{Control}, []Role{Actor}, "the same, to any decider"},
 	{"verdict.p.*", true, []Role{Media}, []Role{Actor}, "who answers a call that waits for its owner's webhook"},

@@ -51,6 +51,10 @@ var invites = func() (s [endpoint.Partitions]string) {
 // Invite is where the owner of a partition is asked for a verdict.
 func Invite(partition uint8) string { return invites[partition] }
 
+// Led is where the owner of a partition is asked for a verdict on an INVITE to
+// a number that leads to one of its endpoints.
+func Led(partition uint8) string { return Prefix + "number.p." + strconv.Itoa(int(partition)) }
+
 // Ruling is where the owner of a partition is asked who answers a call that
 // waits for its endpoint's owner.
 func Ruling(partition uint8) string { return Prefix + "verdict.p." + strconv.Itoa(int(partition)) }

@@ -22,6 +22,11 @@ func newOwnership(g *ground, obs observers) *cluster.Ownership {
 	return g.ownership
 }
 
+// newLeads finds the owners of endpoints that numbers lead to.
+func newLeads(g *ground, obs observers) (*cluster.Leads, error) {
+	return cluster.NewLeads(g.conn, g.cfg.SIP.OwnerTimeout, g.cfg.SIP.MaxPending, func(any) { obs.panicked("leads", "ask") })
+}
+
 // endpointNeeds is what the endpoint actors of a node are made of.
 type endpointNeeds struct {
 	fx.In
@@ -31,6 +36,7 @@ type endpointNeeds struct {
 	Load     actors.Load
 	Fallback actors.Fallback
 	Tenure   actors.Tenure
+	Others   actors.Elsewhere
 	Ledger   actors.Ledger
 	Counter  *stats.Counter
 }
@@ -38,7 +44,7 @@ type endpointNeeds struct {
 func newEndpoints(g *ground, n endpointNeeds, obs observers) *actors.Endpoints {
 	a := g.cfg.Actor
 	return actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
-		actors.EndpointPorts{Store: n.Store, Intake: n.Intake, Load: n.Load, Fallback: n.Fallback, Tenure: n.Tenure},
+		actors.EndpointPorts{Store: n.Store, Intake: n.Intake, Load: n.Load, Fallback: n.Fallback, Tenure: n.Tenure, Elsewhere: n.Others},
 		counting(obs.endpoints(n.Ledger), n.Counter))
 }
 
@@ -51,6 +57,7 @@ type deciding struct {
 	Counsel   cluster.Counsel
 	Ownership *cluster.Ownership
 	Intake    *cluster.Intake
+	Leads     *cluster.Leads
 	Webhook   *webhook.Client
 }
 
@@ -64,7 +71,14 @@ func attachEndpoints(lc fx.Lifecycle, app fx.Shutdowner, g *ground, d deciding, 
 	door, rulings := cluster.NewEndpointDoor(g.conn, d.Decider, obs.door("endpoint")), cluster.NewRulingDoor(g.conn, d.Counsel, obs.door("ruling"))
 	d.Ownership.Serve(d.Endpoints.Offering, door, rulings)
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
-		return func() { door.Close(); rulings.Close(); d.Endpoints.Stop(); d.Intake.Close(); d.Webhook.Close() }, nil
+		return func() {
+			door.Close()
+			rulings.Close()
+			d.Endpoints.Stop()
+			d.Intake.Close()
+			d.Leads.Close()
+			d.Webhook.Close()
+		}, nil
 	}))
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, d.Ownership.Beats()))
 	lifecycle.Attach(lc, app, g.log, d.Ownership)

@@ -328,3 +328,30 @@ func TestACapIsExactWhileItsOwnersChangeUnderLoad(t *testing.T) {
 		return count(m1, m2) == most
 	})
 }
+
+func TestANumbersCallsAreForTheOwnerOfItsEndpointToDecide(t *testing.T) {
+	t.Parallel()
+	const most = 4
+	x := newExchange(t)
+	m1 := x.media("m1", 1, 100)
+	d1, d2 := x.decider("d1"), x.decider("d2")
+	x.see(1, d1, d2)
+	limit := most
+	x.shelf.numbers = x.shelf.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls, e.CapPolicy = &limit, endpoint.CapStrict })
+	owner := x.owner(x.shelf.numbers.Partition(), d1, d2)
+	r := x.router()
+	taken, elsewhere := 0, 0
+	for i := 0; elsewhere < 2*most; i++ {
+		digits := fmt.Sprint(4930_000_000 + i)
+		if x.owner(endpoint.NumberAddress(digits).Partition(), d1, d2) == owner {
+			continue // both are one node's
+		}
+		elsewhere++
+		if pass(r, x.invite(digits, "alice", "c"+digits), false).Taken {
+			taken++
+		}
+	}
+	if taken != most || m1.Count() != most {
+		t.Errorf("%d calls taken, %d began, want %d: strict caps are kept by the owner alone", taken, m1.Count(), most)
+	}
+}

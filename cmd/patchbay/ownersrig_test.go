@@ -128,7 +128,7 @@ func (x *exchange) decider(name string) *decider {
 		Draining: func() bool { draining.Lock(); defer draining.Unlock(); return draining.yes }}, time.Now, cluster.OwnershipObserver{})
 	d.intake = x.intake(c, p.Media)
 	d.Endpoints = actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: time.Second},
-		actors.EndpointPorts{Store: x.shelf, Intake: d.intake, Load: p, Tenure: d.ownership}, actors.EndpointObserver{})
+		actors.EndpointPorts{Store: x.shelf, Intake: d.intake, Load: p, Tenure: d.ownership, Elsewhere: x.leads(c)}, actors.EndpointObserver{})
 	door := cluster.NewEndpointDoor(c, d.Endpoints, cluster.DoorObserver{})
 	d.ownership.Serve(d.Offering, door)
 	x.t.Cleanup(func() { door.Close(); d.Endpoints.Stop() })
@@ -146,6 +146,16 @@ func (x *exchange) intake(c *cluster.Conn, nodes func() []placement.Node) *clust
 	}
 	x.t.Cleanup(in.Close)
 	return in
+}
+
+func (x *exchange) leads(c *cluster.Conn) *cluster.Leads {
+	x.t.Helper()
+	l, err := cluster.NewLeads(c, time.Second, 8192, nil)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(l.Close)
+	return l
 }
 
 // owner waits until one of the deciders keeps the caps of a partition, and
@@ -342,49 +352,3 @@ func (quiet) Answered()                 {}
 func (quiet) Snapshot() json.RawMessage { return nil }
 func (quiet) Quality() call.Quality     { return call.Quality{} }
 func (quiet) Close(call.Cause)          {}
-
-// A shelf is the store: one account with one agent.
-type shelf struct {
-	mu        sync.Mutex
-	endpoints map[endpoint.Key]endpoint.Endpoint
-}
-
-// put adds an open endpoint, after change.
-func (s *shelf) put(slug string, change func(*endpoint.Endpoint)) endpoint.Address {
-	bot := "bot"
-	ep := endpoint.Endpoint{ID: slug, Tenant: "acme", IsActive: true, IP: endpoint.IPPolicy{Mode: endpoint.IPAny},
-		Handler: endpoint.Handler{Active: endpoint.HandlerAgent, AgentID: &bot}}
-	if change != nil {
-		change(&ep)
-	}
-	address := endpoint.SlugAddress(endpoint.Slug(slug))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endpoints[address.Key()] = ep
-	return address
-}
-
-func (s *shelf) Endpoint(_ context.Context, key endpoint.Key, _ uint8) (endpoint.Endpoint, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ep, ok := s.endpoints[key]; ok {
-		return ep, nil
-	}
-	return endpoint.Endpoint{}, endpoint.ErrNotFound
-}
-
-func (s *shelf) Account(context.Context, string) (endpoint.Account, error) {
-	return endpoint.Account{Tenant: "acme"}, nil
-}
-
-func (s *shelf) Agent(context.Context, string, string) (endpoint.Agent, error) {
-	return endpoint.Agent{ID: "bot", IsActive: true}, nil
-}
-
-func (s *shelf) Domain(context.Context, endpoint.Key, uint8) (string, error) {
-	return "", endpoint.ErrNotFound
-}
-
-func (s *shelf) Number(context.Context, endpoint.Key, uint8) (endpoint.Claims, error) {
-	return endpoint.Claims{}, endpoint.ErrNotFound
-}

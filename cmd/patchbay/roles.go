@@ -45,6 +45,7 @@ var bindings = fx.Provide(
 	func(in *cluster.Intake) actors.Intake { return in },
 	func(p *cluster.Presence) actors.Load { return p },
 	func(o *cluster.Ownership) actors.Tenure { return o },
+	func(l *cluster.Leads) actors.Elsewhere { return l },
 	func(w *cluster.Wire) actors.Wire { return w },
 	func(l *ledger.Ledger) actors.Ledger { return l },
 	func(e *actors.Endpoints) cluster.Decider { return e },
@@ -92,7 +93,7 @@ func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 
 // actorModule decides on INVITEs.
 var actorModule = fx.Module("actor",
-	fx.Provide(newIntake, newWebhook, newCounter, newOwnership, newEndpoints),
+	fx.Provide(newIntake, newWebhook, newCounter, newOwnership, newLeads, newEndpoints),
 	fx.Invoke(lifecycle.Attach[*stats.Counter], attachEndpoints),
 )
 
