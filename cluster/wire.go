@@ -17,11 +17,11 @@ import (
 
 // Limits of sending.
 const (
-	maxSending   = 8192                   // requests of ours whose edge has not yet said that it sent them
-	sendTimeout  = 300 * time.Millisecond // for an edge to say so; then any other is asked too
-	sendPause    = 500 * time.Millisecond // before a request of a reliable transport is tried again
-	maxSendTime  = 5 * time.Second        // in all for such a request; one over UDP is repeated by its own timer
-	maxRemembers = 1024                   // responses that can leave elsewhere when their edge turns out to be gone
+	maxSending  = 8192                   // requests of ours whose edge has not yet said that it sent them
+	sendTimeout = 300 * time.Millisecond // for an edge to say so; then any other is asked too
+	sendPause   = 500 * time.Millisecond // before a request of a reliable transport is tried again
+	maxSendTime = 5 * time.Second        // in all for such a request; one over UDP is repeated by its own timer
+	maxOutbox   = 1024                   // responses that can leave elsewhere when their edge turns out to be gone
 )
 
 // A WireObserver hears what a Wire could not send. Nil hooks are skipped.
@@ -60,10 +60,10 @@ func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, err
 	if err != nil {
 		return nil, fmt.Errorf("open wire: %w", err)
 	}
-	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxRemembers), inbox: c.Hot().NewInbox() + "."}
+	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxOutbox), inbox: c.Hot().NewInbox() + "."}
 	w.sub, err = c.Hot().Subscribe(w.inbox+"*", w.returned)
 	if err == nil {
-		err = w.sub.SetPendingLimits(maxRemembers, maxPendingBytes)
+		err = w.sub.SetPendingLimits(maxOutbox, maxPendingBytes)
 	}
 	if err != nil {
 		w.Close()

@@ -22,14 +22,13 @@ import (
 
 // Limits of one WebSocket connection (RFC 6455, RFC 7118).
 const (
-	maxUpgrade    = 8 << 10                // bytes of the HTTP request that opens it
-	socketBuffer  = 2 << 10                // bytes read at once; longer messages are read in parts
-	pingInterval  = 30 * time.Second       // between our pings: browsers cannot send any
-	pongTimeout   = 10 * time.Second       // for the answer to one
-	goodbyeTime   = 500 * time.Millisecond // for the close handshake
-	sipProtocol   = "sip"                  // RFC 7118 4.1
-	anyOrigin     = "*"
-	maxSocketSize = maxStreamMessage // bytes of one message; a longer one closes the connection with 1009
+	maxUpgrade   = 8 << 10                // bytes of the HTTP request that opens it
+	socketBuffer = 2 << 10                // bytes read at once; longer messages are read in parts
+	pingInterval = 30 * time.Second       // between our pings: browsers cannot send any
+	pongTimeout  = 10 * time.Second       // for the answer to one
+	goodbyeTime  = 500 * time.Millisecond // for the close handshake
+	sipProtocol  = "sip"                  // RFC 7118 4.1
+	anyOrigin    = "*"
 )
 
 // readSocket takes one SIP message from each WebSocket message until the
@@ -48,7 +47,7 @@ func (c *conn) readSocket(ctx context.Context, began time.Time) {
 		c.edge.log.Debug("websocket handshake", "source", c.peer.remote, "err", err)
 		return
 	}
-	socket.SetReadLimit(maxSocketSize)
+	socket.SetReadLimit(maxStreamMessage)
 	c.mu.Lock()
 	c.socket, c.opening = socket, false
 	c.mu.Unlock()
