@@ -9,8 +9,10 @@
 // that do not exist, and every rejection, statelessly (RFC 3261 8.2.7) with a
 // To-tag that lets any edge drop the ACK.
 //
-// It refuses: messages over 65,507 bytes (UDP) or 65,536 (streams), more
-// connections than configured, more pending INVITEs than configured (503), and
-// peers that take too long over one message. UDP and TCP are served. Another transport is a [link] that reads
-// whole messages and hands them to Edge.deliver.
+// It refuses: messages over 65,507 bytes (UDP) or 65,536 (all others), more
+// connections than configured, more pending INVITEs than configured (503),
+// peers that take too long over a handshake or a message, and pages of origins
+// that may not call. UDP, TCP, TLS, WS and WSS are served: whatever a
+// connection is made of, it is a [link] that reads whole messages and hands
+// them to Edge.deliver, where one guard reads them.
 package edge
