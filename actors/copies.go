@@ -115,8 +115,9 @@ func (c *Calls) Copy(digest uint64) (Copy, bool) { return c.young.find(digest) }
 // Yield ends a call because another node has a copy of it that comes before it
 // (design D4): without a word to a carrier that has no answer yet, which gets
 // its answer from the other copy; with a BYE to one that has ours. A call that
-// the carrier has acknowledged stays, unless the other one is settled too. Its
-// record says merged_request. One that is not here is no error.
+// has been answered stays, unless the other one is settled: the carrier's ACK
+// may be on its way, and whoever has it settles the matter. Its record says
+// merged_request. One that is not here is no error.
 func (c *Calls) Yield(id call.ID, otherSettled bool) {
 	a := c.index.get(id)
 	if a == nil {
@@ -127,7 +128,8 @@ func (c *Calls) Yield(id call.ID, otherSettled bool) {
 }
 
 func (a *actor) yield(now time.Time, otherSettled bool) {
-	if a.over || a.gone || a.settled && !otherSettled {
+	answered := a.machine.Call.Record().Status/100 == 2
+	if a.over || a.gone || answered && !otherSettled {
 		return
 	}
 	a.yielded = true
@@ -149,13 +151,18 @@ func (a *actor) acknowledged() {
 	}
 }
 
-// outlived leaves behind what the others should know of a call that is over.
+// outlived leaves behind what the others should know of a call that is over: a
+// copy that comes later ends if the carrier has had this call, or has given it
+// up. One that failed by itself speaks for nobody: its answer may have reached
+// nobody, and another copy be the carrier's call.
 func (a *actor) outlived() {
-	switch {
-	case a.copy == nil: // it began elsewhere
-	case a.yielded, a.released:
-		a.calls.young.forget(a.copy)
-	default:
-		a.calls.young.settle(a.copy)
+	if a.copy == nil {
+		return // it began elsewhere
 	}
+	heard := a.settled || a.machine.Call.Record().EndedBy == call.ByCarrier
+	if heard && !a.yielded && !a.released {
+		a.calls.young.settle(a.copy)
+		return
+	}
+	a.calls.young.forget(a.copy)
 }
