@@ -118,7 +118,7 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 		needed bool
 		open   func(context.Context, observers) error
 	}{
-		{g.has("broker"), g.declare},
+		{g.has("broker") || serves, g.declare},
 		{decides || serves, g.openStore},
 		{decides || serves, g.openBoard},
 		{carries, g.openSlot}, // the ledger names it
