@@ -10,8 +10,9 @@ import (
 func TestMain(m *testing.M) { rig.Main(m) }
 
 // settle is the longest wait for what a cluster does by itself after a call,
-// on a machine that is busy.
-const settle = 20 * time.Second
+// on a machine that is busy: a call that was answered twice waits 64*T1 for its
+// second ACK.
+const settle = 45 * time.Second
 
 // A bed is a cluster and the slugs of two endpoints: one that the echo agent
 // answers, one that nobody does.

@@ -283,7 +283,7 @@ func (d *Dialled) Bye() {
 	if d.out.ByPeer {
 		return
 	}
-	passed := d.out.Passed
+	passed, began := d.out.Passed, time.Now()
 	_, res, err := d.request(d.within("BYE"), nothing)
 	switch {
 	case err != nil && d.out.ByPeer: // they crossed
@@ -291,8 +291,8 @@ func (d *Dialled) Bye() {
 		d.fault("%v", err)
 	default:
 		d.out.Bye, d.out.Ended = res.Status(), time.Now()
-		if d.out.Passed > passed && d.out.Bye == 481 {
-			d.out.Bye = 200 // the edge that said 503 had delivered it (RFC 3261 15.1.1)
+		if d.out.Bye == 481 && (d.out.Passed > passed || time.Since(began) > answerLimit) {
+			d.out.Bye = 200 // it was delivered, and the answer lost (RFC 3261 15.1.1)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -37,7 +38,12 @@ func claim(t testing.TB, n int) *block {
 	var taken *block
 	WaitFor(t, claimLimit, fmt.Sprintf("%d blocks of ports free from %d to %d", n, firstPort, lastPort), func() bool {
 		for first := 0; first+n <= blocks; first++ {
-			if locks := lockAll(first, n); locks != nil {
+			locks := lockAll(first, n)
+			if locks != nil && !free(firstPort+first*blockPorts) {
+				closeAll(locks)
+				locks = nil
+			}
+			if locks != nil {
 				t.Cleanup(func() { closeAll(locks) })
 				taken = &block{first: firstPort + first*blockPorts, last: firstPort + (first+n)*blockPorts - 1, handed: handed}
 				return true
@@ -46,6 +52,19 @@ func claim(t testing.TB, n int) *block {
 		return false
 	})
 	return taken
+}
+
+// free reports that nobody listens at the first ports of a block, who knows of
+// no locks.
+func free(from int) bool {
+	for port := from; port < from+handed/2; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
 }
 
 // lockAll locks n blocks from the first on, or none.

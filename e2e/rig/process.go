@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -43,6 +44,7 @@ func spawn(t testing.TB, space string, args []string) *process {
 	}
 	p := &process{cmd: exec.Command(command, args...), logPath: f.Name(), shown: shownLog, done: make(chan struct{})}
 	p.cmd.Env = append(environment(), "GORACE=halt_on_error=0")
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing behind
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start patchbay: %v", err)
