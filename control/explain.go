@@ -40,6 +40,7 @@ type ExplanationView struct {
 	ProjectCalls int             `json:"project_calls"` // that count against its project's
 	RateSpent    bool            `json:"rate_spent,omitempty"`
 	AsksWebhook  bool            `json:"asks_webhook,omitempty"` // consult: it was not asked
+	Deciders     int             `json:"deciders,omitempty"`     // the endpoint has no owner at the moment: how many nodes decide by its cap_policy
 	DecisionID   string          `json:"decision_id"`            // that a call of this Call-ID has in events and logs
 }
 
@@ -59,5 +60,5 @@ func (o *Operations) ExplainCall(ctx context.Context, tenant string, in ExplainR
 	}
 	return ExplanationView{Action: x.Verdict.Action, Rule: x.Verdict.Rule, Route: x.Verdict.Route, Agent: x.Verdict.Agent, AgentName: x.AgentName,
 		Status: x.Verdict.Status, Reason: x.Verdict.Reason, ShownStatus: x.Shown.Status, ShownReason: x.Shown.Reason, EndpointID: x.EndpointID,
-		Key: x.Key, Calls: x.Calls, ProjectCalls: x.Project, RateSpent: x.Waits, AsksWebhook: x.Webhook, DecisionID: x.DecisionID}, nil
+		Key: x.Key, Calls: x.Calls, ProjectCalls: x.Project, RateSpent: x.Waits, AsksWebhook: x.Webhook, Deciders: x.Deciders, DecisionID: x.DecisionID}, nil
 }

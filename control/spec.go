@@ -16,7 +16,7 @@ type EndpointSpec struct {
 	IP                 IPSpec                     `json:"ip"`
 	MaxConcurrentCalls *int                       `json:"max_concurrent_calls,omitempty"`
 	MaxCallsPerSecond  *int                       `json:"max_calls_per_second,omitempty"`
-	CapPolicy          endpoint.CapPolicy         `json:"cap_policy,omitempty"`
+	CapPolicy          endpoint.CapPolicy         `json:"cap_policy,omitempty"` // share, strict or open, while the endpoint has no owner; absent: share
 	Auth               AuthSpec                   `json:"auth"`
 	Media              endpoint.MediaPolicy       `json:"media"`
 	CallerID           string                     `json:"caller_id,omitempty"`

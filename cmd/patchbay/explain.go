@@ -124,5 +124,8 @@ var showExplanation = fields(func(v control.ExplanationView) [][2]string {
 	if v.RateSpent {
 		rows = append(rows, [2]string{"rate", "spent for this second"})
 	}
+	if v.Deciders > 0 {
+		rows = append(rows, [2]string{"owner", fmt.Sprintf("none at the moment: %d nodes decide, by cap_policy", v.Deciders)})
+	}
 	return append(rows, [2]string{"decision id", v.DecisionID})
 })
