@@ -26,19 +26,14 @@ const (
 	hexKey   = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 )
 
-func clusterKey(t *testing.T) *keys.Cluster {
-	t.Helper()
-	c, err := keys.ParseCluster([]byte(hexKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
+func clusterKey(t *testing.T) *keys.Cluster { return parsed(t, hexKey) }
 
 // guarded runs a broker that asks for credentials.
-func guarded(t *testing.T) *broker.Server {
+func guarded(t *testing.T) *broker.Server { return guardedBy(t, clusterKey(t)) }
+
+func guardedBy(t *testing.T, c *keys.Cluster) *broker.Server {
 	t.Helper()
-	srv, err := broker.New(broker.Config{Name: "b1", Listen: "127.0.0.1:0", StoreDir: t.TempDir(), MaxStore: 1 << 30, StartWait: patience, Keys: clusterKey(t)},
+	srv, err := broker.New(broker.Config{Name: "b1", Listen: "127.0.0.1:0", StoreDir: t.TempDir(), MaxStore: 1 << 30, StartWait: patience, Keys: c},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -500,4 +495,35 @@ func TestAWorkerAnswersOffersAndAProcessAnswersItsAskers(t *testing.T) {
 	if worker.allowed(t, "publish", []string{permit.Inbox(permit.Process("media")) + ".x"})[permit.Inbox(permit.Process("media"))+".x"] {
 		t.Error("a worker answers what it was not asked")
 	}
+}
+
+func TestWhileTheKeyIsRotatedCredentialsOfBothAreTaken(t *testing.T) {
+	t.Parallel()
+	const next = "1:ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff"
+	old, after := clusterKey(t), parsed(t, next)
+	srv := guardedBy(t, parsed(t, next+"\n"+hexKey))
+	worker := permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a1"}
+	for name, c := range map[string]*keys.Cluster{"the old": old, "the new": after} {
+		l, err := permit.LoginOf(c, permit.Process("edge"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, opt := range map[string]nats.Option{"process": nats.Nkey(l.Nkey, l.Sign), "worker": nats.UserInfo(worker.String(), permit.Password(c, worker))} {
+			nc, err := nats.Connect(srv.ClientURL(), opt)
+			if err != nil {
+				t.Errorf("%s of %s key: %v", kind, name, err)
+				continue
+			}
+			nc.Close()
+		}
+	}
+}
+
+func parsed(t *testing.T, text string) *keys.Cluster {
+	t.Helper()
+	c, err := keys.ParseCluster([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
