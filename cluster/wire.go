@@ -37,8 +37,8 @@ var errNotSent = errors.New("no edge could send it")
 // A Wire sends SIP messages out through edges; it implements actors.Wire.
 //
 // A response is sent and not waited for: its edge, or where that is dead any
-// other of UDP, sends it. A connection dies with its edge; the carrier that
-// repeats its request on another one gets the response there.
+// other of its transport, sends it. A connection dies with its edge: another
+// opens a new one, if the peer can be reached.
 //
 // A request of ours is asked to be sent, by the edge of the dialog's flow
 // first, then by any edge of its transport, until one says that it did: over
@@ -94,17 +94,12 @@ func (w *Wire) Transmit(tx call.Transmission) {
 // is sooner than its missing beats do.
 func (w *Wire) respond(tx call.Transmission) {
 	edge, data := tx.Flow.Edge, envelope.EncodeSend(tx)
-	var err error
-	switch {
-	case tx.Flow.Transport != call.UDP:
-		err = w.conn.Hot().Publish(subject.Send(edge), data)
-	case w.gone(edge):
-		w.reroute(edge, data)
+	kept := remembered{edge: edge, transport: tx.Flow.Transport, data: data}
+	if w.gone(edge) {
+		w.reroute(kept)
 		return
-	default:
-		err = w.conn.Hot().PublishRequest(subject.Send(edge), ticketed(w.inbox, w.sent.keep(edge, data)), data)
 	}
-	if err != nil {
+	if err := w.conn.Hot().PublishRequest(subject.Send(edge), ticketed(w.inbox, w.sent.keep(kept)), data); err != nil {
 		w.lost(edge, err)
 	}
 }
@@ -116,20 +111,20 @@ func (w *Wire) returned(m *nats.Msg) {
 	if err != nil || len(m.Data) > 0 || m.Header.Get("Status") != "503" {
 		return // not a word of NATS
 	}
-	if edge, data, ok := w.sent.take(ticket); ok {
-		w.reroute(edge, data)
+	if r, ok := w.sent.take(ticket); ok {
+		w.reroute(r)
 	}
 }
 
-// reroute has any edge of UDP send a response. Its source is not the address
-// that the carrier called: better than none where the edge is gone, and no
-// worse where edges share an address.
-func (w *Wire) reroute(edge string, data []byte) {
+// reroute has any edge of the transport send a response. Its source is not the
+// address that the carrier called: better than none where the edge is gone, and
+// no worse where edges share an address.
+func (w *Wire) reroute(r remembered) {
 	if w.obs.Rerouted != nil {
-		w.obs.Rerouted(edge)
+		w.obs.Rerouted(r.edge)
 	}
-	if err := w.conn.Hot().Publish(subject.SendAny(call.UDP), data); err != nil {
-		w.lost(edge, err)
+	if err := w.conn.Hot().Publish(subject.SendAny(r.transport), r.data); err != nil {
+		w.lost(r.edge, err)
 	}
 }
 
@@ -205,31 +200,33 @@ type outbox struct {
 }
 
 type remembered struct {
-	ticket uint64
-	edge   string
-	data   []byte
+	ticket    uint64
+	edge      string
+	transport call.Transport
+	data      []byte
 }
 
 func newOutbox(size int) *outbox { return &outbox{slots: make([]remembered, size)} }
 
 // keep remembers a response in the place of the oldest.
-func (o *outbox) keep(edge string, data []byte) (ticket uint64) {
+func (o *outbox) keep(r remembered) (ticket uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.next++
-	o.slots[o.next%uint64(len(o.slots))] = remembered{o.next, edge, data}
+	r.ticket = o.next
+	o.slots[o.next%uint64(len(o.slots))] = r
 	return o.next
 }
 
 // take returns a response and forgets it.
-func (o *outbox) take(ticket uint64) (edge string, data []byte, ok bool) {
+func (o *outbox) take(ticket uint64) (remembered, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at := &o.slots[ticket%uint64(len(o.slots))]
-	if at.ticket != ticket || at.data == nil {
-		return "", nil, false
+	if at.ticket != ticket {
+		return remembered{}, false
 	}
-	edge, data = at.edge, at.data
+	r := *at
 	*at = remembered{}
-	return edge, data, true
+	return r, true
 }

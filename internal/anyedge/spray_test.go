@@ -182,24 +182,29 @@ func TestOurByeOutlivesTheConnectionOfItsDialog(t *testing.T) {
 // copy of its INVITE will show the way by another edge.
 func TestAnAnswerOutlivesTheEdgeOfItsInvite(t *testing.T) {
 	t.Parallel()
-	c := newAnyEdge(t, 3)
-	k := newPhone(c, call.UDP).talk("ring", 0)
-	place(t, func() {
-		k.p.send(0, k.request("INVITE"))
-		k.await("180 INVITE")
-		c.edges[0].kill()
-		if !c.agents.answer(k.callID) {
-			t.Error("nobody rings")
-		}
-		h := k.await("200 INVITE")
-		if h.from == 0 {
-			t.Error("a dead edge sent a 200")
-		}
-		k.accept(h)
-		k.p.send(2, k.ack)
-		eventuallyIn(t, "the call has its ACK", func() bool { return c.confirmed(k) })
-		k.p.send(1, k.request("BYE"))
-		k.await("200 BYE")
-		eventuallyIn(t, "the record", func() bool { return len(c.ledger.of("ring")) == 1 })
-	})
+	for _, over := range []call.Transport{call.UDP, call.TCP} {
+		t.Run(string(over), func(t *testing.T) {
+			t.Parallel()
+			c := newAnyEdge(t, 3)
+			k := newPhone(c, over).talk("ring", 0)
+			place(t, func() {
+				k.p.send(0, k.request("INVITE"))
+				k.await("180 INVITE")
+				c.edges[0].kill()
+				if !c.agents.answer(k.callID) {
+					t.Error("nobody rings")
+				}
+				h := k.await("200 INVITE")
+				if h.from == 0 {
+					t.Error("a dead edge sent a 200")
+				}
+				k.accept(h)
+				k.p.send(2, k.ack)
+				eventuallyIn(t, "the call has its ACK", func() bool { return c.confirmed(k) })
+				k.p.send(1, k.request("BYE"))
+				k.await("200 BYE")
+				eventuallyIn(t, "the record", func() bool { return len(c.ledger.of("ring")) == 1 })
+			})
+		})
+	}
 }

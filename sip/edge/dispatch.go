@@ -181,6 +181,9 @@ func (e *Edge) read(in inbound) *request {
 	}
 	if m.IsRequest() {
 		in.flow.Reply = m.Stamp(in.flow.Remote)
+		if in.flow.Transport.Reliable() {
+			in.flow.Reply = m.ReplyTo(in.flow.Remote) // for when the connection is gone
+		}
 	}
 	return &request{in: in, m: m}
 }

@@ -42,8 +42,10 @@ func (e *Edge) end(o outgoing, why Drop) {
 // and lost, as on any network. tx.Raw must not be changed afterwards. told, if
 // not nil, is called once, from any goroutine, with what became of it.
 //
-// A response goes back on its flow and nowhere else: to the address it came
-// from (UDP), or on its connection while that is open. A request goes out on
+// A response goes back on its flow: to the address it came from (UDP), or on
+// its connection while that is open. When that is gone, over TCP or TLS it goes
+// by a new one to the same host, at the port that the request's Via names (RFC
+// 3261 18.2.2), and nowhere else. A request goes out on
 // its flow's connection while that is open, else to tx.To or tx.Host, over
 // another live connection or a new one. A private address that a public peer
 // gave as its own is behind a NAT, so the flow's source is used instead.
@@ -69,17 +71,21 @@ func (e *Edge) Send(tx call.Transmission, told func(sent bool)) {
 
 func isResponse(raw []byte) bool { return bytes.HasPrefix(raw, []byte("SIP/2.0 ")) }
 
-// sendBack writes on the flow itself, whose connection is gone if it had one.
+// sendBack writes back to the flow's source. Its connection is gone, if it had
+// one; one that comes from the port it names has no listener there.
 func (e *Edge) sendBack(o outgoing) {
-	if o.Flow.Transport.Reliable() {
-		e.end(o, DropFlowGone)
-		return
-	}
 	to := o.Flow.Reply
-	if !to.IsValid() {
-		to = o.Flow.Remote
+	switch {
+	case !o.Flow.Transport.Reliable():
+		if !to.IsValid() {
+			to = o.Flow.Remote
+		}
+		e.end(o, e.sendUDP(o.Transmission, to))
+	case !to.IsValid(), to == o.Flow.Remote, to.Addr() != o.Flow.Remote.Addr():
+		e.end(o, DropFlowGone)
+	default:
+		e.sendTo(outgoing{call.Transmission{Flow: o.Flow, Raw: o.Raw}, o.told}, to)
 	}
-	e.end(o, e.sendUDP(o.Transmission, to))
 }
 
 // linkOf returns the connection of a flow, if it is ours and still open.

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"patchbay/actors/call"
-	"patchbay/actors/endpoint"
 	"patchbay/sip/edge"
 )
 
@@ -101,21 +101,26 @@ func TestAResponseNeverGoesWhereARequestMay(t *testing.T) {
 	}
 }
 
-func TestAnAnswerGoesBackOnItsConnectionOnly(t *testing.T) {
+// An answer whose connection is gone goes to the host it came from, at the port
+// that its Via names, and nowhere else (RFC 3261 18.2.2).
+func TestAnAnswerGoesBackOnItsConnectionElseToItsVia(t *testing.T) {
 	t.Parallel()
-	flows := make(chan call.Flow, 1)
+	flows := make(chan call.Flow, 2)
 	r := rejecting(404)
-	r.invite = func(_ endpoint.Invite, _ bool, p call.Packet, done func(edge.Outcome)) {
-		flows <- p.Flow
-		done(edge.Outcome{Taken: true})
-	}
+	r.invite = noting(flows)
 	rig := start(t, settings(), r)
+	accept, listens := tcpSink(t)
 	p := rig.tcp()
-	p.send(msg{method: "INVITE"}.String())
+	p.send(msg{method: "INVITE", via: "10.9.8.7:" + strconv.Itoa(int(listens.Port())) + ";rport"}.String())
 	flow := take(t, flows)
-	if flow.Transport != call.TCP || flow.Conn == 0 || flow.Local != rig.Addrs().TCP {
+	if flow.Transport != call.TCP || flow.Conn == 0 || flow.Local != rig.Addrs().TCP || flow.Reply != listens {
 		t.Errorf("wrong flow %+v", flow)
 	}
+	rig.Send(call.Transmission{Flow: flow, To: udpAddr, Host: "pbx.example", Raw: ok200}, nil)
+	if got := status(p.read(patience)); got != "200" {
+		t.Errorf("got %q", got)
+	}
+	var again *peer
 	for name, change := range map[string]func(*call.Flow){
 		"another edge's":  func(f *call.Flow) { f.Edge = "edge-2" },
 		"an earlier boot": func(f *call.Flow) { f.Boot-- },
@@ -123,17 +128,32 @@ func TestAnAnswerGoesBackOnItsConnectionOnly(t *testing.T) {
 	} {
 		gone := flow
 		change(&gone)
-		before := rig.seen.of("dropped " + string(edge.DropFlowGone))
-		rig.Send(call.Transmission{Flow: gone, Raw: ok200}, nil)
-		if rig.seen.of("dropped "+string(edge.DropFlowGone)) != before+1 {
-			t.Errorf("a flow that is %s was used", name)
+		rig.Send(call.Transmission{Flow: gone, To: udpAddr, Host: "pbx.example", Raw: ok200}, nil)
+		if again == nil {
+			again = accept() // the others take the same
+		}
+		if got := status(again.read(patience)); got != "200" {
+			t.Errorf("a flow that is %s: got %q", name, got)
 		}
 	}
-	rig.Send(call.Transmission{Flow: flow, Raw: ok200}, nil)
-	if got := status(p.read(patience)); got != "200" {
-		t.Errorf("got %q", got)
+	for name, change := range map[string]func(*call.Flow){
+		"a client without a listener": func(f *call.Flow) { f.Reply = f.Remote },
+		"another host":                func(f *call.Flow) { f.Reply = netip.MustParseAddrPort("127.0.0.9:9") },
+		"no address":                  func(f *call.Flow) { f.Reply = netip.AddrPort{} },
+		"a browser":                   func(f *call.Flow) { f.Transport = call.WS },
+	} {
+		gone := flow
+		gone.Conn += 100
+		change(&gone)
+		told := make(chan bool, 1)
+		rig.Send(call.Transmission{Flow: gone, Raw: ok200}, func(sent bool) { told <- sent })
+		if take(t, told) {
+			t.Errorf("%s was called", name)
+		}
 	}
 }
+
+var udpAddr = netip.MustParseAddrPort("127.0.0.1:9")
 
 func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
 	t.Parallel()

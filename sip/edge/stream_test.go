@@ -198,7 +198,7 @@ func TestAPeerThatDoesNotReadLosesItsConnection(t *testing.T) {
 	}
 	rig := start(t, cfg, r)
 	p := rig.tcp()
-	p.send(msg{method: "INVITE"}.String())
+	p.send(msg{method: "INVITE", via: p.conn.LocalAddr().String()}.String()) // nobody can be called there
 	flow := take(t, flows)
 	res := []byte("SIP/2.0 200 OK\r\nX: " + strings.Repeat("x", 60000) + "\r\n\r\n")
 	for end := time.Now().Add(patience); rig.seen.of("dropped "+string(edge.DropFlowGone)) == 0; {

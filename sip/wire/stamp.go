@@ -26,6 +26,23 @@ func (m *Message) Stamp(source netip.AddrPort) netip.AddrPort {
 	return source
 }
 
+// ReplyTo returns where a response goes whose request came on a connection that
+// is gone: to the source's address and the port of sent-by, or its default
+// (RFC 3261 18.2.2). A zero source returns itself.
+func (m *Message) ReplyTo(source netip.AddrPort) netip.AddrPort {
+	value := m.first(via)
+	head := value[:len(value)-len(paramsOf(value))]
+	_, sentBy, _ := strings.Cut(head, " ")
+	_, port := splitHostPort(sentBy)
+	if port == 0 {
+		port = defaultPort(head)
+	}
+	if !source.IsValid() {
+		return source
+	}
+	return netip.AddrPortFrom(source.Addr().Unmap().WithZone(""), port)
+}
+
 // stampVia returns the stamped Via value and the address for responses.
 func stampVia(value string, source netip.AddrPort) (string, netip.AddrPort) {
 	params := paramsOf(value)

@@ -90,3 +90,24 @@ func TestTheRelaysLimitsTakeWhatTheEdgesTook(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 }
+
+func TestWithoutItsConnectionAResponseGoesToThePortOfSentBy(t *testing.T) {
+	t.Parallel()
+	source := netip.MustParseAddrPort("[::ffff:198.51.100.9]:40000")
+	for via, want := range map[string]string{
+		"SIP/2.0/TCP 10.0.0.1:5070;branch=z9hG4bKx;rport": "198.51.100.9:5070",
+		"SIP/2.0/TCP pbx.example;branch=z9hG4bKx":         "198.51.100.9:5060",
+		"SIP/2.0/TLS pbx.example;branch=z9hG4bKx;rport":   "198.51.100.9:5061",
+		"SIP/2.0/TLS [2001:db8::1]:7;branch=z9hG4bKx":     "198.51.100.9:7",
+	} {
+		m, fault := wire.Read([]byte("OPTIONS sip:x@example.com SIP/2.0\r\nVia: "+via+"\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"+
+			"Call-ID: i\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"), wire.StreamLimits())
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		m.Stamp(source)
+		if got := m.ReplyTo(source).String(); got != want {
+			t.Errorf("%s: got %s, want %s", via, got, want)
+		}
+	}
+}
