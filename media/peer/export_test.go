@@ -47,3 +47,10 @@ func (p *Peer) Remote() netip.AddrPort { return p.sock.remote.Load().addr }
 
 // Port returns the peer's own port.
 func (p *Peer) Port() uint16 { return p.sock.port() }
+
+// State is a leg's snapshot, as a node that carries it on reads it.
+type State = state
+
+// Die takes the peer's socket away, as the death of its node does: nothing is
+// sent any more.
+func (p *Peer) Die() { _ = p.sock.conn.Close() }

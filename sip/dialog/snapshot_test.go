@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestASnapshotHoldsWhatAnotherNodeNeedsOfADialog(t *testing.T) {
 			t.Fatal(err)
 		}
 		out.WriteByte('\n')
-		golden.Compare(t, "testdata/v1/"+name+".json", out.Bytes())
+		golden.Compare(t, "testdata/snapshot."+name+".json", out.Bytes())
 	}
 }
 
@@ -174,6 +175,36 @@ func TestWhatCannotBeRestoredIsRefused(t *testing.T) {
 	}
 	if _, err := f.Restore(5, edit(up.Snapshot(), `"v":1`, `"v":1,"new_in_1_1":{"a":[1]}`), call.Packet{}); err != nil {
 		t.Errorf("a field of a later release: %v", err)
+	}
+}
+
+// TestDialogsOfRelease1GoOn reads what the first release kept. Nothing under
+// testdata/v1 is ever written again.
+func TestDialogsOfRelease1GoOn(t *testing.T) {
+	t.Parallel()
+	f, _ := survivor(t)
+	invite := newPeer(sceneOf(nil)).packet(t, "INVITE")
+	for name, want := range map[string]string{"answered": "BYE sip:trunk@192.0.2.10:5060 SIP/2.0", "unanswered": "SIP/2.0 503 Service Unavailable"} {
+		old, err := os.ReadFile("testdata/v1/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := bytes.Replace(old, []byte(`"v": 1`), []byte(`"v": 1, "of_a_later_release": [1]`), 1)
+		d, err := f.Restore(5, later, call.Packet{Flow: invite.Flow, Raw: invite.Raw})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		golden.Covers(t, name, old, d.Snapshot())
+		var out []call.Output
+		if name == "answered" {
+			out = d.Bye(epoch, call.CauseNodeLost)
+		} else {
+			out = d.Respond(epoch, call.Response{Status: 503})
+		}
+		if len(out) != 1 || !strings.HasPrefix(string(out[0].Send.Raw), want) {
+			t.Errorf("%s: sends %v, want %s", name, out, want)
+		}
 	}
 }
 
