@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"patchbay/cluster/envelope"
 )
 
 // movedOn are messages of which this release writes another sample than the
@@ -28,12 +30,23 @@ func TestMessagesOfRelease1AreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decoderOf(name)(text)
+		if name == "led" {
+			if got, err := envelope.DecodeLed(text); err != nil || got.To == "" || len(got.Packet.Raw) == 0 {
+				t.Errorf("led: %+v, %v", got, err)
+			}
+			continue
+		}
+		decode := decoderOf(name)
+		if decode == nil {
+			t.Errorf("%s: nobody reads it any more", name)
+			continue
+		}
+		got, err := decode(text)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		want, err := decoderOf(name)(now[name])
+		want, err := decode(now[name])
 		if err != nil || movedOn[name] == "" && !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is read as\n %+v\nand this release's as\n %+v, %v", name, got, want, err)
 		}
