@@ -74,6 +74,7 @@ func someWorld(t *rapid.T) (*shelf, []endpoint.Address) {
 	}
 	acct.Projects = []endpoint.Project{{ID: "p1", Limits: endpoint.Limits{MaxConcurrentCalls: rapid.IntRange(0, 4).Draw(t, "project cap")}}}
 	addrs := []endpoint.Address{endpoint.UserAddress("acme", "sales"), endpoint.UserAddress("acme", "desk-1"), endpoint.UserAddress("other", "x"),
+		endpoint.Dialled("sales", "pbx.acme.example", "sip.example"), endpoint.Dialled("15551234567", "pbx.other.example", "sip.example"),
 		"s/nobody", endpoint.NumberAddress("15551234567"), endpoint.NumberAddress("15559999999")}
 	for i := range 3 {
 		addrs = append(addrs, s.put(fmt.Sprint("desk", i), func(e *endpoint.Endpoint) {
@@ -88,7 +89,8 @@ func someWorld(t *rapid.T) (*shelf, []endpoint.Address) {
 		}))
 	}
 	last := addrs[len(addrs)-1]
-	s.numbers = map[endpoint.Key]endpoint.Claims{addrs[4].Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: last.Key(), Partition: last.Partition(),
+	s.hosts = map[endpoint.Key]string{endpoint.HostAddress("pbx.acme.example").Key(): "acme"}
+	s.numbers = map[endpoint.Key]endpoint.Claims{endpoint.NumberAddress("15551234567").Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: last.Key(), Partition: last.Partition(),
 		Trunk: netip.MustParsePrefix("203.0.113.0/24")}}}}
 	return s, addrs
 }

@@ -9,21 +9,30 @@ import (
 
 // newInvite returns one copy of an INVITE on its way to its partition.
 func newInvite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) *invite {
-	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv), dialled: inv.Address.Key()}
-	if account, ok := inv.Address.Account(); ok {
-		in.account = account.Key()
-	}
-	in.key = in.dialled
+	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv)}
+	in.goTo(inv.Address)
 	return in
 }
 
+// goTo makes it an INVITE to an address.
+func (in *invite) goTo(to endpoint.Address) {
+	in.Address, in.dialled, in.account = to, to.Key(), ""
+	if account, ok := to.Account(); ok {
+		in.account = account.Key()
+	}
+	in.key = in.dialled
+}
+
 // send gives an INVITE to the partition of its address. A number has none of
-// its own: the endpoint that it leads to decides, in its mailbox.
+// its own, the endpoint that it leads to decides, in its mailbox; nor has a
+// domain that is not under the base domain.
 func (e *Endpoints) send(in *invite) {
 	part := e.partitions[in.Address.Partition()]
 	take := part.receive
 	if in.Address.IsNumber() {
 		take = part.number
+	} else if _, _, ok := in.Address.AtHost(); ok {
+		take = part.domain
 	}
 	part.tell(in, take)
 }
@@ -85,7 +94,7 @@ func (p *partition) follow(in *invite, claims *endpoint.Claims) {
 		p.refuse(in, "", endpoint.Unknown(), endpoint.RefuseUniform)
 		return
 	}
-	in.dialled, in.key = to.Key, to.Key
+	in.dialled, in.key, in.owner = to.Key, to.Key, to.Tenant
 	next := p.partitions[to.Partition]
 	next.tell(in, next.receive)
 }

@@ -31,6 +31,9 @@ type Store interface {
 	Agent(ctx context.Context, tenant, id string) (endpoint.Agent, error)
 	// Domain returns the tenant at whose domain the address of that key lies.
 	Domain(ctx context.Context, key endpoint.Key, partition uint8) (tenant string, err error)
+	// Host returns the label of the account whose own domain has the address of
+	// that key.
+	Host(ctx context.Context, key endpoint.Key, partition uint8) (label string, err error)
 	// Number returns the claims on the number whose address has that key.
 	Number(ctx context.Context, key endpoint.Key, partition uint8) (endpoint.Claims, error)
 }

@@ -83,16 +83,28 @@ func (s *shelf) CreateAccount(_ context.Context, a endpoint.Account, t endpoint.
 	if err := s.accept(endpoint.OperatorTenant, a.Tenant, t); err != nil {
 		return 0, err
 	}
+	if err := s.claim(a); err != nil {
+		return 0, err
+	}
 	a.Revision = s.next()
 	s.accounts[a.Tenant] = a
 	return a.Revision, nil
 }
 
-func (s *shelf) UpdateAccount(_ context.Context, a endpoint.Account) (endpoint.Revision, error) {
+func (s *shelf) UpdateAccount(_ context.Context, a endpoint.Account, t endpoint.Terms) (endpoint.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.repeated(a.Tenant, t.Once); err != nil {
+		return 0, err
+	}
 	if s.accounts[a.Tenant].Revision != a.Revision {
 		return 0, endpoint.ErrConflict
+	}
+	if err := s.claim(a); err != nil {
+		return 0, err
+	}
+	if err := s.accept(a.Tenant, t.Once.ID, t); err != nil {
+		return 0, err
 	}
 	a.Revision++
 	s.accounts[a.Tenant] = a

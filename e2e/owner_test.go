@@ -225,7 +225,7 @@ func TestNumbersDomainsAndExplain(t *testing.T) {
 	b := newBed(t, rig.Settings{"sip.base_domain": "sip.example"})
 	ep := b.endpoint(t, nil)
 	var acct control.AccountView
-	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"domain_label":"acme","ingress":{"mode":"any"},` +
+	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"domain_label":"acme","custom_domains":["pbx.acme.example"],"ingress":{"mode":"any"},` +
 		`"rules":[{"agent_id":"` + b.echo.Agent + `","to_user_pattern":"^sales$"}]}}`)}, &acct)
 	var user control.EndpointView
 	b.op.Do(t, "endpoint", "create", control.NewEndpoint{User: "closed", AgentID: b.echo.Agent, Spec: json.RawMessage(`{"is_active":false}`)}, &user)
@@ -240,14 +240,20 @@ func TestNumbersDomainsAndExplain(t *testing.T) {
 		rule   endpoint.Rule
 		status int
 	}{
-		b.URI("+15551234567"):           {endpoint.RuleHandler, 200},
-		b.URI("15551234567"):            {endpoint.RuleHandler, 200},
-		b.URI("+15559999999"):           {endpoint.RuleExists, 404},
-		"sip:sales@acme.sip.example":    {endpoint.RuleRoute, 200},
-		"sip:closed@acme.sip.example":   {endpoint.RuleActive, 404}, // uniform
-		"sip:nobody@acme.sip.example":   {endpoint.RuleFallback, 404},
-		"sip:sales@nobody.sip.example":  {endpoint.RuleExists, 404},
-		b.URI(ep.Slug[:len(ep.Slug)-1]): {endpoint.RuleExists, 404},
+		b.URI("+15551234567"):                  {endpoint.RuleHandler, 200},
+		b.URI("15551234567"):                   {endpoint.RuleHandler, 200},
+		b.URI("+15559999999"):                  {endpoint.RuleExists, 404},
+		"sip:sales@acme.sip.example":           {endpoint.RuleRoute, 200},
+		"sip:closed@acme.sip.example":          {endpoint.RuleActive, 404}, // uniform
+		"sip:sales@pbx.acme.example":           {endpoint.RuleRoute, 200},
+		"sip:closed@pbx.acme.example":          {endpoint.RuleActive, 404},
+		"sip:+15551234567@pbx.acme.example":    {endpoint.RuleFallback, 404}, // the account's own affair
+		"sip:+15551234567@pbx.other.example":   {endpoint.RuleHandler, 200},
+		"sip:sales@pbx.other.example":          {endpoint.RuleExists, 404},
+		"sip:" + ep.Slug + "@pbx.acme.example": {endpoint.RuleHandler, 200},
+		"sip:nobody@acme.sip.example":          {endpoint.RuleFallback, 404},
+		"sip:sales@nobody.sip.example":         {endpoint.RuleExists, 404},
+		b.URI(ep.Slug[:len(ep.Slug)-1]):        {endpoint.RuleExists, 404},
 	} {
 		invite := b.invite("x")
 		invite.URI, invite.To = uri, "<"+uri+">"

@@ -24,6 +24,7 @@ type Terms struct {
 type Once struct {
 	Key  string // digest of that key; "": the creation may happen again
 	Body string // digest of the request
+	ID   string // of what is made, where that is a part of an object
 	Note string // kept with it, sealed: what the first reply said and nothing else holds
 }
 
