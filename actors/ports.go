@@ -82,7 +82,7 @@ type Job struct {
 	Project    endpoint.Key        `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
 	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
-	Consult    *Consult            `json:"consult,omitempty"`  // instead of Agent: the owner's webhook says who answers
+	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	DecisionID string              `json:"decision_id,omitempty"`
 	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
 }
@@ -198,9 +198,7 @@ type BridgeRequest struct {
 	Endpoint   endpoint.Key
 	Asked      Asked // the first agent
 	Invitation call.Invitation
-	Metadata   json.RawMessage // of the owner's webhook; nil: none
-	Settings   json.RawMessage // likewise
-	Codecs     []string        // the endpoint's media policy, by name; empty: all
+	Codecs     []string // the endpoint's media policy, by name; empty: all
 }
 
 // A Bridge is one call's media.

@@ -217,6 +217,34 @@ func TestASecondCallIsDecidedWhileAWebhookIsAsked(t *testing.T) {
 	b.Idle(t, settle)
 }
 
+// TestTheWebhookStandsBehindTheAgentOfARule has a rule whose agent has no
+// worker, and one whose agent is full: the webhook gives the calls to another.
+func TestTheWebhookStandsBehindTheAgentOfARule(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	o, ep := own(t, b, map[string]http.HandlerFunc{
+		"sales": says(`{"startAgentCall":{"agentId":"` + b.echo.Agent + `"}}`), "support": says(`{"reject":{"sipRejectCode":486}}`)})
+	full, none := b.op.Agent(t, "nats", nil), b.op.Agent(t, "nats", rig.Fields{"join_timeout_ms": 1000})
+	refuse(t, b.op, full.ID)
+	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"rules":[{"agent_id":"` + full.ID +
+		`","to_user_pattern":"^sales$"},{"agent_id":"` + none.ID + `","to_user_pattern":"^support$"}]}}`)}, nil)
+	for user, want := range map[string]int{"sales": 200, "support": 486} {
+		carrier, invite := b.Dial(t, "udp"), b.to(t, ep.Slug, user)
+		final := carrier.Final(invite)
+		if final.Status() != want {
+			t.Errorf("%s: got %q, want %d", user, final.Line(), want)
+		}
+		if final.Status() != 200 {
+			carrier.Send(invite.AckOf(final))
+			continue
+		}
+		carrier.Send(invite.Within(final, "ACK", 1))
+		(&talk{carrier, invite, final}).bye(t)
+	}
+	o.check(t)
+	b.records(t, 2)
+}
+
 // TestNumbersDomainsAndExplain dials an endpoint by number, a user at the
 // account's domain and the account's rules, and asks explain first: it says
 // what then happens.
