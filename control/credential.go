@@ -153,8 +153,11 @@ func (o *Operations) terms(ctx context.Context, tenant string, acct *endpoint.Ac
 	if acct == nil {
 		return t
 	}
-	t.Day, t.PerDay = endpoint.Day(o.Now()), acct.Limits(c.cred.ProjectID).EndpointCreatesPerDay
-	if t.PerDay == 0 && c.cred.Kind == endpoint.KindOfYappr {
+	t.Day, t.PerDay = endpoint.Day(o.Now()), acct.Limits("").EndpointCreatesPerDay
+	if c.cred.ProjectID != "" {
+		t.Project, t.ProjectPerDay = c.cred.ProjectID, acct.Limits(c.cred.ProjectID).EndpointCreatesPerDay
+	}
+	if t.PerDay+t.ProjectPerDay == 0 && c.cred.Kind == endpoint.KindOfYappr {
 		t.PerDay = endpoint.YapprCreatesPerDay
 	}
 	return t

@@ -184,6 +184,9 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 		return invalidAll(problems)
 	}
 	b.agents[l.ID] = true
+	if secret := spec.WebRTC.AuthSecret; secret != "" && b.o.seals(before.WebRTC.AuthSecret, secret) {
+		a.WebRTC.AuthSecret = before.WebRTC.AuthSecret // a seal is never the same twice
+	}
 	before.UpdatedAt = a.UpdatedAt
 	if a.Revision != 0 && reflect.DeepEqual(agentSpecOf(before), agentSpecOf(a)) && before.WebRTC.AuthSecret == a.WebRTC.AuthSecret {
 		b.unchanged++
@@ -191,6 +194,16 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 	}
 	b.newAgents = append(b.newAgents, lined[endpoint.Agent]{l.Line, a})
 	return nil
+}
+
+// seals reports whether a sealed secret is that one. One that cannot be opened
+// any more is another.
+func (o *Operations) seals(sealed endpoint.SecretRef, secret string) bool {
+	if sealed == "" {
+		return false
+	}
+	is, err := o.Sealer.Open(sealed)
+	return err == nil && is == secret
 }
 
 func (b *batch) addEndpoint(ctx context.Context, l Line) error {

@@ -19,11 +19,15 @@ func (s *shelf) accept(tenant, id string, t endpoint.Terms) error {
 	if err := s.repeated(tenant, t.Once); err != nil {
 		return err
 	}
+	of := tenant + t.Day + t.Project
+	if t.PerDay > 0 && s.spent[tenant+t.Day] >= t.PerDay || t.ProjectPerDay > 0 && s.spent[of] >= t.ProjectPerDay {
+		return errDay
+	}
 	if t.PerDay > 0 {
-		if s.spent[tenant+t.Day] >= t.PerDay {
-			return errDay
-		}
 		s.spent[tenant+t.Day]++
+	}
+	if t.ProjectPerDay > 0 {
+		s.spent[of]++
 	}
 	if t.Once.Key != "" {
 		s.once[tenant+"."+t.Once.Key] = onceLine{id, t.Once}

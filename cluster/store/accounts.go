@@ -176,7 +176,7 @@ func (s *Store) keysOf(ctx context.Context, tenant string, n int) ([]op, error) 
 // accountItem is an account as one of the operator's objects.
 func accountItem(a *endpoint.Account) (item, error) {
 	a.V = version
-	data, err := json.Marshal(a)
+	data, err := encode(a)
 	if err != nil {
 		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
 	}

@@ -23,7 +23,8 @@ import (
 
 // Limits of the bucket and its readers.
 const (
-	maxObject    = 64 << 10                // bytes of one stored object
+	maxObject    = 64 << 10                // bytes of one stored object, with its headers
+	maxHeader    = 512                     // of them headers, at most
 	markerTTL    = time.Hour               // how long the server marks what is gone
 	createRetry  = time.Second             // between attempts to create the bucket
 	feedStale    = 1500 * time.Millisecond // silence after which entries are read again on use
