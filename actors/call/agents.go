@@ -51,7 +51,7 @@ func (c *Call) ask(now time.Time, do EffectKind, i int, cause Cause) {
 	c.agent = i
 	c.dispatch++
 	after := len(c.params.Agents) - 1 - i
-	d := Dispatch{Number: c.dispatch, Agent: i, Patient: after <= 0, Epoch: c.epoch, Cause: cause,
+	d := Dispatch{Number: c.dispatch, Agent: i, Patient: after <= 0 && c.params.Fallback == 0, Epoch: c.epoch, Cause: cause,
 		Within: c.deadline.Sub(now) / time.Duration(max(after, 0)+1)}
 	c.record.Agent, c.record.Worker = c.candidate().ID, ""
 	c.do(Effect{Do: do, Dispatch: d})

@@ -50,6 +50,24 @@ func TestLaddersOfACallThatFallsBackToItsOwner(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForWorkersWhereTheOwnerCanBeAsked: the last agent is worth
+// waiting for where nothing comes after it.
+func TestNobodyWaitsForWorkersWhereTheOwnerCanBeAsked(t *testing.T) {
+	t.Parallel()
+	c := newBacked()
+	var patient []bool
+	for _, ev := range []call.Event{{Kind: call.Invited}, busy, accepted} {
+		for _, e := range c.Step(epoch, ev) {
+			if e.Do == call.OpenBridge || e.Do == call.AskAgent {
+				patient = append(patient, e.Dispatch.Patient)
+			}
+		}
+	}
+	if len(patient) != 2 || patient[0] || !patient[1] {
+		t.Errorf("patient: %v", patient)
+	}
+}
+
 // TestEveryOrderOfEventsEndsACallThatFallsBackOnce plays random histories.
 func TestEveryOrderOfEventsEndsACallThatFallsBackOnce(t *testing.T) {
 	t.Parallel()
