@@ -79,6 +79,9 @@ const maxIdempotencyKey = 255
 // scope and operator's rights are checked in this place only. Every request
 // counts, also one that is refused.
 func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, error) {
+	if cred.Tenant == "" { // which below would mean every account
+		return nil, &Error{Code: CodeDenied, Message: "the request is nobody's"}
+	}
 	if err := o.ration(ctx, cred); err != nil {
 		return nil, err
 	}

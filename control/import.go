@@ -76,7 +76,7 @@ func (o *Operations) ImportLines(ctx context.Context, tenant string, in Import) 
 	if err != nil {
 		return Imported{}, err
 	}
-	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, agents: map[string]bool{}}
+	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, addrs: map[endpoint.Key]int{}, agents: map[string]bool{}}
 	if in.DryRun {
 		for _, id := range in.Agents {
 			b.agents[id] = true
@@ -102,8 +102,9 @@ type batch struct {
 	tenant string
 	acct   *endpoint.Account
 	now    time.Time
-	ids    map[string]int  // line of each id
-	agents map[string]bool // ids that will be there
+	ids    map[string]int       // line of each id
+	addrs  map[endpoint.Key]int // line of each new endpoint's address
+	agents map[string]bool      // ids that will be there
 
 	newAgents []lined[endpoint.Agent]
 	newEps    []lined[endpoint.Endpoint]
@@ -231,6 +232,12 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 	if ep.Revision != 0 && reflect.DeepEqual(specOf(before), specOf(ep)) {
 		b.unchanged++
 		return nil
+	}
+	if addr, ok := ep.Address(); ok && ep.Revision == 0 {
+		if first, twice := b.addrs[addr.Key()]; twice {
+			return invalid("slug", endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same address", first))
+		}
+		b.addrs[addr.Key()] = l.Line
 	}
 	b.newEps = append(b.newEps, lined[endpoint.Endpoint]{l.Line, ep})
 	return nil

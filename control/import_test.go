@@ -71,6 +71,27 @@ func TestAnImportTellsEveryMistakeAndWritesAllOrNothing(t *testing.T) {
 	}
 }
 
+func TestTwoLinesOfAnImportHaveTwoAddresses(t *testing.T) {
+	t.Parallel()
+	store := newShelf()
+	a := store.accounts["acme"]
+	a.SIP.DomainIdentifier = "acme"
+	store.accounts["acme"] = a
+	o := operations(store)
+	for what, same := range map[string]string{"slug": `"slug":"` + exampleSlug + `"`, "spelling": `"slug":"` + strings.ToUpper(exampleSlug) + `"`, "user": `"user":"bob"`} {
+		first := same
+		if what == "spelling" {
+			first = `"slug":"` + exampleSlug + `"`
+		}
+		_, err := op(t, o, as("acme", endpoint.KindOfNative, "*"), "account.import", `{"lines":[{"kind":"endpoint","id":"`+exampleEndpoint+`",`+first+`,"spec":{}},`+
+			`{"kind":"endpoint","id":"`+exampleOther+`",`+same+`,"spec":{}}]}`)
+		var told *control.Error
+		if !errors.As(err, &told) || len(told.Problems) != 1 || told.Problems[0].Field != "line 2: slug" || told.Problems[0].Code != endpoint.CodeDuplicate {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // A seal is never the same twice; the secret in it may be.
 func TestAnImportOfASecretThatIsThereChangesNothing(t *testing.T) {
 	t.Parallel()

@@ -125,6 +125,16 @@ func TestAKeyDoesWhatItsScopesSayAndNoMore(t *testing.T) {
 	}
 }
 
+func TestARequestOfNobodyIsDenied(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	for _, name := range []string{"call.list", "call.find", "endpoint.list", "account.list", "moon.land"} {
+		if out, err := op(t, o, control.Credential{Scopes: []string{"*"}}, name, `{"query":"12345"}`); codeOf(err) != control.CodeDenied {
+			t.Errorf("%s: %s, %v", name, out, err)
+		}
+	}
+}
+
 func TestAKeyMakesNoKeyThatMayMore(t *testing.T) {
 	t.Parallel()
 	o := operations(newShelf())
