@@ -57,6 +57,13 @@ func TestWhatIsExportedIsImportedAsItWas(t *testing.T) {
 	if got := b.mustCtl("--tenant", "acme", "import", file); got != "0 created, 0 changed, 900 as they were\n" {
 		t.Errorf("into the same account: %s", got)
 	}
+	torn := filepath.Join(t.TempDir(), "torn.jsonl")
+	if _, _, err := b.ctl("--nats", "nats://127.0.0.1:1", "export", "-o", torn); err == nil {
+		t.Error("an export from nowhere")
+	}
+	if _, err := os.Stat(torn); err == nil {
+		t.Error("an export that failed has left a file")
+	}
 	if plain := b.mustCtl("--tenant", "acme", "export"); strings.Contains(plain, `"slug":`) || strings.Count(plain, `"slug_prefix":"desk"`) != 450 {
 		t.Error("an export without --with-slugs has them, or forgets their prefixes")
 	}
