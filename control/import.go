@@ -233,13 +233,23 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		b.unchanged++
 		return nil
 	}
-	if addr, ok := ep.Address(); ok && ep.Revision == 0 {
-		if first, twice := b.addrs[addr.Key()]; twice {
-			return invalid("slug", endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same address", first))
-		}
-		b.addrs[addr.Key()] = l.Line
+	if err := b.claim(l.Line, &ep); err != nil {
+		return err
 	}
 	b.newEps = append(b.newEps, lined[endpoint.Endpoint]{l.Line, ep})
+	return nil
+}
+
+// claim refuses a new endpoint whose address another line has.
+func (b *batch) claim(line int, ep *endpoint.Endpoint) error {
+	addr, ok := ep.Address()
+	if !ok || ep.Revision != 0 {
+		return nil
+	}
+	if first, twice := b.addrs[addr.Key()]; twice {
+		return invalid("slug", endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same address", first))
+	}
+	b.addrs[addr.Key()] = line
 	return nil
 }
 
