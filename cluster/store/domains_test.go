@@ -71,6 +71,10 @@ func TestALabelIsOneTenantsForEver(t *testing.T) {
 	if now, err := s.AccountByTenant(t.Context(), "initech"); err != nil || now.Name != "" || !slices.Equal(before, bucketKeys(t, srv)) {
 		t.Errorf("a refused claim has left something: %+v, %v, %v", now, err, bucketKeys(t, srv))
 	}
+	umbrella := endpoint.Account{V: 1, Tenant: "umbrella", SIP: endpoint.SipSettings{DomainIdentifier: "desk"}}
+	if _, err := s.CreateAccount(t.Context(), umbrella, endpoint.Terms{}); !errors.As(err, &taken) || !slices.Equal(before, bucketKeys(t, srv)) {
+		t.Errorf("a new account with that label: %v, and %v", err, bucketKeys(t, srv))
+	}
 	if err := s.DeleteAccount(t.Context(), globex); err != nil {
 		t.Fatal(err)
 	}
