@@ -42,7 +42,7 @@ const (
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
 
-	EventAgentFailed = "agent.failed" // an agent did not take the call; the next is asked
+	EventAgentFailed = "agent.failed" // an agent did not take the call; the next, or the owner, is asked
 	EventAgentLeft   = "agent.left"   // an answered call has lost its agent and looks for another
 	EventAgentJoined = "agent.joined" // and has found one
 )
