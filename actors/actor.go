@@ -55,8 +55,12 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 		inv.From.Trusted = agent.TrustCallerID
 		params.Agents = candidates(a.job.agents())
 		params.AgentTimeout, params.MaxDuration = a.patience(agent)
-	} else {
-		params.Consult = max(time.Duration(a.job.Consult.WithinMs)*time.Millisecond, rulingSlack)
+	}
+	switch wait := a.rulingWait(); {
+	case a.job.Agent == nil:
+		params.Consult = wait
+	default:
+		params.Fallback = wait
 	}
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
@@ -70,6 +74,15 @@ func (a *actor) arm() {
 	a.agentTimer = a.loop.Timer(a.due(call.TimerAgent))
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
+}
+
+// rulingWait is how long the call may wait for the owner's webhook; 0: it is
+// not asked.
+func (a *actor) rulingWait() time.Duration {
+	if a.job.Consult == nil || a.calls.ports.Rulings == nil {
+		return 0
+	}
+	return max(time.Duration(a.job.Consult.WithinMs)*time.Millisecond, rulingSlack)
 }
 
 // patience is how long an agent may take to join, and how long its calls last.
@@ -184,8 +197,7 @@ func (a *actor) timer(name call.Timer) *Timer {
 
 func (a *actor) open(first Asked) {
 	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Metadata: a.ruling.Metadata,
-		Settings: a.ruling.Settings,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation,
 	}, a.post)
 }
 

@@ -120,8 +120,9 @@ func projectOf(pol *Policy) endpoint.Key {
 	return endpoint.ProjectKey(pol.Account.Tenant, project.ID)
 }
 
-// jobOf returns the job of an INVITE that is not rejected. Without an agent the
-// owner's webhook is asked who answers.
+// jobOf returns the job of an INVITE that is not rejected. The owner's webhook
+// is asked who answers without an agent, and where the account's own policy
+// named agents of which none does.
 func jobOf(in *invite, pol *Policy, v endpoint.Verdict, partition uint8) Job {
 	job := Job{V: 1, Key: in.tx, Branch: in.Branch, Tenant: pol.Account.Tenant, Endpoint: in.key,
 		Project: projectOf(pol), DecisionID: endpoint.DecisionID(in.CallID)}
@@ -129,15 +130,16 @@ func jobOf(in *invite, pol *Policy, v endpoint.Verdict, partition uint8) Job {
 	if pol.Endpoint != nil {
 		trust = pol.Endpoint.CallerIDTrusted
 	}
-	if v.Action == endpoint.Consult {
+	if f := pol.Account.SIP.Fallback; v.Action == endpoint.Consult || f != nil && v.ByAccount() {
 		wait := rulingSlack.Milliseconds()
-		if f := pol.Account.SIP.Fallback; f != nil {
+		if f != nil {
 			wait += f.Timeout()
 		}
 		job.Consult = &Consult{Partition: partition, WithinMs: wait, CallerIDTrusted: trust}
-		return job
 	}
-	job.Agent, job.Failover = trusting(pol.Agent, trust), trustingAll(pol.Failover, trust)
+	if v.Action == endpoint.Accept {
+		job.Agent, job.Failover = trusting(pol.Agent, trust), trustingAll(pol.Failover, trust)
+	}
 	return job
 }
 

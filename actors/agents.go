@@ -16,6 +16,8 @@ type Asked struct {
 	Number   int // marks news of it: call.Event.Dispatch
 	Agent    endpoint.Agent
 	Context  []byte    // what it is told of the call beside the invitation, JSON; nil: nothing
+	Metadata []byte    // of the owner's webhook, JSON; nil: none
+	Settings []byte    // likewise
 	Deadline time.Time // it must have joined by then
 	Patient  bool      // nobody is asked after it: worth waiting for one to come
 	Epoch    uint64    // 1; more: it takes over an answered call
@@ -46,7 +48,7 @@ func candidates(agents []*endpoint.Agent) []call.Candidate {
 // asked is what the bridge is told of a dispatch.
 func (a *actor) asked(now time.Time, d call.Dispatch) Asked {
 	agent := a.job.agents()[d.Agent]
-	return Asked{Number: d.Number, Agent: *agent, Context: a.context(agent), Deadline: now.Add(d.Within), Patient: d.Patient,
+	return Asked{Number: d.Number, Agent: *agent, Context: a.context(agent), Metadata: a.ruling.Metadata, Settings: a.ruling.Settings, Deadline: now.Add(d.Within), Patient: d.Patient,
 		Epoch: d.Epoch, Cause: d.Cause}
 }
 

@@ -57,6 +57,29 @@ func TestAConsultedCallIsOfferedFirstAndAskedAboutLater(t *testing.T) {
 	})
 }
 
+// TestTheAccountsWebhookStandsBehindItsRules, and behind nothing else: an agent
+// that an endpoint is bound to is not the account's policy.
+func TestTheAccountsWebhookStandsBehindItsRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		to := consulting(store)
+		store.account.SIP.Rules = []endpoint.RouteRule{{AgentID: otherBot, ToUserPattern: "^"}}
+		store.account.Compile()
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		if got := d.dial(to, "c1"); !got.Taken || d.last().Verdict.Rule != endpoint.RuleRoute {
+			t.Fatalf("got %+v, %+v", got, d.last())
+		}
+		if job := desk.jobs[0]; job.Agent == nil || job.Agent.ID != otherBot || job.Consult == nil || job.Consult.WithinMs != 8000 {
+			t.Errorf("by rule: %+v", job)
+		}
+		store.agents["bot"] = endpoint.Agent{ID: "bot", IsActive: true}
+		bound := store.put("bound", nil)
+		if got := d.dial(bound, "c2"); !got.Taken || desk.jobs[1].Consult != nil || desk.jobs[1].Agent == nil {
+			t.Errorf("bound: %+v, %+v", got, desk.jobs[1])
+		}
+	})
+}
+
 // TestRulings has what each answer of a webhook becomes.
 func TestRulings(t *testing.T) {
 	told := func(why endpoint.Reason) error { return &actors.WebhookError{Reason: why, Why: "as asked"} }

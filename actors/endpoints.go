@@ -28,7 +28,8 @@ type EndpointPorts struct {
 	Elsewhere Elsewhere // of the endpoints that numbers lead to; nil: this node decides about them
 }
 
-// A Led is an INVITE to a number, and the endpoint that it leads to.
+// A Led is an INVITE to a number, or to an account's domain, and the endpoint
+// that it leads to.
 type Led struct {
 	To        endpoint.Key
 	Partition uint8

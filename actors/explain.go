@@ -32,12 +32,21 @@ func (e *Endpoints) Explain(tenant string, inv endpoint.Invite, reply func(Expla
 	in.explain = func(x Explanation) {
 		x.V, x.DecisionID = 1, endpoint.DecisionID(inv.CallID)
 		if x.Tenant != "" && x.Tenant != tenant {
-			x = Explanation{V: x.V, DecisionID: x.DecisionID, Key: in.dialled, Verdict: endpoint.Unknown()}
+			x = Explanation{V: x.V, DecisionID: x.DecisionID, Key: absent(inv.Address).Key(), Verdict: endpoint.Unknown()}
 			x.Shown = x.Verdict.Shown(endpoint.RefuseUniform)
 		}
 		reply(x)
 	}
 	e.send(in)
+}
+
+// absent returns what an address would be if nothing were there, which is all
+// that a stranger may learn of it: not where a number or a domain leads.
+func absent(a endpoint.Address) endpoint.Address {
+	if _, is, ok := a.AtHost(); ok {
+		return is("")
+	}
+	return a
 }
 
 // dry reports that an INVITE is only to be explained.

@@ -74,6 +74,7 @@ func someWorld(t *rapid.T) (*shelf, []endpoint.Address) {
 	}
 	acct.Projects = []endpoint.Project{{ID: "p1", Limits: endpoint.Limits{MaxConcurrentCalls: rapid.IntRange(0, 4).Draw(t, "project cap")}}}
 	addrs := []endpoint.Address{endpoint.UserAddress("acme", "sales"), endpoint.UserAddress("acme", "desk-1"), endpoint.UserAddress("other", "x"),
+		endpoint.Dialled("sales", "pbx.acme.example", "sip.example"), endpoint.Dialled("15551234567", "pbx.other.example", "sip.example"),
 		"s/nobody", endpoint.NumberAddress("15551234567"), endpoint.NumberAddress("15559999999")}
 	for i := range 3 {
 		addrs = append(addrs, s.put(fmt.Sprint("desk", i), func(e *endpoint.Endpoint) {
@@ -88,7 +89,8 @@ func someWorld(t *rapid.T) (*shelf, []endpoint.Address) {
 		}))
 	}
 	last := addrs[len(addrs)-1]
-	s.numbers = map[endpoint.Key]endpoint.Claims{addrs[4].Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: last.Key(), Partition: last.Partition(),
+	s.hosts = map[endpoint.Key]string{endpoint.HostAddress("pbx.acme.example").Key(): "acme"}
+	s.numbers = map[endpoint.Key]endpoint.Claims{endpoint.NumberAddress("15551234567").Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: last.Key(), Partition: last.Partition(),
 		Trunk: netip.MustParsePrefix("203.0.113.0/24")}}}}
 	return s, addrs
 }
@@ -151,15 +153,31 @@ func TestExplainLeavesNoTrace(t *testing.T) {
 	})
 }
 
-func TestAnotherTenantsEndpointIsExplainedAsAbsent(t *testing.T) {
+// Whether it is another tenant's or nobody's, and where a number or a domain of
+// his leads, must not show.
+func TestWhatIsAnotherTenantsIsExplainedAsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, desk := newShelf(), newDesk()
-		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
-		foreign := d.explain("other", invite(store.put("desk", nil), "c1"))
-		absent := d.explain("other", invite("s/nobody", "c1"))
-		foreign.Key, absent.Key = "", "" // it follows from what was asked
-		if foreign != absent || foreign.Verdict != endpoint.Unknown() || foreign.Shown.Status != 404 {
-			t.Errorf("foreign %+v, absent %+v", foreign, absent)
+		store, nothing, desk := newShelf(), newShelf(), newDesk()
+		domain(store)
+		slug := store.put("desk", nil)
+		number := endpoint.NumberAddress("15551234567")
+		store.numbers = map[endpoint.Key]endpoint.Claims{number.Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: slug.Key(), Partition: slug.Partition()}}}}
+		store.hosts = map[endpoint.Key]string{endpoint.HostAddress("pbx.acme.example").Key(): "acme"}
+		bob := endpoint.UserAddress("acme", "bob")
+		store.endpoints[bob.Key()] = store.endpoints[slug.Key()]
+		there := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		nowhere := newDecider(t, actors.EndpointLimits{}, nothing, desk, desk)
+		for _, addr := range []endpoint.Address{slug, number, bob, endpoint.UserAddress("acme", "sales"), endpoint.Dialled("bob", "pbx.acme.example", "sip.example"),
+			endpoint.Dialled("sales", "pbx.acme.example", "sip.example"), endpoint.Dialled("15551234567", "pbx.acme.example", "sip.example"),
+			endpoint.Dialled("15551234567", "pbx.nobody.example", "sip.example")} {
+			inv := invite(addr, "c1")
+			foreign, absent := there.explain("other", inv), nowhere.explain("other", inv)
+			if foreign != absent || foreign.Verdict != endpoint.Unknown() || foreign.Shown.Status != 404 {
+				t.Errorf("%s: foreign %+v, absent %+v", addr.Reveal(), foreign, absent)
+			}
+			if own := there.explain("acme", inv); own.Tenant != "acme" {
+				t.Errorf("%s: one's own is %+v", addr.Reveal(), own)
+			}
 		}
 	})
 }

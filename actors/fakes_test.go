@@ -26,6 +26,7 @@ type shelf struct {
 	agent     *endpoint.Agent
 	agents    map[string]endpoint.Agent // beside agent, by id
 	domains   map[endpoint.Key]string
+	hosts     map[endpoint.Key]string
 	numbers   map[endpoint.Key]endpoint.Claims
 	reads     int
 	read      func(ctx context.Context, key endpoint.Key) error // before each read of an endpoint
@@ -89,6 +90,15 @@ func (s *shelf) Domain(_ context.Context, key endpoint.Key, _ uint8) (string, er
 	return "", fmt.Errorf("get %s: %w", key, endpoint.ErrNotFound)
 }
 
+func (s *shelf) Host(_ context.Context, key endpoint.Key, _ uint8) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if label, ok := s.hosts[key]; ok {
+		return label, nil
+	}
+	return "", fmt.Errorf("get %s: %w", key, endpoint.ErrNotFound)
+}
+
 func (s *shelf) Number(_ context.Context, key endpoint.Key, _ uint8) (endpoint.Claims, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,6 +137,11 @@ func (w warm) CachedAgent(tenant, id string) (*endpoint.Agent, bool) {
 func (w warm) CachedDomain(key endpoint.Key, k uint8) (string, bool) {
 	tenant, _ := w.Domain(context.Background(), key, k)
 	return tenant, true
+}
+
+func (w warm) CachedHost(key endpoint.Key, k uint8) (string, bool) {
+	label, _ := w.Host(context.Background(), key, k)
+	return label, true
 }
 
 func (w warm) CachedNumber(key endpoint.Key, k uint8) (*endpoint.Claims, bool) {

@@ -9,21 +9,30 @@ import (
 
 // newInvite returns one copy of an INVITE on its way to its partition.
 func newInvite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) *invite {
-	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv), dialled: inv.Address.Key()}
-	if account, ok := inv.Address.Account(); ok {
-		in.account = account.Key()
-	}
-	in.key = in.dialled
+	in := &invite{Invite: inv, packet: p, reply: reply, came: time.Now(), tx: transactionOf(&inv)}
+	in.goTo(inv.Address)
 	return in
 }
 
+// goTo makes it an INVITE to an address.
+func (in *invite) goTo(to endpoint.Address) {
+	in.Address, in.dialled, in.account = to, to.Key(), ""
+	if account, ok := to.Account(); ok {
+		in.account = account.Key()
+	}
+	in.key = in.dialled
+}
+
 // send gives an INVITE to the partition of its address. A number has none of
-// its own: the endpoint that it leads to decides, in its mailbox.
+// its own, the endpoint that it leads to decides, in its mailbox; nor has a
+// domain that is not under the base domain.
 func (e *Endpoints) send(in *invite) {
 	part := e.partitions[in.Address.Partition()]
 	take := part.receive
 	if in.Address.IsNumber() {
 		take = part.number
+	} else if _, _, ok := in.Address.AtHost(); ok {
+		take = part.domain
 	}
 	part.tell(in, take)
 }
@@ -85,24 +94,30 @@ func (p *partition) follow(in *invite, claims *endpoint.Claims) {
 		p.refuse(in, "", endpoint.Unknown(), endpoint.RefuseUniform)
 		return
 	}
-	in.dialled, in.key = to.Key, to.Key
+	in.dialled, in.key, in.owner = to.Key, to.Key, to.Tenant
 	next := p.partitions[to.Partition]
-	if p.others == nil || in.dry() || next.standing(time.Now()).Deciders <= 1 {
-		next.tell(in, next.receive)
+	p.lead(in, to.Partition, func() { next.tell(in, next.receive) })
+}
+
+// lead takes an INVITE that has been looked up to the owner of its partition,
+// who alone keeps its caps. Where that is this node, or no owner answers, it is
+// decided here.
+func (p *partition) lead(in *invite, partition uint8, here func()) {
+	if p.others == nil || in.dry() || p.partitions[partition].standing(time.Now()).Deciders <= 1 {
+		here()
 		return
 	}
-	// The endpoint is another node's, who alone keeps its caps. Where no owner
-	// answers, this node is as good as any.
-	p.others.Follow(Led{To: to.Key, Partition: to.Partition, Invite: in.Invite, Packet: in.packet}, func(o Outcome, err error) {
+	p.others.Follow(Led{To: in.key, Partition: partition, Invite: in.Invite, Packet: in.packet}, func(o Outcome, err error) {
 		if err != nil {
-			next.tell(in, next.receive)
+			here()
 			return
 		}
 		in.answer(o)
 	})
 }
 
-// Led decides on an INVITE to a number that another node has looked up. reply
+// Led decides on an INVITE to a number or a domain that another node has looked
+// up. reply
 // is called once, from any goroutine, and must not block.
 func (e *Endpoints) Led(led Led, reply func(Outcome)) {
 	in := newInvite(led.Invite, led.Packet, reply)

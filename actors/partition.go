@@ -20,6 +20,7 @@ type invite struct {
 	dialled endpoint.Key      // of the address, or of the endpoint that a number leads to
 	account endpoint.Key      // of the account at whose domain it was dialled; "": none
 	key     endpoint.Key      // of what decides: dialled, or account
+	owner   string            // tenant of the number that led here; "": none did
 	explain func(Explanation) // set: decide dry, and say why
 }
 
@@ -99,6 +100,9 @@ func (p *partition) serve(now time.Time, in *invite, pol *Policy) {
 	if pol == nil {
 		p.read(now, in)
 		return
+	}
+	if in.owner != "" && pol.Endpoint != nil && pol.Endpoint.Tenant != in.owner {
+		pol = &Policy{} // the number outlived its endpoint, whose slug is another tenant's now
 	}
 	p.decide(now, in, pol)
 }

@@ -31,6 +31,9 @@ type Store interface {
 	Agent(ctx context.Context, tenant, id string) (endpoint.Agent, error)
 	// Domain returns the tenant at whose domain the address of that key lies.
 	Domain(ctx context.Context, key endpoint.Key, partition uint8) (tenant string, err error)
+	// Host returns the label of the account whose own domain has the address of
+	// that key.
+	Host(ctx context.Context, key endpoint.Key, partition uint8) (label string, err error)
 	// Number returns the claims on the number whose address has that key.
 	Number(ctx context.Context, key endpoint.Key, partition uint8) (endpoint.Claims, error)
 }
@@ -80,7 +83,7 @@ type Job struct {
 	Project    endpoint.Key        `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
 	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
-	Consult    *Consult            `json:"consult,omitempty"`  // instead of Agent: the owner's webhook says who answers
+	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	DecisionID string              `json:"decision_id,omitempty"`
 	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
 }
@@ -215,9 +218,7 @@ type BridgeRequest struct {
 	Endpoint   endpoint.Key
 	Asked      Asked // the first agent
 	Invitation call.Invitation
-	Metadata   json.RawMessage // of the owner's webhook; nil: none
-	Settings   json.RawMessage // likewise
-	Codecs     []string        // the endpoint's media policy, by name; empty: all
+	Codecs     []string // the endpoint's media policy, by name; empty: all
 }
 
 // A Bridge is one call's media.

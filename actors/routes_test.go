@@ -74,6 +74,69 @@ func TestAnAccountDecidesAboutItsDomain(t *testing.T) {
 	}
 }
 
+func TestAnAccountsOwnDomainStandsForItsLabels(t *testing.T) {
+	for _, cold := range []bool{true, false} {
+		t.Run(fmt.Sprint("cold ", cold), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shelf, desk := newShelf(), newDesk()
+				domain(shelf)
+				shelf.hosts = map[endpoint.Key]string{endpoint.HostAddress("pbx.acme.example").Key(): "acme"}
+				bob := endpoint.UserAddress("acme", "bob")
+				number := shelf.put("x", nil)
+				shelf.endpoints[bob.Key()] = shelf.endpoints[number.Key()]
+				shelf.numbers = map[endpoint.Key]endpoint.Claims{endpoint.NumberAddress("15551234567").Key(): {
+					Numbers: []endpoint.Number{{Tenant: "acme", Key: number.Key(), Partition: number.Partition()}}}}
+				var store actors.Store = shelf
+				if !cold {
+					store = warm{shelf}
+				}
+				d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+				account := endpoint.AccountAddress("acme").Key()
+				for i, c := range []struct {
+					user, host string
+					rule       endpoint.Rule
+					key        endpoint.Key
+				}{
+					{"bob", "pbx.acme.example", endpoint.RuleHandler, bob.Key()},
+					{"sales", "pbx.acme.example", endpoint.RuleRoute, account},
+					{"+15551234567", "pbx.acme.example", endpoint.RuleFallback, account}, // the account's own affair
+					{"+15551234567", "pbx.other.example", endpoint.RuleHandler, number.Key()},
+					{"bob", "pbx.other.example", endpoint.RuleExists, endpoint.SlugAddress("bob").Key()},
+				} {
+					inv := invite(endpoint.Dialled(c.user, c.host, "sip.example"), fmt.Sprint("c", i))
+					inv.ToUser = c.user
+					x := d.explain("acme", inv)
+					n := d.decide(inv)
+					if n.Verdict.Rule != c.rule || n.Key != c.key {
+						t.Errorf("%s@%s: %+v, want %s of %s", c.user, c.host, n, c.rule, c.key)
+					}
+					if x.Verdict != n.Verdict || x.Key != n.Key {
+						t.Errorf("%s@%s: explained %+v, decided %+v", c.user, c.host, x, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A slug that was given up may be imported again, by anybody; a number that
+// led to it must not lead there.
+func TestANumberDoesNotLeadToAnotherTenantsEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf, desk := newShelf(), newDesk()
+		slug := shelf.put("desk", func(ep *endpoint.Endpoint) { ep.Tenant = "other" })
+		shelf.numbers = map[endpoint.Key]endpoint.Claims{endpoint.NumberAddress("15551234567").Key(): {
+			Numbers: []endpoint.Number{{Tenant: "acme", Key: slug.Key(), Partition: slug.Partition()}}}}
+		d := newDecider(t, actors.EndpointLimits{}, shelf, desk, desk)
+		if n := d.decide(invite(endpoint.NumberAddress("15551234567"), "c1")); n.Verdict != endpoint.Unknown() {
+			t.Errorf("by number: %+v", n)
+		}
+		if n := d.decide(invite(slug, "c2")); n.Verdict.Action != endpoint.Accept {
+			t.Errorf("by slug: %+v", n)
+		}
+	})
+}
+
 // TestCallsThatWaitForOneReadEachGetTheirOwnAgent lets many INVITEs to the
 // same address, for agents of different rules, wait for one slow read.
 func TestCallsThatWaitForOneReadEachGetTheirOwnAgent(t *testing.T) {

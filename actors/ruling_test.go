@@ -74,7 +74,7 @@ func TestACallIsOursBeforeItsOwnerHasDecided(t *testing.T) {
 		o.done[0](ruledAgent())
 		synctest.Wait()
 		req := ph.request[id]
-		if req.Asked.Agent.ID != "bot" || !req.Invitation.From.Trusted || string(req.Metadata) != `{"src":"fb"}` ||
+		if req.Asked.Agent.ID != "bot" || !req.Invitation.From.Trusted || string(req.Asked.Metadata) != `{"src":"fb"}` ||
 			string(req.Asked.Context) != `{"tier":"gold","ultravox":{"sip":{"caller_id":"alice"}}}` {
 			t.Errorf("the bridge was opened for %+v: %s", req, req.Asked.Context)
 		}
@@ -208,7 +208,7 @@ func TestTheOwnersTermsComeBeforeTheAgents(t *testing.T) {
 		r.Terms = endpoint.CallTerms{JoinTimeoutMs: 9000, MaxDurationMs: 20_000}
 		o.done[0](r)
 		time.Sleep(8 * time.Second)
-		if ph.log() != "100" || string(ph.request[id].Settings) != `{"recordingEnabled":false}` {
+		if ph.log() != "100" || string(ph.request[id].Asked.Settings) != `{"recordingEnabled":false}` {
 			t.Errorf("sent %s, the bridge was opened for %+v", ph.log(), ph.request[id])
 		}
 		ph.bridges[id].post(call.Event{Kind: call.AgentJoined, Answer: &call.Answer{Codec: call.Codec{Name: "PCMU"}}})
@@ -222,6 +222,44 @@ func TestTheOwnersTermsComeBeforeTheAgents(t *testing.T) {
 		synctest.Wait()
 		if ph.log() != "100, 200, BYE max_duration" {
 			t.Errorf("sent %s after it", ph.log())
+		}
+	})
+}
+
+// TestACallWhoseAgentsDoNotTakeItIsItsOwnersAgain has a webhook asked after the
+// agents of a rule, and its agent asked with what the webhook gave.
+func TestACallWhoseAgentsDoNotTakeItIsItsOwnersAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &oracles{}
+		ph := newPhone(t, nil)
+		ph.oracles = o
+		j := job("c1")
+		j.Consult = &actors.Consult{Partition: 9, WithinMs: 8000}
+		id := ph.Offer(j).ID
+		synctest.Wait()
+		if len(o.asked) != 0 {
+			t.Fatal("the webhook was asked before the agent")
+		}
+		ph.bridges[id].post(call.Event{Kind: call.AgentFailed, Cause: call.CauseAgentBusy, Dispatch: 1})
+		synctest.Wait()
+		if len(o.asked) != 1 || o.asked[0].Partition != 9 || o.asked[0].Call != id {
+			t.Fatalf("asked %+v", o.asked)
+		}
+		r := ruledAgent()
+		r.Agent.ID, r.Failover = "spare", []endpoint.Agent{{ID: "last", IsActive: true}}
+		o.done[0](r)
+		synctest.Wait()
+		asked := ph.bridges[id].asked
+		if len(asked) != 1 || asked[0].Agent.ID != "spare" || asked[0].Number != 2 || string(asked[0].Metadata) != `{"src":"fb"}` ||
+			asked[0].Cause != call.CauseAgentBusy || asked[0].Patient {
+			t.Fatalf("asked %+v", asked)
+		}
+		ph.bridges[id].post(call.Event{Kind: call.AgentFailed, Cause: call.CauseNoAgent, Dispatch: 2})
+		synctest.Wait()
+		ph.bridges[id].post(call.Event{Kind: call.AgentFailed, Cause: call.CauseNoAgent, Dispatch: 3})
+		synctest.Wait()
+		if ph.log() != "100, 480" || len(o.asked) != 1 || len(ph.records) != 1 || ph.records[0].Agent != "last" || ph.bridges[id].closed != 1 {
+			t.Errorf("sent %s, asked %d times, records %+v", ph.log(), len(o.asked), ph.records)
 		}
 	})
 }

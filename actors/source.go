@@ -17,6 +17,7 @@ type Cache interface {
 	CachedAccount(tenant string) (*endpoint.Account, bool)
 	CachedAgent(tenant, id string) (*endpoint.Agent, bool)
 	CachedDomain(key endpoint.Key, partition uint8) (tenant string, known bool)
+	CachedHost(key endpoint.Key, partition uint8) (label string, known bool)
 	CachedNumber(key endpoint.Key, partition uint8) (*endpoint.Claims, bool)
 }
 
@@ -27,6 +28,7 @@ type source interface {
 	account(tenant string) (*endpoint.Account, error)
 	agent(tenant, id string) (*endpoint.Agent, error)
 	domain(key endpoint.Key, partition uint8) (string, error)
+	host(key endpoint.Key, partition uint8) (string, error)
 	number(key endpoint.Key, partition uint8) (*endpoint.Claims, error)
 }
 
@@ -59,6 +61,10 @@ func (m memorySource) domain(key endpoint.Key, partition uint8) (string, error) 
 	return ifKnown(m.cache.CachedDomain(key, partition))
 }
 
+func (m memorySource) host(key endpoint.Key, partition uint8) (string, error) {
+	return ifKnown(m.cache.CachedHost(key, partition))
+}
+
 func (m memorySource) number(key endpoint.Key, partition uint8) (*endpoint.Claims, error) {
 	return ifKnown(m.cache.CachedNumber(key, partition))
 }
@@ -79,6 +85,13 @@ func orNil[T any](v T, err error) (*T, error) {
 	return &v, nil
 }
 
+func orEmpty(name string, err error) (string, error) {
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return "", nil
+	}
+	return name, err
+}
+
 func (s storeSource) endpoint(key endpoint.Key, partition uint8) (*endpoint.Endpoint, error) {
 	return orNil(s.store.Endpoint(s.ctx, key, partition))
 }
@@ -92,11 +105,11 @@ func (s storeSource) agent(tenant, id string) (*endpoint.Agent, error) {
 }
 
 func (s storeSource) domain(key endpoint.Key, partition uint8) (string, error) {
-	tenant, err := orNil(s.store.Domain(s.ctx, key, partition))
-	if tenant == nil {
-		return "", err
-	}
-	return *tenant, nil
+	return orEmpty(s.store.Domain(s.ctx, key, partition))
+}
+
+func (s storeSource) host(key endpoint.Key, partition uint8) (string, error) {
+	return orEmpty(s.store.Host(s.ctx, key, partition))
 }
 
 func (s storeSource) number(key endpoint.Key, partition uint8) (*endpoint.Claims, error) {

@@ -325,6 +325,13 @@ func TestALongListComesInPagesThatFitAMessage(t *testing.T) {
 	if err != nil || len(all) != 900 || all[899].ID != 900 {
 		t.Errorf("got %d calls, %v", len(all), err)
 	}
+	for id := call.ID(1); id <= 900; id++ {
+		node.hold(actors.CallStatus{ID: id, Tenant: "acme", From: call.Party{User: "+15551230100", URI: strings.Repeat("x", 300)}})
+	}
+	found, err := cmd.Find(t.Context(), "acme", "15551230100", 1000)
+	if err != nil || len(found) != 900 || found[899].ID != 900 {
+		t.Errorf("found %d calls, %v", len(found), err)
+	}
 }
 
 func TestOtherCommandsGoToWhoeverServesThem(t *testing.T) {

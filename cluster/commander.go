@@ -68,8 +68,14 @@ func (c *Commander) Hangup(ctx context.Context, tenant string, id call.ID) error
 // List returns up to limit live calls of the tenant, the longest first. With an
 // error it returns what the other nodes said.
 func (c *Commander) List(ctx context.Context, tenant string, limit int) ([]actors.CallStatus, error) {
+	return c.gather(ctx, opList, tenant, limit, func(part listRequest) any { return part })
+}
+
+// gather reads calls of all media nodes, the longest first, up to limit. ask
+// makes the question for one part of a node's calls.
+func (c *Commander) gather(ctx context.Context, op, tenant string, limit int, ask func(part listRequest) any) ([]actors.CallStatus, error) {
 	answers, err := everywhere(c.nodes(), func(n placement.Node) ([]actors.CallStatus, error) {
-		return c.listAt(ctx, n.Slot, tenant, limit)
+		return c.gatherAt(ctx, n.Slot, envelope.Command{Op: op, Tenant: tenant}, limit, ask)
 	})
 	all := slices.Concat(answers...)
 	slices.SortFunc(all, byAge)
@@ -115,16 +121,13 @@ func byAge(a, b actors.CallStatus) int {
 	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
 }
 
-// listAt reads one node's calls page by page: a page must fit in a message.
-func (c *Commander) listAt(ctx context.Context, slot call.Slot, tenant string, limit int) ([]actors.CallStatus, error) {
-	var all []actors.CallStatus
-	ask := listRequest{Limit: limit}
-	for {
-		body, err := json.Marshal(ask)
-		if err != nil {
+// gatherAt reads one node's calls part by part: each must fit in a message.
+func (c *Commander) gatherAt(ctx context.Context, slot call.Slot, cmd envelope.Command, limit int, ask func(part listRequest) any) (all []actors.CallStatus, err error) {
+	for part := (listRequest{Limit: limit}); ; {
+		if cmd.Body, err = json.Marshal(ask(part)); err != nil {
 			return all, err
 		}
-		body, err = c.at(ctx, slot, envelope.Command{Op: opList, Tenant: tenant, Body: body})
+		body, err := c.at(ctx, slot, cmd)
 		if err != nil {
 			return all, err
 		}
@@ -137,7 +140,7 @@ func (c *Commander) listAt(ctx context.Context, slot call.Slot, tenant string, l
 			return all, nil
 		}
 		last := page.Calls[len(page.Calls)-1]
-		ask = listRequest{Limit: limit - len(all), After: last.Since, AfterID: last.ID}
+		part = listRequest{Limit: limit - len(all), After: last.Since, AfterID: last.ID}
 	}
 }
 

@@ -89,6 +89,11 @@ func (d *CallDoor) list(ctx context.Context, cmd envelope.Command) (listReply, e
 	if err := json.Unmarshal(cmd.Body, &ask); err != nil {
 		return listReply{}, errors.New("list: not the JSON that was expected")
 	}
+	return d.part(ctx, ask, func(s *actors.CallStatus) bool { return s.Tenant == cmd.Tenant })
+}
+
+// part returns those calls that are wanted, as many as fit in a message.
+func (d *CallDoor) part(ctx context.Context, ask listRequest, wanted func(*actors.CallStatus) bool) (listReply, error) {
 	all, err := d.calls.List(ctx)
 	if err != nil {
 		return listReply{}, err
@@ -97,7 +102,7 @@ func (d *CallDoor) list(ctx context.Context, cmd envelope.Command) (listReply, e
 	size := 0
 	after := actors.CallStatus{Since: ask.After, ID: ask.AfterID}
 	for _, status := range all {
-		if status.Tenant != cmd.Tenant || !ask.After.IsZero() && byAge(status, after) <= 0 {
+		if !wanted(&status) || !ask.After.IsZero() && byAge(status, after) <= 0 {
 			continue
 		}
 		one, err := json.Marshal(status)

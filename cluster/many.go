@@ -25,9 +25,9 @@ type Selection struct {
 
 // A findRequest asks a media node for calls by what people know of them.
 type findRequest struct {
+	listRequest
 	Query string `json:"query"`
 	All   bool   `json:"all,omitempty"` // of every tenant
-	Limit int    `json:"limit"`
 }
 
 type hangupRequest struct {
@@ -45,19 +45,9 @@ type hangupReply struct {
 // names, the longest first: by SIP Call-ID, id, Key of the endpoint, or number.
 // With an error it returns what the other nodes said.
 func (c *Commander) Find(ctx context.Context, tenant, query string, limit int) ([]actors.CallStatus, error) {
-	body, err := json.Marshal(findRequest{Query: query, All: tenant == "", Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	answers, err := everywhere(c.nodes(), func(n placement.Node) (listReply, error) {
-		return ask[listReply](ctx, c, n, envelope.Command{Op: opFind, Tenant: tenant, Body: body})
+	return c.gather(ctx, opFind, tenant, limit, func(part listRequest) any {
+		return findRequest{listRequest: part, Query: query, All: tenant == ""}
 	})
-	var all []actors.CallStatus
-	for _, a := range answers {
-		all = append(all, a.Calls...)
-	}
-	slices.SortFunc(all, byAge)
-	return all[:min(len(all), limit)], err
 }
 
 // HangupAll ends the calls that are meant, or only counts them, and returns how
@@ -91,33 +81,15 @@ func ask[T any](ctx context.Context, c *Commander, n placement.Node, cmd envelop
 	return reply, err
 }
 
-// findCalls is the media node's side of Find: as many as fit in one message.
+// findCalls is the media node's side of Find.
 func (d *CallDoor) findCalls(ctx context.Context, cmd envelope.Command) (listReply, error) {
 	var ask findRequest
 	if err := json.Unmarshal(cmd.Body, &ask); err != nil {
 		return listReply{}, errors.New("find: not the JSON that was expected")
 	}
-	all, err := d.calls.List(ctx)
-	if err != nil {
-		return listReply{}, err
-	}
-	reply := listReply{Calls: []actors.CallStatus{}}
-	size := 0
-	for _, status := range all {
-		if !ask.All && status.Tenant != cmd.Tenant || !named(&status, ask.Query) {
-			continue
-		}
-		one, err := json.Marshal(status)
-		if err != nil {
-			return listReply{}, err
-		}
-		if size += len(one); len(reply.Calls) >= ask.Limit || size > maxListBytes {
-			reply.More = true
-			break
-		}
-		reply.Calls = append(reply.Calls, status)
-	}
-	return reply, nil
+	return d.part(ctx, ask.listRequest, func(s *actors.CallStatus) bool {
+		return (ask.All || s.Tenant == cmd.Tenant) && named(s, ask.Query)
+	})
 }
 
 // hangupAll is the media node's side of HangupAll.

@@ -127,7 +127,7 @@ func (o *Operations) UpdateAccount(ctx context.Context, tenant string, in Accoun
 	if err != nil {
 		return AccountView{}, fmt.Errorf("update account: %w", err)
 	}
-	if a.Revision, err = o.Store.UpdateAccount(ctx, a); err != nil {
+	if a.Revision, err = o.Store.UpdateAccount(ctx, a, endpoint.Terms{}); err != nil {
 		return AccountView{}, fmt.Errorf("update account: %w", err)
 	}
 	return accountViewOf(a).telling(made), nil

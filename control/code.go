@@ -63,9 +63,12 @@ func invalidAll(ps []endpoint.Problem) *Error {
 // fix: it is logged in full, and the client hears no detail.
 func errorOf(err error) *Error {
 	var known *Error
+	var taken *endpoint.Taken
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &taken):
+		return &Error{Code: CodeExists, Message: taken.Error()}
 	case errors.Is(err, endpoint.ErrNotFound):
 		return &Error{Code: CodeNotFound, Message: "no such object"}
 	case errors.Is(err, endpoint.ErrConflict):

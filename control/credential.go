@@ -79,6 +79,9 @@ const maxIdempotencyKey = 255
 // scope and operator's rights are checked in this place only. Every request
 // counts, also one that is refused.
 func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, error) {
+	if cred.Tenant == "" { // which below would mean every account
+		return nil, &Error{Code: CodeDenied, Message: "the request is nobody's"}
+	}
 	if err := o.ration(ctx, cred); err != nil {
 		return nil, err
 	}
@@ -153,8 +156,11 @@ func (o *Operations) terms(ctx context.Context, tenant string, acct *endpoint.Ac
 	if acct == nil {
 		return t
 	}
-	t.Day, t.PerDay = endpoint.Day(o.Now()), acct.Limits(c.cred.ProjectID).EndpointCreatesPerDay
-	if t.PerDay == 0 && c.cred.Kind == endpoint.KindOfYappr {
+	t.Day, t.PerDay = endpoint.Day(o.Now()), acct.Limits("").EndpointCreatesPerDay
+	if c.cred.ProjectID != "" {
+		t.Project, t.ProjectPerDay = c.cred.ProjectID, acct.Limits(c.cred.ProjectID).EndpointCreatesPerDay
+	}
+	if t.PerDay+t.ProjectPerDay == 0 && c.cred.Kind == endpoint.KindOfYappr {
 		t.PerDay = endpoint.YapprCreatesPerDay
 	}
 	return t

@@ -59,6 +59,8 @@ type Gateway struct {
 	Translate func(error) error
 	HTTP      config.HTTP
 	Log       *slog.Logger
+
+	polls polls
 }
 
 // Routes mounts the gateway's paths.
@@ -134,56 +136,6 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	g.created(w, r.URL.Path, answer)
 	return nil
-}
-
-// waiting answers once a call waits for the agent, or after ?wait= at most.
-func (g *Gateway) waiting(w http.ResponseWriter, r *http.Request) error {
-	cred, err := g.answering(r)
-	if err != nil {
-		return err
-	}
-	wait, err := pollTime(r.URL.Query().Get("wait"))
-	if err != nil {
-		return err
-	}
-	calls, err := g.poll(r.Context(), cred.Tenant, r.PathValue("agent"), wait)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(Page[WaitingCall]{Items: calls})
-}
-
-func (g *Gateway) poll(ctx context.Context, tenant, agent string, wait time.Duration) ([]WaitingCall, error) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	over := time.NewTimer(wait)
-	defer over.Stop()
-	for {
-		calls, err := g.DialIn.Waiting(ctx, tenant, agent)
-		if err != nil || len(calls) > 0 {
-			return calls, err
-		}
-		select {
-		case <-tick.C:
-		case <-over.C:
-			return []WaitingCall{}, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func pollTime(text string) (time.Duration, error) {
-	if text == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxPoll {
-		return 0, invalid("wait", endpoint.CodeOutOfRange, "want a duration from 0s to 25s")
-	}
-	return d, nil
 }
 
 func bearer(r *http.Request) (string, error) {

@@ -76,7 +76,7 @@ func (o *Operations) ImportLines(ctx context.Context, tenant string, in Import) 
 	if err != nil {
 		return Imported{}, err
 	}
-	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, agents: map[string]bool{}}
+	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, addrs: map[endpoint.Key]int{}, agents: map[string]bool{}}
 	if in.DryRun {
 		for _, id := range in.Agents {
 			b.agents[id] = true
@@ -102,8 +102,9 @@ type batch struct {
 	tenant string
 	acct   *endpoint.Account
 	now    time.Time
-	ids    map[string]int  // line of each id
-	agents map[string]bool // ids that will be there
+	ids    map[string]int       // line of each id
+	addrs  map[endpoint.Key]int // line of each new endpoint's address
+	agents map[string]bool      // ids that will be there
 
 	newAgents []lined[endpoint.Agent]
 	newEps    []lined[endpoint.Endpoint]
@@ -184,6 +185,9 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 		return invalidAll(problems)
 	}
 	b.agents[l.ID] = true
+	if secret := spec.WebRTC.AuthSecret; secret != "" && b.o.seals(before.WebRTC.AuthSecret, secret) {
+		a.WebRTC.AuthSecret = before.WebRTC.AuthSecret // a seal is never the same twice
+	}
 	before.UpdatedAt = a.UpdatedAt
 	if a.Revision != 0 && reflect.DeepEqual(agentSpecOf(before), agentSpecOf(a)) && before.WebRTC.AuthSecret == a.WebRTC.AuthSecret {
 		b.unchanged++
@@ -191,6 +195,16 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 	}
 	b.newAgents = append(b.newAgents, lined[endpoint.Agent]{l.Line, a})
 	return nil
+}
+
+// seals reports whether a sealed secret is that one. One that cannot be opened
+// any more is another.
+func (o *Operations) seals(sealed endpoint.SecretRef, secret string) bool {
+	if sealed == "" {
+		return false
+	}
+	is, err := o.Sealer.Open(sealed)
+	return err == nil && is == secret
 }
 
 func (b *batch) addEndpoint(ctx context.Context, l Line) error {
@@ -204,12 +218,11 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		if ep, err = b.newEndpoint(l); err != nil {
 			return err
 		}
-	case err != nil:
+	case err == nil:
+		err = l.stays(ep)
+	}
+	if err != nil {
 		return err
-	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
-		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
-	case l.ProjectID != ep.ProjectID:
-		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
 	}
 	before := ep
 	if problems := spec.put(&ep, b.now); len(problems) > 0 {
@@ -219,7 +232,34 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		b.unchanged++
 		return nil
 	}
+	if err := b.claim(l.Line, &ep); err != nil {
+		return err
+	}
 	b.newEps = append(b.newEps, lined[endpoint.Endpoint]{l.Line, ep})
+	return nil
+}
+
+// stays refuses a line that would move an endpoint that exists.
+func (l Line) stays(ep endpoint.Endpoint) error {
+	switch {
+	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
+		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
+	case l.ProjectID != ep.ProjectID:
+		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
+	}
+	return nil
+}
+
+// claim refuses a new endpoint whose address another line has.
+func (b *batch) claim(line int, ep *endpoint.Endpoint) error {
+	addr, ok := ep.Address()
+	if !ok || ep.Revision != 0 {
+		return nil
+	}
+	if first, twice := b.addrs[addr.Key()]; twice {
+		return invalid("slug", endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same address", first))
+	}
+	b.addrs[addr.Key()] = line
 	return nil
 }
 

@@ -67,8 +67,12 @@ func (o *Operations) CreateKey(ctx context.Context, tenant string, in NewKey) (M
 
 // newKey makes the key that in asks for, and its secret.
 func (o *Operations) newKey(ctx context.Context, tenant string, in NewKey) (endpoint.APIKey, string, error) {
+	cred := callOf(ctx, tenant).cred
+	if in.ProjectID == "" {
+		in.ProjectID = cred.ProjectID
+	}
 	if in.Kind == "" {
-		in.Kind = endpoint.KindOfNative
+		in.Kind = cred.keyKind()
 	}
 	now := o.Now()
 	k := endpoint.APIKey{V: 1, Tenant: tenant, Name: in.Name, CreatedAt: now, APIToken: endpoint.APIToken{ID: NewUUID(),
@@ -76,11 +80,8 @@ func (o *Operations) newKey(ctx context.Context, tenant string, in NewKey) (endp
 	if problems := k.Validate(); len(problems) > 0 {
 		return k, "", invalidAll(problems)
 	}
-	cred := callOf(ctx, tenant).cred
-	for _, scope := range in.Scopes {
-		if !cred.Allows(scope) && !cred.Allows(ourWord[scope]) {
-			return k, "", &Error{Code: CodeForbidden, Message: "a key gives no scope that it lacks: " + scope}
-		}
+	if err := cred.mayGive(&k); err != nil {
+		return k, "", err
 	}
 	if in.ProjectID != "" {
 		if err := o.projectExists(ctx, tenant, in.ProjectID); err != nil {
@@ -94,6 +95,31 @@ func (o *Operations) newKey(ctx context.Context, tenant string, in NewKey) (endp
 	return k, secret, nil
 }
 
+// keyKind is the kind of the keys that a credential makes unless told otherwise.
+func (c Credential) keyKind() string {
+	if c.Kind == endpoint.KindOfYappr {
+		return c.Kind
+	}
+	return endpoint.KindOfNative
+}
+
+// mayGive refuses a key that may more than the credential: a scope, another
+// project's limits, or none of Yappr's.
+func (c Credential) mayGive(k *endpoint.APIKey) error {
+	for _, scope := range k.Scopes {
+		if !c.Allows(scope) && !c.Allows(ourWord[scope]) {
+			return &Error{Code: CodeForbidden, Message: "a key gives no scope that it lacks: " + scope}
+		}
+	}
+	switch {
+	case c.ProjectID != "" && k.ProjectID != c.ProjectID:
+		return &Error{Code: CodeForbidden, Message: "the key of a project makes keys of that project"}
+	case c.Kind == endpoint.KindOfYappr && k.Kind != c.Kind:
+		return &Error{Code: CodeForbidden, Message: "a key of the kind yappr makes keys of that kind"}
+	}
+	return nil
+}
+
 // ourWord is what a vendor's scope grants.
 var ourWord = map[string]string{endpoint.ScopeYapprRead: endpoint.ScopeEndpointsRead, endpoint.ScopeYapprManage: endpoint.ScopeEndpointsManage}
 
@@ -105,6 +131,10 @@ func (o *Operations) keyAgain(ctx context.Context, tenant string, before endpoin
 	}
 	if err != nil {
 		return MadeKey{}, again(err)
+	}
+	// Who repeats the request may not be who made it.
+	if err := callOf(ctx, tenant).cred.mayGive(&k); err != nil {
+		return MadeKey{}, err
 	}
 	secret, err := o.Sealer.Open(endpoint.SecretRef(before.Note))
 	if err != nil {

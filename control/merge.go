@@ -21,20 +21,30 @@ func merge[T any](base T, patch json.RawMessage) (T, error) {
 		return out, fmt.Errorf("merge: %w", err)
 	}
 	var doc, change any
-	if err := json.Unmarshal(before, &doc); err != nil {
+	if err := verbatim(before, &doc); err != nil {
 		return out, fmt.Errorf("merge: %w", err)
 	}
-	if err := json.Unmarshal(patch, &change); err != nil {
+	if err := verbatim(patch, &change); err != nil {
 		return out, shapeError(err)
 	}
 	if _, ok := change.(map[string]any); !ok {
 		return out, invalid("", "invalid", "want a JSON object")
 	}
-	after, err := json.Marshal(apply(doc, change))
-	if err != nil {
+	var after bytes.Buffer
+	enc := json.NewEncoder(&after)
+	enc.SetEscapeHTML(false) // what is six times as long might be too long
+	if err := enc.Encode(apply(doc, change)); err != nil {
 		return out, fmt.Errorf("merge: %w", err)
 	}
-	return out, strict(after, &out)
+	return out, strict(after.Bytes(), &out)
+}
+
+// verbatim decodes JSON and keeps numbers as they are written: vendors' ids are
+// larger than a float64 can tell apart.
+func verbatim(text []byte, into *any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	return dec.Decode(into)
 }
 
 func apply(doc, patch any) any {

@@ -17,8 +17,11 @@ import (
 type Store interface {
 	Account(ctx context.Context, tenant string) (endpoint.Account, error)
 	Accounts(ctx context.Context, cursor string, limit int) (page []endpoint.Account, next string, err error)
+	// CreateAccount and UpdateAccount claim the account's label, for ever, and its
+	// domains in the same write, or return an *endpoint.Taken. The terms of an
+	// update are those of what it makes within the account.
 	CreateAccount(ctx context.Context, a endpoint.Account, terms endpoint.Terms) (endpoint.Revision, error)
-	UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error)
+	UpdateAccount(ctx context.Context, a endpoint.Account, terms endpoint.Terms) (endpoint.Revision, error)
 	DeleteAccount(ctx context.Context, a endpoint.Account) error
 
 	CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, terms endpoint.Terms) (endpoint.Revision, error)
@@ -27,9 +30,6 @@ type Store interface {
 	DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error
 	Endpoints(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Endpoint, next string, err error)
 
-	// ClaimDomain makes a label the tenant's for ever; endpoint.ErrExists: it is
-	// another's.
-	ClaimDomain(ctx context.Context, tenant, label string) error
 	CreateNumber(ctx context.Context, n endpoint.Number, terms endpoint.Terms) (endpoint.Revision, error)
 	NumberByID(ctx context.Context, tenant, id string) (endpoint.Number, error)
 	DeleteNumber(ctx context.Context, tenant, id string) error

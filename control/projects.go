@@ -35,6 +35,9 @@ type NewProject struct {
 
 // CreateProject adds a project to the tenant's account.
 func (o *Operations) CreateProject(ctx context.Context, tenant string, in NewProject) (ProjectView, error) {
+	if before, err := o.repeated(ctx, tenant); err != nil || before.ID != "" {
+		return o.projectAgain(ctx, tenant, before, err)
+	}
 	spec, err := merge(ProjectSpec{}, in.Spec)
 	if err != nil {
 		return ProjectView{}, err
@@ -42,17 +45,39 @@ func (o *Operations) CreateProject(ctx context.Context, tenant string, in NewPro
 	if in.ID == "" {
 		in.ID = NewUUID()
 	}
-	return o.changeProjects(ctx, tenant, "create", 0, in.ID, func(a *endpoint.Account, at int) error {
+	terms := o.terms(ctx, tenant, nil)
+	terms.Once.ID = in.ID
+	made, err := o.changeProjects(ctx, tenant, "create", 0, in.ID, terms, func(a *endpoint.Account, at int) error {
 		switch {
 		case at >= 0:
 			return endpoint.ErrExists
 		case len(a.Projects) >= maxProjects:
 			return &Error{Code: CodeLimit, Message: fmt.Sprintf("an account has at most %d projects", maxProjects)}
 		}
+		if len(a.Projects) == 0 { // the first has the account's limits
+			a.Projects = []endpoint.Project{{ID: a.ID, Name: a.Name}}
+		}
 		a.Projects = append(a.Projects, endpoint.Project{ID: in.ID})
 		spec.put(&a.Projects[len(a.Projects)-1])
 		return nil
 	})
+	if before, other := repeatOf(err); err != nil && other == nil {
+		return o.projectAgain(ctx, tenant, before, nil)
+	}
+	return made, err
+}
+
+// projectAgain answers a creation that was made before with what it made, as it
+// stands.
+func (o *Operations) projectAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (ProjectView, error) {
+	if err != nil {
+		return ProjectView{}, err
+	}
+	p, err := o.GetProject(ctx, tenant, ID{before.ID})
+	if err != nil {
+		return ProjectView{}, again(err)
+	}
+	return p, nil
 }
 
 // GetProject returns one project.
@@ -90,7 +115,7 @@ func (o *Operations) UpdateProject(ctx context.Context, tenant string, in Change
 	if err := (ID{in.ID}).check(); err != nil {
 		return ProjectView{}, err
 	}
-	return o.changeProjects(ctx, tenant, "update", in.Revision, in.ID, func(a *endpoint.Account, at int) error {
+	return o.changeProjects(ctx, tenant, "update", in.Revision, in.ID, endpoint.Terms{}, func(a *endpoint.Account, at int) error {
 		if at < 0 {
 			return endpoint.ErrNotFound
 		}
@@ -108,7 +133,7 @@ func (o *Operations) DeleteProject(ctx context.Context, tenant string, in Target
 	if err := in.check(); err != nil {
 		return Deleted{}, err
 	}
-	_, err := o.changeProjects(ctx, tenant, "delete", in.Revision, in.ID, func(a *endpoint.Account, at int) error {
+	_, err := o.changeProjects(ctx, tenant, "delete", in.Revision, in.ID, endpoint.Terms{}, func(a *endpoint.Account, at int) error {
 		switch {
 		case at < 0:
 			return endpoint.ErrNotFound
@@ -123,7 +148,7 @@ func (o *Operations) DeleteProject(ctx context.Context, tenant string, in Target
 
 // changeProjects writes the account with its projects changed.
 func (o *Operations) changeProjects(ctx context.Context, tenant, act string, expect endpoint.Revision, id string,
-	change func(a *endpoint.Account, at int) error) (ProjectView, error) {
+	terms endpoint.Terms, change func(a *endpoint.Account, at int) error) (ProjectView, error) {
 	a, err := o.Store.Account(ctx, tenant)
 	if err == nil && expect != 0 && expect != a.Revision {
 		err = endpoint.ErrConflict
@@ -139,7 +164,7 @@ func (o *Operations) changeProjects(ctx context.Context, tenant, act string, exp
 		return ProjectView{}, invalidAll(problems)
 	}
 	a.UpdatedAt = o.Now()
-	if a.Revision, err = o.Store.UpdateAccount(ctx, a); err != nil {
+	if a.Revision, err = o.Store.UpdateAccount(ctx, a, terms); err != nil {
 		return ProjectView{}, fmt.Errorf("%s project %s: %w", act, id, err)
 	}
 	if p := a.Project(id); p != nil {

@@ -147,8 +147,59 @@ func TestALabelStaysWithItsAccount(t *testing.T) {
 	if _, err := update(ops, "acme", `{"domain_label":"other"}`); fieldsOf(err) != "invalid sip.domain_label invalid" {
 		t.Errorf("another label: %v", err)
 	}
-	if _, err := update(ops, "other", `{"domain_label":"desk"}`); fieldsOf(err) != "exists" {
+	if _, err := update(ops, "other", `{"domain_label":"desk"}`); !errors.Is(err, endpoint.ErrExists) {
 		t.Errorf("another account's label: %v", err)
+	}
+}
+
+func TestTheOperatorGivesDomainsAndTheirAccountsMayLeaveThem(t *testing.T) {
+	t.Parallel()
+	ops, _ := twoAccounts(t)
+	operator := as(endpoint.OperatorTenant, endpoint.KindOfNative, "*")
+	change := func(cred control.Credential, tenant, sip string) error {
+		_, err := op(t, ops, cred, "account.update", `{"tenant":"`+tenant+`","patch":{"sip":`+sip+`}}`)
+		return err
+	}
+	acme, other := as("acme", endpoint.KindOfNative, "*"), as("other", endpoint.KindOfNative, "*")
+	for what, c := range map[string]struct {
+		sip, want string
+	}{
+		"without a label": {`{"custom_domains":["pbx.acme.example"]}`, "invalid sip.domain_label required"},
+		"an address":      {`{"domain_label":"acme","custom_domains":["192.0.2.1"]}`, "invalid sip.custom_domains[0] invalid"},
+		"one label":       {`{"domain_label":"acme","custom_domains":["acme"]}`, "invalid sip.custom_domains[0] invalid"},
+		"upper case":      {`{"domain_label":"acme","custom_domains":["PBX.acme.example"]}`, "invalid sip.custom_domains[0] invalid"},
+		"twice":           {`{"domain_label":"acme","custom_domains":["a.example","a.example"]}`, "invalid sip.custom_domains[1] duplicate"},
+		"the cluster's":   {`{"domain_label":"acme","custom_domains":["sip.example.com"]}`, "invalid sip.custom_domains[0] invalid"},
+		"below it":        {`{"domain_label":"acme","custom_domains":["a.b.sip.example.com"]}`, "invalid sip.custom_domains[0] invalid"},
+	} {
+		if err := change(operator, "acme", c.sip); fieldsOf(err) != c.want {
+			t.Errorf("%s: %v, want %s", what, err, c.want)
+		}
+	}
+	const two = `{"domain_label":"acme","custom_domains":["a.example","b.example"]}`
+	if err := change(acme, "acme", two); codeOf(err) != control.CodeForbidden {
+		t.Errorf("by the account: %v", err)
+	}
+	if err := change(operator, "acme", two); err != nil {
+		t.Fatal(err)
+	}
+	if err := change(operator, "other", `{"domain_label":"other","custom_domains":["b.example"]}`); !errors.Is(err, endpoint.ErrExists) {
+		t.Errorf("another account's: %v", err)
+	}
+	if err := change(acme, "acme", `{"allow_all_agents":true}`); err != nil {
+		t.Errorf("another change of the account: %v", err)
+	}
+	if err := change(acme, "acme", `{"custom_domains":["a.example"]}`); err != nil {
+		t.Errorf("the account leaves one: %v", err)
+	}
+	if err := change(acme, "acme", two); codeOf(err) != control.CodeForbidden {
+		t.Errorf("and takes it back: %v", err)
+	}
+	if err := change(other, "acme", `{"custom_domains":[]}`); codeOf(err) != control.CodeForbidden {
+		t.Errorf("by another account: %v", err)
+	}
+	if raw, err := op(t, ops, acme, "account.get", `{}`); err != nil || !strings.Contains(raw, `"custom_domains":["a.example"]`) {
+		t.Errorf("got %s, %v", raw, err)
 	}
 }
 

@@ -19,11 +19,15 @@ func (s *shelf) accept(tenant, id string, t endpoint.Terms) error {
 	if err := s.repeated(tenant, t.Once); err != nil {
 		return err
 	}
+	of := tenant + t.Day + t.Project
+	if t.PerDay > 0 && s.spent[tenant+t.Day] >= t.PerDay || t.ProjectPerDay > 0 && s.spent[of] >= t.ProjectPerDay {
+		return errDay
+	}
 	if t.PerDay > 0 {
-		if s.spent[tenant+t.Day] >= t.PerDay {
-			return errDay
-		}
 		s.spent[tenant+t.Day]++
+	}
+	if t.ProjectPerDay > 0 {
+		s.spent[of]++
 	}
 	if t.Once.Key != "" {
 		s.once[tenant+"."+t.Once.Key] = onceLine{id, t.Once}
@@ -83,16 +87,28 @@ func (s *shelf) CreateAccount(_ context.Context, a endpoint.Account, t endpoint.
 	if err := s.accept(endpoint.OperatorTenant, a.Tenant, t); err != nil {
 		return 0, err
 	}
+	if err := s.claim(a); err != nil {
+		return 0, err
+	}
 	a.Revision = s.next()
 	s.accounts[a.Tenant] = a
 	return a.Revision, nil
 }
 
-func (s *shelf) UpdateAccount(_ context.Context, a endpoint.Account) (endpoint.Revision, error) {
+func (s *shelf) UpdateAccount(_ context.Context, a endpoint.Account, t endpoint.Terms) (endpoint.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.repeated(a.Tenant, t.Once); err != nil {
+		return 0, err
+	}
 	if s.accounts[a.Tenant].Revision != a.Revision {
 		return 0, endpoint.ErrConflict
+	}
+	if err := s.claim(a); err != nil {
+		return 0, err
+	}
+	if err := s.accept(a.Tenant, t.Once.ID, t); err != nil {
+		return 0, err
 	}
 	a.Revision++
 	s.accounts[a.Tenant] = a

@@ -21,14 +21,23 @@ func (s *shelf) routes() *routes {
 	return r.(*routes)
 }
 
-func (s *shelf) ClaimDomain(_ context.Context, tenant, label string) error {
+// claim takes the domains of an account, as the store does in its batch.
+func (s *shelf) claim(a endpoint.Account) error {
 	r := s.routes()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if whose, taken := r.domains[label]; taken && whose != tenant {
-		return endpoint.ErrExists
+	names := a.SIP.CustomDomains
+	if a.SIP.DomainIdentifier != "" {
+		names = append([]string{a.SIP.DomainIdentifier}, names...)
 	}
-	r.domains[label] = tenant
+	for _, name := range names {
+		if whose, taken := r.domains[name]; taken && whose != a.Tenant {
+			return &endpoint.Taken{Name: name}
+		}
+	}
+	for _, name := range names {
+		r.domains[name] = a.Tenant
+	}
 	return nil
 }
 

@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 
 	"patchbay/actors/endpoint"
 )
@@ -13,8 +16,9 @@ import (
 // A SIPSpec is what decides about calls to an account's domain and to
 // endpoints with handler route_rules: rules, all agents, the webhook.
 type SIPSpec struct {
-	DomainLabel    string               `json:"domain_label,omitempty"` // of <label>.<base domain>; once set it stays
-	Ingress        IPSpec               `json:"ingress"`                // who may call the domain; none unless said
+	DomainLabel    string               `json:"domain_label,omitempty"`   // of <label>.<base domain>; once set it stays
+	CustomDomains  []string             `json:"custom_domains,omitempty"` // that stand for it; the operator adds them
+	Ingress        IPSpec               `json:"ingress"`                  // who may call the domain; none unless said
 	AllowAllAgents bool                 `json:"allow_all_agents"`
 	Rules          []endpoint.RouteRule `json:"rules"`
 	Fallback       *FallbackSpec        `json:"fallback,omitempty"` // null removes
@@ -32,7 +36,7 @@ type FallbackSpec struct {
 }
 
 func sipSpecOf(s endpoint.SipSettings) SIPSpec {
-	spec := SIPSpec{DomainLabel: s.DomainIdentifier, Ingress: ipSpecOf(s.Ingress), AllowAllAgents: s.AllowAllAgents,
+	spec := SIPSpec{DomainLabel: s.DomainIdentifier, CustomDomains: s.CustomDomains, Ingress: ipSpecOf(s.Ingress), AllowAllAgents: s.AllowAllAgents,
 		Rules: s.Rules, StartCallAgent: s.StartCallAgent}
 	if spec.Ingress.Mode == "" {
 		spec.Ingress.Mode = endpoint.IPNone
@@ -47,8 +51,8 @@ func sipSpecOf(s endpoint.SipSettings) SIPSpec {
 }
 
 // putSIP writes spec over an account's settings and returns the secret that it
-// had to make, if any. The domain's label is claimed last, when nothing else is
-// wrong.
+// had to make, if any. Label and domains are claimed in the same write as the
+// account.
 func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSpec) (made string, err error) {
 	before := a.SIP
 	var problems []endpoint.Problem
@@ -57,7 +61,7 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 		problems[i].Field = "sip.ingress." + problems[i].Field[len("ip."):]
 	}
 	a.SIP.AllowAllAgents, a.SIP.Rules, a.SIP.StartCallAgent = spec.AllowAllAgents, spec.Rules, spec.StartCallAgent
-	a.SIP.DomainIdentifier = spec.DomainLabel
+	a.SIP.DomainIdentifier, a.SIP.CustomDomains = spec.DomainLabel, spec.CustomDomains
 	if before.DomainIdentifier != "" && spec.DomainLabel != before.DomainIdentifier {
 		problems = append(problems, endpoint.Problem{Field: "sip.domain_label", Code: endpoint.CodeInvalid,
 			Message: "it stays " + before.DomainIdentifier + ": what is dialled there must not become another's"})
@@ -66,6 +70,7 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 		return "", err
 	}
 	problems = append(problems, a.Validate()...)
+	problems = append(problems, o.ownDomains(spec.CustomDomains)...)
 	if len(problems) == 0 {
 		problems, err = o.namedAgents(ctx, a, before)
 	}
@@ -74,20 +79,35 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 		return "", err
 	case len(problems) > 0:
 		return "", invalidAll(problems)
-	case spec.DomainLabel != before.DomainIdentifier:
-		return made, o.claim(ctx, a.Tenant, spec.DomainLabel)
 	}
-	return made, nil
+	return made, o.mayAdd(ctx, a.Tenant, before.CustomDomains, spec.CustomDomains)
 }
 
-// claim takes a label for the tenant.
-func (o *Operations) claim(ctx context.Context, tenant, label string) error {
-	err := o.Store.ClaimDomain(ctx, tenant, label)
-	if errors.Is(err, endpoint.ErrExists) {
-		return &Error{Code: CodeExists, Message: "this sip.domain_label is another account's"}
+// ownDomains refuses domains that are this cluster's.
+func (o *Operations) ownDomains(domains []string) (problems []endpoint.Problem) {
+	base, host := strings.ToLower(o.Domain), strings.ToLower(o.Host)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
 	}
-	if err != nil {
-		return fmt.Errorf("claim domain: %w", err)
+	for i, domain := range domains {
+		if domain == host || domain == base || strings.HasSuffix(domain, "."+base) {
+			problems = append(problems, endpoint.Problem{Field: fmt.Sprintf("sip.custom_domains[%d]", i), Code: endpoint.CodeInvalid,
+				Message: "it is this cluster's own"})
+		}
+	}
+	return problems
+}
+
+// mayAdd lets the operator alone add domains: calls to a name follow it, and
+// nothing here knows whose a name is. An account may leave one behind.
+func (o *Operations) mayAdd(ctx context.Context, tenant string, before, after []string) error {
+	if callOf(ctx, tenant).cred.Tenant == endpoint.OperatorTenant {
+		return nil
+	}
+	for _, domain := range after {
+		if !slices.Contains(before, domain) {
+			return &Error{Code: CodeForbidden, Message: "sip.custom_domains are added by the operator, who has to know whose they are"}
+		}
 	}
 	return nil
 }

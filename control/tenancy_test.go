@@ -125,6 +125,16 @@ func TestAKeyDoesWhatItsScopesSayAndNoMore(t *testing.T) {
 	}
 }
 
+func TestARequestOfNobodyIsDenied(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	for _, name := range []string{"call.list", "call.find", "endpoint.list", "account.list", "moon.land"} {
+		if out, err := op(t, o, control.Credential{Scopes: []string{"*"}}, name, `{"query":"12345"}`); codeOf(err) != control.CodeDenied {
+			t.Errorf("%s: %s, %v", name, out, err)
+		}
+	}
+}
+
 func TestAKeyMakesNoKeyThatMayMore(t *testing.T) {
 	t.Parallel()
 	o := operations(newShelf())
@@ -136,6 +146,48 @@ func TestAKeyMakesNoKeyThatMayMore(t *testing.T) {
 		if _, err := op(t, o, cred, "key.create", `{"name":"n","scopes":[`+scopes+`]}`); codeOf(err) != want {
 			t.Errorf("%s: %v, want %q", scopes, err, want)
 		}
+	}
+}
+
+func TestAKeyOfAProjectOrOfYapprsKindMakesItsOwnSortOnly(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	for _, id := range []string{exampleProject, exampleOther} {
+		if _, err := op(t, o, as("acme", endpoint.KindOfNative, "*"), "project.create", `{"id":"`+id+`","spec":{"name":"p"}}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ofProject, ofYappr := as("acme", endpoint.KindOfNative, "*"), as("acme", endpoint.KindOfYappr, "*")
+	ofProject.ProjectID = exampleProject
+	for _, c := range []struct {
+		cred         control.Credential
+		more, wanted string
+	}{
+		{ofProject, ``, `"project_id":"` + exampleProject + `"`},
+		{ofProject, `,"project_id":"` + exampleProject + `"`, `"project_id":"` + exampleProject + `"`},
+		{ofProject, `,"project_id":"` + exampleOther + `"`, string(control.CodeForbidden)},
+		{ofYappr, ``, `"kind":"yappr"`},
+		{ofYappr, `,"kind":"native"`, string(control.CodeForbidden)},
+		{as("acme", endpoint.KindOfNative, "*"), `,"kind":"yappr","project_id":"` + exampleOther + `"`, `"kind":"yappr"`},
+	} {
+		raw, err := op(t, o, c.cred, "key.create", `{"name":"n","scopes":["keys:read"]`+c.more+`}`)
+		if !strings.Contains(raw, c.wanted) && string(codeOf(err)) != c.wanted {
+			t.Errorf("%+v with %q: %s, %v; want %s", c.cred, c.more, raw, err, c.wanted)
+		}
+	}
+}
+
+// A key's secret is told again to whoever repeats its creation: not to somebody
+// who could not have made it.
+func TestAKeyThatMayLessDoesNotGetTheSecretOfARepeatedCreation(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	r := control.Request{Noun: "key", Verb: "create", Body: []byte(`{"name":"n","scopes":["*"]}`), IdempotencyKey: "one"}
+	if _, err := o.Do(t.Context(), as("acme", endpoint.KindOfNative, "*"), r); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := o.Do(t.Context(), as("acme", endpoint.KindOfNative, "keys:manage"), r); codeOf(err) != control.CodeForbidden {
+		t.Errorf("got %+v, %v", out, err)
 	}
 }
 
@@ -205,11 +257,38 @@ func TestYapprsKeysCreateTwentyEndpointsADayAndOthersWhatTheAccountSays(t *testi
 	}
 }
 
+func TestAProjectsKeysCreateAsManyAsTheirProjectAndTheAccountSay(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	account := as("acme", endpoint.KindOfNative, "*")
+	for name, body := range map[string]string{"account.update": `{"patch":{"limits":{"endpoint_creates_per_day":5}}}`,
+		"project.create": `{"id":"` + exampleProject + `","spec":{"name":"p","limits":{"endpoint_creates_per_day":2}}}`} {
+		if _, err := op(t, o, account, name, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	project := account
+	project.ProjectID = exampleProject
+	create := func(cred control.Credential) control.Code {
+		_, err := op(t, o, cred, "endpoint.create", `{}`)
+		return codeOf(err)
+	}
+	var got []control.Code
+	for _, cred := range []control.Credential{account, account, project, project, project, account, account, project} {
+		got = append(got, create(cred))
+	}
+	want := []control.Code{"", "", "", "", control.CodeLimit, "", control.CodeLimit, control.CodeLimit}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestACreationUnderAnIdempotencyKeyIsAnsweredAsBefore(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"endpoint.create": `{"slug_prefix":"night"}`, "agent.create": `{"spec":{"name":"a","webrtc":{"connector":"nats"}}}`,
 		"key.create": `{"name":"k","scopes":["*"]}`, "account.create": `{"tenant":"globex"}`,
+		"project.create": `{"spec":{"name":"p"}}`,
 	} {
 		store := newShelf()
 		o := operations(store)
@@ -233,7 +312,11 @@ func TestACreationUnderAnIdempotencyKeyIsAnsweredAsBefore(t *testing.T) {
 		if _, err := do(strings.Repeat("x", 256), body); codeOf(err) != control.CodeInvalid {
 			t.Errorf("%s under a key that is too long: %v", name, err)
 		}
-		if n := len(store.eps) + len(store.agents) + len(store.keys) + len(store.accounts) - 2; n != 1 {
+		n := len(store.eps) + len(store.agents) + len(store.keys) + len(store.accounts) - 2
+		for _, a := range store.accounts {
+			n += max(len(a.Projects)-1, 0) // the first is the account's own
+		}
+		if n != 1 {
 			t.Errorf("%s made %d objects, want 1", name, n)
 		}
 		for _, line := range store.once {
@@ -273,66 +356,6 @@ func TestADeletionAtAnOldRevisionIsAConflict(t *testing.T) {
 			t.Errorf("%s at another revision: %v", noun, e)
 		}
 		mustDo[control.Deleted](t, c, noun, "delete", at)
-	}
-}
-
-func line(n int, kind, id, spec string) string {
-	return fmt.Sprintf(`{"line":%d,"kind":%q,"id":%q,"spec":%s}`, n, kind, id, spec)
-}
-
-func TestAnImportTellsEveryMistakeAndWritesAllOrNothing(t *testing.T) {
-	t.Parallel()
-	store := newShelf()
-	o := operations(store)
-	cred := as("acme", endpoint.KindOfNative, "*")
-	agent := line(1, "agent", exampleAgent, `{"name":"bot","webrtc":{"connector":"nats"}}`)
-	good := line(2, "endpoint", exampleEndpoint, `{"name":"desk","handler":{"active":"agent","agent_id":"`+exampleAgent+`"}}`)
-	all := []string{agent, good,
-		line(3, "endpoint", exampleOther, `{"name":"","max_calls":3}`),
-		line(4, "endpoint", exampleEndpoint, `{}`),
-		line(5, "endpoint", exampleProject, `{"handler":{"active":"agent","agent_id":"`+exampleOther+`"}}`),
-		line(6, "phone", exampleKey, `{}`), line(7, "agent", "", `{}`),
-		line(8, "agent", exampleKey, `{"webrtc":{"connector":"http","url":"https://x.example","auth_type":"bearer","secret_set":true}}`)}
-	body := func(more string, lines ...string) string {
-		return `{"lines":[` + strings.Join(lines, ",") + `]` + more + `}`
-	}
-
-	_, err := op(t, o, cred, "account.import", body("", all...))
-	var told *control.Error
-	if !errors.As(err, &told) || store.applied != 0 {
-		t.Fatalf("got %v after %d batches", err, store.applied)
-	}
-	var at []string
-	for _, p := range told.Problems {
-		at = append(at, p.Field)
-	}
-	for _, want := range []string{"line 3: max_calls", "line 4: id", "line 5: handler.agent_id", "line 6: kind", "line 7: id", "line 8: webrtc.auth_secret"} {
-		if !slices.Contains(at, want) {
-			t.Errorf("no problem of %s in %q", want, at)
-		}
-	}
-	raw, err := op(t, o, cred, "account.import", body(`,"dry_run":true`, all...))
-	if err != nil || store.applied != 0 || !strings.Contains(raw, `"created":2`) || strings.Count(raw, `"line":`) != len(at) {
-		t.Errorf("dry run: %s, %v", raw, err)
-	}
-	raw, err = op(t, o, cred, "account.import", body(`,"partial":true`, all...))
-	if err != nil || len(store.eps) != 1 || len(store.agents) != 1 || !strings.Contains(raw, `"line":8`) {
-		t.Errorf("partial: %s, %v", raw, err)
-	}
-	raw, err = op(t, o, cred, "account.import", body("", agent, good))
-	if err != nil || !strings.Contains(raw, `"created":0,"updated":0,"unchanged":2`) {
-		t.Errorf("again: %s, %v", raw, err)
-	}
-	raw, err = op(t, o, cred, "account.import", body("", agent, strings.Replace(good, "desk", "front desk", 1)))
-	if err != nil || !strings.Contains(raw, `"updated":1,"unchanged":1`) || store.eps[exampleEndpoint].Name != "front desk" {
-		t.Errorf("with a change: %s, %v", raw, err)
-	}
-	alone := body(`,"dry_run":true,"agents":["`+exampleOther+`"]`, line(1, "endpoint", exampleProject, `{"handler":{"active":"agent","agent_id":"`+exampleOther+`"}}`))
-	if raw, err = op(t, o, cred, "account.import", alone); err != nil || strings.Contains(raw, "problems") {
-		t.Errorf("an agent of another batch: %s, %v", raw, err)
-	}
-	if _, err := op(t, o, cred, "account.import", strings.Replace(alone, `"dry_run":true,`, "", 1)); codeOf(err) != control.CodeInvalid {
-		t.Errorf("and when it is written: %v", err)
 	}
 }
 

@@ -90,7 +90,7 @@ func (c canary) absent(t *testing.T, where, text string) {
 // the names of everything that is stored.
 func TestASlugShowsNowhere(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, rig.Settings{"log.level": "debug"})
+	b := newBed(t, rig.Settings{"log.level": "debug", "sip.t1": "100ms"}) // a call whose carrier has gone ends after 64*T1
 	heard := listen(t, b.Connect(t))
 	b.op.Account(t, rig.Fields{"refusal": "explicit"}) // tells more than uniform
 	agent := b.op.Agent(t, "dialin", nil)
@@ -104,6 +104,7 @@ func TestASlugShowsNowhere(t *testing.T) {
 		b.op.Update(t, ep.ID, rig.Fields{"handler": rig.Fields{"agent_id": b.echo.Agent}})
 	})
 	t.Run("malformed", func(t *testing.T) { malformedWith(t, b, ep.Slug) })
+	b.Idle(t, 3*settle) // some were answered later than anybody listened
 	t.Run("control", func(t *testing.T) { controlWith(t, b, ep, secret) })
 	t.Run("rejected", func(t *testing.T) { rejectedWith(t, b, ep) })
 	b.Idle(t, settle)

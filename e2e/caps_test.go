@@ -50,9 +50,11 @@ func TestCallsBeyondTheRateAreBusy(t *testing.T) {
 		// Warm, so that the burst below is decided at once.
 		b.call(t, transport, ep.Slug).bye(t)
 		time.Sleep(time.Second) // the bucket fills up again
+		began := time.Now()
 		calls := burst(t, b, transport, ep.Slug, 8)
-		if calls.accepted != 2 || calls.refused != 6 {
-			t.Errorf("%d accepted and %d refused of 8 at once, want 2 and 6", calls.accepted, calls.refused)
+		late := int(2 * time.Since(began).Seconds()) // a busy machine spreads them: so many more are due
+		if calls.accepted < 2 || calls.accepted > 2+late || calls.accepted+calls.refused != 8 {
+			t.Errorf("%d accepted and %d refused of 8 at once, want 2 and 6 (or %d more)", calls.accepted, calls.refused, late)
 		}
 		time.Sleep(time.Second)
 		b.call(t, transport, ep.Slug).bye(t)

@@ -16,7 +16,7 @@ func TestThePythonWorkerOnNATSTakesACallAndHangsUp(t *testing.T) {
 	python := rig.Python(t)
 	node := rig.Start(t, nil)
 	op := node.Operator(t)
-	agent := op.Agent(t, "nats", nil)
+	agent := op.Agent(t, "nats", rig.Fields{"webrtc": rig.Fields{"connector": "nats", "timeout_ms": 15000}}) // Python on a busy machine
 	ep := op.Endpoint(t, agent.ID, nil)
 	worker, _ := rig.RunExample(t, "takes calls", python, "../examples/nats-python/agent.py", "--agent", agent.ID, "--nats", node.NATS)
 	rep, err := caller.Call(t.Context(), caller.Options{URI: node.URI(ep.Slug), Talk: 20 * time.Second, Codecs: []string{"PCMU"}, Digits: "#"})

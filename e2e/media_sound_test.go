@@ -36,7 +36,7 @@ func hears(t *testing.T, who string, pcm []int16, freq float64, rate int, atLeas
 		return
 	}
 	pcm = pcm[rate/2:]
-	if share := tone.Share(pcm, freq, rate); share < 0.9 || tone.Level(pcm) < -30 {
+	if share := tone.Share(pcm, freq, rate); share < 0.8 || tone.Level(pcm) < -30 {
 		t.Errorf("%s heard %.1f dB with %.2f of it at %v Hz, want a clean tone", who, tone.Level(pcm), share, freq)
 	}
 	if other := tone.Share(pcm, freq*1.1, rate); other > 0.05 {

@@ -79,19 +79,20 @@ func (c *crowd) check(t *testing.T) {
 	}
 }
 
-// TestJetStreamIsAwayForAMinuteUnderCalls stops JetStream for a minute and lets
-// NATS run: calls live through it, begin and end in it, and across its ends.
-// None of them notices, and afterwards each has its record and its events,
-// once.
+// TestJetStreamIsAwayForAMinuteUnderCalls stops two of three servers for a
+// minute: NATS goes on at the one that the node has, and JetStream takes nothing.
+// Calls live through it, begin and end in it, and across its ends. None of them
+// notices, and afterwards each has its record and its events, once.
 func TestJetStreamIsAwayForAMinuteUnderCalls(t *testing.T) {
 	t.Parallel()
-	bus := testkit.NATSBus(t)
-	b := beside(t, strings.TrimPrefix(bus.URL, "nats://"))
+	servers := testkit.NATSCluster(t)
+	b := beside(t, strings.TrimPrefix(servers.URL(0), "nats://"), 3)
 	c := &crowd{uri: b.URI(b.endpoint(t, nil).Slug), done: map[string]caller.Report{}}
 	c.call(outage + 2*aside) // it lives through all of it
 	c.arrive(aside)
 
-	bus.StopJetStream()
+	servers.Stop(1)
+	servers.Stop(2)
 	away := time.Now()
 	c.arrive(outage)
 	if n := b.Metric("patchbay_spool_records"); n < 50 {
@@ -100,7 +101,8 @@ func TestJetStreamIsAwayForAMinuteUnderCalls(t *testing.T) {
 	if status, _, err := b.Get("/readyz"); err != nil || status != 503 {
 		t.Errorf("/readyz says %d, %v while JetStream is away, want 503", status, err)
 	}
-	bus.StartJetStream()
+	servers.Start(1)
+	servers.Start(2)
 	c.arrive(aside)
 	c.check(t)
 

@@ -17,14 +17,15 @@ import (
 func apart(t *testing.T) (broker *rig.Node, b *bed) {
 	t.Helper()
 	broker = rig.Start(t, rig.Settings{"node.roles": "broker"})
-	return broker, beside(t, broker.NATS)
+	return broker, beside(t, broker.NATS, 1)
 }
 
-// beside starts a node of every role but the broker's, with NATS at host:port.
-func beside(t *testing.T, nats string) *bed {
+// beside starts a node of every role but the broker's, with NATS at host:port,
+// which keeps that many replicas.
+func beside(t *testing.T, nats string, replicas int) *bed {
 	t.Helper()
 	node := rig.Prepare(t, 1, rig.Settings{"node.roles": "edge,actor,media,control", "nats.url": "nats://" + nats,
-		"sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
+		"nats.replicas": fmt.Sprint(replicas), "sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
 	node.NATS = nats
 	node.Run()
 	t.Cleanup(func() { node.Stop(t) })

@@ -217,6 +217,34 @@ func TestASecondCallIsDecidedWhileAWebhookIsAsked(t *testing.T) {
 	b.Idle(t, settle)
 }
 
+// TestTheWebhookStandsBehindTheAgentOfARule has a rule whose agent has no
+// worker, and one whose agent is full: the webhook gives the calls to another.
+func TestTheWebhookStandsBehindTheAgentOfARule(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	o, ep := own(t, b, map[string]http.HandlerFunc{
+		"sales": says(`{"startAgentCall":{"agentId":"` + b.echo.Agent + `"}}`), "support": says(`{"reject":{"sipRejectCode":486}}`)})
+	full, none := b.op.Agent(t, "nats", nil), b.op.Agent(t, "nats", rig.Fields{"join_timeout_ms": 1000})
+	refuse(t, b.op, full.ID)
+	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"rules":[{"agent_id":"` + full.ID +
+		`","to_user_pattern":"^sales$"},{"agent_id":"` + none.ID + `","to_user_pattern":"^support$"}]}}`)}, nil)
+	for user, want := range map[string]int{"sales": 200, "support": 486} {
+		carrier, invite := b.Dial(t, "udp"), b.to(t, ep.Slug, user)
+		final := carrier.Final(invite)
+		if final.Status() != want {
+			t.Errorf("%s: got %q, want %d", user, final.Line(), want)
+		}
+		if final.Status() != 200 {
+			carrier.Send(invite.AckOf(final))
+			continue
+		}
+		carrier.Send(invite.Within(final, "ACK", 1))
+		(&talk{carrier, invite, final}).bye(t)
+	}
+	o.check(t)
+	b.records(t, 2)
+}
+
 // TestNumbersDomainsAndExplain dials an endpoint by number, a user at the
 // account's domain and the account's rules, and asks explain first: it says
 // what then happens.
@@ -225,7 +253,7 @@ func TestNumbersDomainsAndExplain(t *testing.T) {
 	b := newBed(t, rig.Settings{"sip.base_domain": "sip.example"})
 	ep := b.endpoint(t, nil)
 	var acct control.AccountView
-	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"domain_label":"acme","ingress":{"mode":"any"},` +
+	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(`{"sip":{"domain_label":"acme","custom_domains":["pbx.acme.example"],"ingress":{"mode":"any"},` +
 		`"rules":[{"agent_id":"` + b.echo.Agent + `","to_user_pattern":"^sales$"}]}}`)}, &acct)
 	var user control.EndpointView
 	b.op.Do(t, "endpoint", "create", control.NewEndpoint{User: "closed", AgentID: b.echo.Agent, Spec: json.RawMessage(`{"is_active":false}`)}, &user)
@@ -240,14 +268,20 @@ func TestNumbersDomainsAndExplain(t *testing.T) {
 		rule   endpoint.Rule
 		status int
 	}{
-		b.URI("+15551234567"):           {endpoint.RuleHandler, 200},
-		b.URI("15551234567"):            {endpoint.RuleHandler, 200},
-		b.URI("+15559999999"):           {endpoint.RuleExists, 404},
-		"sip:sales@acme.sip.example":    {endpoint.RuleRoute, 200},
-		"sip:closed@acme.sip.example":   {endpoint.RuleActive, 404}, // uniform
-		"sip:nobody@acme.sip.example":   {endpoint.RuleFallback, 404},
-		"sip:sales@nobody.sip.example":  {endpoint.RuleExists, 404},
-		b.URI(ep.Slug[:len(ep.Slug)-1]): {endpoint.RuleExists, 404},
+		b.URI("+15551234567"):                  {endpoint.RuleHandler, 200},
+		b.URI("15551234567"):                   {endpoint.RuleHandler, 200},
+		b.URI("+15559999999"):                  {endpoint.RuleExists, 404},
+		"sip:sales@acme.sip.example":           {endpoint.RuleRoute, 200},
+		"sip:closed@acme.sip.example":          {endpoint.RuleActive, 404}, // uniform
+		"sip:sales@pbx.acme.example":           {endpoint.RuleRoute, 200},
+		"sip:closed@pbx.acme.example":          {endpoint.RuleActive, 404},
+		"sip:+15551234567@pbx.acme.example":    {endpoint.RuleFallback, 404}, // the account's own affair
+		"sip:+15551234567@pbx.other.example":   {endpoint.RuleHandler, 200},
+		"sip:sales@pbx.other.example":          {endpoint.RuleExists, 404},
+		"sip:" + ep.Slug + "@pbx.acme.example": {endpoint.RuleHandler, 200},
+		"sip:nobody@acme.sip.example":          {endpoint.RuleFallback, 404},
+		"sip:sales@nobody.sip.example":         {endpoint.RuleExists, 404},
+		b.URI(ep.Slug[:len(ep.Slug)-1]):        {endpoint.RuleExists, 404},
 	} {
 		invite := b.invite("x")
 		invite.URI, invite.To = uri, "<"+uri+">"

@@ -44,12 +44,12 @@ type untold struct {
 const maxTold = 16 << 10
 
 // untoldOf is nil where the offer said it all, or nothing is left to say.
-func untoldOf(req actors.BridgeRequest, asked actors.Asked) *untold {
+func untoldOf(asked actors.Asked) *untold {
 	t := asked.Agent.WebRTC
 	if t.Connector != endpoint.ConnectDialIn && t.Dialect != endpoint.DialectFastRTC {
 		return nil
 	}
-	u := &untold{Session: t.Session, Context: asked.Context, Given: req.Metadata, Settings: req.Settings}
+	u := &untold{Session: t.Session, Context: asked.Context, Given: asked.Metadata, Settings: asked.Settings}
 	if !t.NoMetadata {
 		u.Metadata = asked.Agent.Metadata
 	}
@@ -74,7 +74,7 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 			from.Trusted = asked.Agent.TrustCallerID
 			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
 		}
-		m.untold = untoldOf(req, asked)
+		m.untold = untoldOf(asked)
 	case call.EventDigit:
 		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil

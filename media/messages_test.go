@@ -51,8 +51,8 @@ func TestTheCallerIsTrustedWhereTheAgentThatIsAskedSaysSo(t *testing.T) {
 // read in their offer.
 func TestAgentsWhoseOfferSaysNothingAreToldWhenTheCallStarts(t *testing.T) {
 	t.Parallel()
-	req := actors.BridgeRequest{ID: 7, Metadata: json.RawMessage(`{"src":"fb"}`), Settings: json.RawMessage(`{"recordingEnabled":false}`)}
-	asked := actors.Asked{Context: json.RawMessage(`{"tier":"gold"}`), Agent: endpoint.Agent{Metadata: map[string]string{"shop": "7"},
+	req := actors.BridgeRequest{ID: 7}
+	asked := actors.Asked{Context: []byte(`{"tier":"gold"}`), Metadata: []byte(`{"src":"fb"}`), Settings: []byte(`{"recordingEnabled":false}`), Agent: endpoint.Agent{Metadata: map[string]string{"shop": "7"},
 		WebRTC: endpoint.AgentTransport{Session: json.RawMessage(`{"voice":"Ada"}`)}}}
 	const all = `"metadata":{"shop":"7"},"session":{"voice":"Ada"},"context":{"tier":"gold"},"call_metadata":{"src":"fb"},"call_settings":{"recordingEnabled":false}`
 	told := func(t endpoint.AgentTransport) string {
@@ -82,7 +82,7 @@ func TestAgentsWhoseOfferSaysNothingAreToldWhenTheCallStarts(t *testing.T) {
 	if m := told(endpoint.AgentTransport{Connector: endpoint.ConnectDialIn}); len(m) > maxTold || !strings.Contains(m, `"type":"call.started"`) {
 		t.Errorf("%d bytes: %.100s", len(m), m)
 	}
-	req.Settings = json.RawMessage(`{`)
+	asked.Settings = []byte(`{`)
 	asked.Context = nil
 	if m := told(endpoint.AgentTransport{Connector: endpoint.ConnectDialIn}); !strings.Contains(m, `"type":"call.started"`) {
 		t.Errorf("with a broken document it is told %q", m)

@@ -82,7 +82,7 @@ func (b *bridge) join(ctx context.Context, a actors.Asked) (err error) {
 	}
 	leg, err := connector.Join(ctx, JoinRequest{
 		ID: b.req.ID, Tenant: b.req.Tenant, Endpoint: b.req.Endpoint, Agent: a.Agent, Invitation: b.req.Invitation,
-		Codecs: codecs, DTMF: dtmf, Context: a.Context, Metadata: b.req.Metadata, Settings: b.req.Settings,
+		Codecs: codecs, DTMF: dtmf, Context: a.Context, Metadata: a.Metadata, Settings: a.Settings,
 		Epoch: max(a.Epoch, 1), Patient: a.Patient,
 	}, func(worker string) { b.post(call.Event{Kind: call.AgentChosen, Agent: worker, Dispatch: a.Number}) })
 	if err != nil {

@@ -32,12 +32,17 @@ type Dispatch struct {
 // Resumes reports that the agent takes over an answered call.
 func (d Dispatch) Resumes() bool { return d.Epoch > 1 }
 
-// search begins to look for an agent, the first candidate first.
-func (c *Call) search(now time.Time) {
+// search begins to look for an agent, the first candidate first. cause is why
+// the one before is let go, where there was one.
+func (c *Call) search(now time.Time, cause Cause) {
 	c.epoch = 1
 	c.deadline = now.Add(c.params.AgentTimeout)
 	c.do(Effect{Do: Arm, Timer: TimerAgent, After: c.params.AgentTimeout})
-	c.ask(now, OpenBridge, 0, Cause{})
+	do := AskAgent
+	if c.unopened {
+		c.unopened, do = false, OpenBridge
+	}
+	c.ask(now, do, 0, cause)
 }
 
 // ask gives candidate number i its share of the time that is left: one that
@@ -46,7 +51,7 @@ func (c *Call) ask(now time.Time, do EffectKind, i int, cause Cause) {
 	c.agent = i
 	c.dispatch++
 	after := len(c.params.Agents) - 1 - i
-	d := Dispatch{Number: c.dispatch, Agent: i, Patient: after <= 0, Epoch: c.epoch, Cause: cause,
+	d := Dispatch{Number: c.dispatch, Agent: i, Patient: after <= 0 && c.params.Fallback == 0, Epoch: c.epoch, Cause: cause,
 		Within: c.deadline.Sub(now) / time.Duration(max(after, 0)+1)}
 	c.record.Agent, c.record.Worker = c.candidate().ID, ""
 	c.do(Effect{Do: do, Dispatch: d})

@@ -12,6 +12,7 @@ type Params struct {
 	DecisionID   string
 	Invitation   Invitation
 	Consult      time.Duration // longest wait for the owner's ruling; 0: the candidates are known
+	Fallback     time.Duration // likewise, where none of the known candidates takes the call; 0: the owner is not asked then
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
 }
@@ -41,7 +42,7 @@ const (
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
 
-	EventAgentFailed = "agent.failed" // an agent did not take the call; the next is asked
+	EventAgentFailed = "agent.failed" // an agent did not take the call; the next, or the owner, is asked
 	EventAgentLeft   = "agent.left"   // an answered call has lost its agent and looks for another
 	EventAgentJoined = "agent.joined" // and has found one
 )
@@ -67,6 +68,8 @@ type Call struct {
 	epoch    uint64    // see [Dispatch]
 	deadline time.Time // of the search for an agent
 	left     Cause     // why the last agent left an answered call
+	unopened bool      // there is no bridge yet
+	rang     bool      // the carrier has its 180
 }
 
 // New returns a call that waits for [Invited].
@@ -159,13 +162,14 @@ func (c *Call) begin(now time.Time, ev Event) {
 		return
 	}
 	c.record.Stages.Invited = now
+	c.unopened = true
 	if c.params.Consult > 0 {
 		c.consult(ev)
 		return
 	}
 	c.state = StateTrying
 	c.respond(Response{Status: 100})
-	c.search(now)
+	c.search(now, Cause{})
 	c.emit(EventStarted, ev)
 }
 
@@ -191,7 +195,7 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 		c.reject(now, ev, 487, ByCarrier, carrierCause(ev.Cause, CauseCancelled))
 	case AgentFailed, AgentLeft:
 		cause := orElse(ev.Cause, CauseAgentFailed)
-		if c.another(now, ev, cause) {
+		if c.another(now, ev, cause) || c.fallBack(ev, cause) {
 			return
 		}
 		c.reject(now, ev, ev.Status, blame(cause), cause)
@@ -199,7 +203,7 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 		cause := orElse(ev.Cause, CauseOperator)
 		c.reject(now, ev, 0, blame(cause), cause)
 	case TimerDue:
-		if ev.Timer == TimerAgent {
+		if ev.Timer == TimerAgent && !c.fallBack(ev, CauseNoAgent) {
 			c.reject(now, ev, 480, ByNode, CauseNoAgent)
 		}
 	}
@@ -259,10 +263,10 @@ func (c *Call) ring(now time.Time, ev Event) {
 	if ev.Agent != "" {
 		c.record.Worker = ev.Agent
 	}
-	if c.state == StateRinging {
+	if c.rang {
 		return
 	}
-	c.state = StateRinging
+	c.state, c.rang = StateRinging, true
 	c.record.Stages.AgentChosen = now
 	c.respond(Response{Status: 180})
 	c.emit(EventRinging, ev)
@@ -320,7 +324,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	c.record.Stages.Ended = now
 	ev.Cause, ev.Status = cause, c.record.Status
 	c.emit(EventEnded, ev)
-	if c.state != StateDeciding { // no bridge before the ruling
+	if !c.unopened {
 		c.do(Effect{Do: CloseBridge, Cause: cause})
 	}
 }

@@ -23,7 +23,25 @@ func (c *Call) consult(ev Event) {
 	c.emit(EventStarted, ev)
 }
 
-// deciding is a call that waits for its ruling.
+// fallBack asks the owner who answers, where none of the candidates that were
+// known before took the call. It is asked once in a call.
+func (c *Call) fallBack(ev Event, cause Cause) bool {
+	within := c.params.Fallback
+	if within <= 0 || !ofAgent(cause) {
+		return false
+	}
+	c.params.Fallback = 0
+	c.state, c.left = StateDeciding, cause
+	ev.Agent, ev.Cause = c.candidate().ID, cause
+	c.do(Effect{Do: Disarm, Timer: TimerAgent})
+	c.emit(EventAgentFailed, ev)
+	c.do(Effect{Do: Arm, Timer: TimerRuling, After: within})
+	c.do(Effect{Do: AskRuling})
+	return true
+}
+
+// deciding is a call that waits for its ruling. News of agents that were given
+// up for it come too late.
 func (c *Call) deciding(now time.Time, ev Event) {
 	switch ev.Kind {
 	case Ruled:
@@ -46,10 +64,14 @@ func (c *Call) ruled(now time.Time, ev Event) {
 		return
 	}
 	c.state = StateTrying
+	if c.rang {
+		c.state = StateRinging
+	}
+	c.params.Fallback = 0
 	c.record.Stages.Ruled = now
 	c.params.Agents, c.params.AgentTimeout, c.params.MaxDuration = r.Agents, r.AgentTimeout, r.MaxDuration
 	c.do(Effect{Do: Disarm, Timer: TimerRuling})
-	c.search(now)
+	c.search(now, c.left)
 	c.emit(EventRuled, ev)
 }
 

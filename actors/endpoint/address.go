@@ -13,8 +13,9 @@ import (
 const Partitions = 256
 
 // An Address is the canonical form of what was dialled: "s/<slug>",
-// "a/<account>/<user>", "a/<account>" or "n/<digits>". It may hold a slug, so
-// it redacts itself; Reveal returns it whole.
+// "a/<account>/<user>", "a/<account>", "n/<digits>", or "d/<host>/<user>" where
+// the host may be an account's own. It may hold a slug, so it redacts itself;
+// Reveal returns it whole.
 type Address string
 
 // SlugAddress returns the address of a bearer slug; case does not matter.
@@ -28,19 +29,69 @@ func UserAddress(account, user string) Address {
 // AccountAddress returns the address of an account's own policy.
 func AccountAddress(account string) Address { return Address("a/" + strings.ToLower(account)) }
 
+// HostAddress returns the address of a domain that is not under the base domain.
+func HostAddress(host string) Address { return Address("d/" + host) }
+
 // Dialled returns the address of a Request-URI by its user, unescaped, and its
-// host (design 3). At <label>.<base domain> it is a user of an account;
-// anywhere else a phone number, or else a slug. No slug is a number.
+// host (design 3). At <label>.<base domain> it is a user of an account. A slug
+// is one anywhere else. At a host that may be an account's own domain, deciders
+// find out ([Address.AtHost]). What is left is a phone number, or else no slug
+// that there is; no slug is a number.
 func Dialled(user, host, baseDomain string) Address {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	label, ok := strings.CutSuffix(host, "."+strings.ToLower(baseDomain))
-	if ok && label != "" && !strings.Contains(label, ".") {
+	host, baseDomain = strings.ToLower(strings.TrimSuffix(host, ".")), strings.ToLower(baseDomain)
+	label, under := strings.CutSuffix(host, "."+baseDomain)
+	if under && label != "" && !strings.Contains(label, ".") {
 		return UserAddress(label, user)
 	}
+	if under || host == baseDomain || !IsDomain(host) || isSlug(user) {
+		return dialledAnywhere(user)
+	}
+	return HostAddress(host) + "/" + Address(user)
+}
+
+func isSlug(user string) bool {
+	_, err := ParseSlug(user)
+	return err == nil
+}
+
+// dialledAnywhere returns the address of a user at a host that says nothing.
+func dialledAnywhere(user string) Address {
 	if digits, ok := ParseNumber(user); ok {
 		return NumberAddress(digits)
 	}
 	return SlugAddress(Slug(user))
+}
+
+// AtHost returns the host of an address at what may be an account's own domain,
+// and what the address is if it is the domain of the account with that label;
+// "": of none.
+func (a Address) AtHost() (host Address, is func(label string) Address, ok bool) {
+	rest, ok := strings.CutPrefix(string(a), "d/")
+	if !ok {
+		return "", nil, false
+	}
+	name, user, _ := strings.Cut(rest, "/")
+	return HostAddress(name), func(label string) Address {
+		if label == "" {
+			return dialledAnywhere(user)
+		}
+		return UserAddress(label, user)
+	}, true
+}
+
+// IsDomain reports whether host is the name of a domain of at least two labels
+// (RFC 1035 2.3.1), in lower case, and no address.
+func IsDomain(host string) bool {
+	if len(host) > MaxDomain || !strings.Contains(host, ".") {
+		return false
+	}
+	for label, rest, more := "", host, true; more; {
+		label, rest, more = strings.Cut(rest, ".")
+		if len(label) > MaxLabel || !isLabel(label) || !more && strings.Trim(label, "0123456789") == "" { // RFC 1123 2.1
+			return false
+		}
+	}
+	return true
 }
 
 // Account returns the address of the account at whose domain a was dialled.
@@ -78,10 +129,13 @@ func (a Address) Key() Key {
 }
 
 // Partition returns which mailbox serves the address: one for a slug, and one
-// for all addresses of an account.
+// for all addresses of an account, or of a domain.
 func (a Address) Partition() uint8 {
 	if account, ok := a.Account(); ok {
 		return account.Key().partition()
+	}
+	if host, _, ok := a.AtHost(); ok {
+		return host.Key().partition()
 	}
 	return a.Key().partition()
 }
@@ -93,6 +147,9 @@ func (a Address) Reveal() string { return string(a) }
 func (a Address) String() string {
 	if slug, ok := strings.CutPrefix(string(a), "s/"); ok {
 		return "s/" + Slug(slug).String()
+	}
+	if host, _, ok := a.AtHost(); ok { // what was dialled may be a slug with a mistake in it
+		return string(host) + "/****"
 	}
 	return string(a)
 }
@@ -116,9 +173,21 @@ func (k Key) partition() uint8 {
 	return uint8(h.Sum32() % Partitions)
 }
 
-// A Domain says whose account a label under the base domain is.
+// A Domain says whose account a label under the base domain is, or a domain of
+// the account's own.
 type Domain struct {
 	V      int    `json:"v"`
 	Tenant string `json:"tenant"`
 	Label  string `json:"label"`
+	Host   string `json:"host,omitempty"` // of the account's own; "": the label's
 }
+
+// A Taken error says that a label or a domain is another account's. It is an
+// [ErrExists].
+type Taken struct{ Name string }
+
+// Error implements error.
+func (t *Taken) Error() string { return "the domain " + t.Name + " is another account's" }
+
+// Is makes it an ErrExists.
+func (t *Taken) Is(err error) bool { return err == ErrExists }

@@ -81,6 +81,7 @@ type APIToken struct {
 type SipSettings struct {
 	Domain            string           `json:"domain,omitempty"`
 	DomainIdentifier  string           `json:"domain_identifier,omitempty"` // label under the base domain; no two accounts share one
+	CustomDomains     []string         `json:"custom_domains,omitempty"`    // that stand for the label's; no two accounts share one
 	DefaultCodecs     []string         `json:"default_codecs,omitempty"`
 	DefaultCiphers    []string         `json:"default_ciphers,omitempty"`
 	DefaultEncryption string           `json:"default_encryption,omitempty"` // required, optional

@@ -1,7 +1,9 @@
 package endpoint_test
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"patchbay/actors/endpoint"
@@ -36,6 +38,13 @@ func TestWhatWasDialled(t *testing.T) {
 		{"+15551234567", "acme.sip.example", "a/acme/+15551234567"},
 		{"Bob", "ACME.SIP.example.", "a/acme/Bob"},
 		{"bob", "a.b.sip.example", "s/bob"},
+		{"Bob", "SIP.Acme.example.", "d/sip.acme.example/Bob"},
+		{"+15551234567", "sip.acme.example", "d/sip.acme.example/+15551234567"},
+		{"Demo-aaaaaaaaaaaaaaaaaaaaaaaa", "sip.acme.example", "s/demo-aaaaaaaaaaaaaaaaaaaaaaaa"},
+		{"bob", "edge-1", "s/bob"},
+		{"bob", "10.0.0.1.2", "s/bob"},
+		{"bob", "my_pbx.example", "s/bob"},
+		{"bob", strings.Repeat("a.", 126) + "ab", "s/bob"},
 	} {
 		if got := endpoint.Dialled(c.user, c.host, base); got.Reveal() != c.want {
 			t.Errorf("%s@%s: got %s, want %s", c.user, c.host, got.Reveal(), c.want)
@@ -47,6 +56,32 @@ func TestWhatWasDialled(t *testing.T) {
 	}
 	if _, ok := endpoint.SlugAddress("x").Account(); ok {
 		t.Error("a slug has no account")
+	}
+}
+
+func TestAnAddressAtAHostIsTheAccountsOrWhatItIsAnywhere(t *testing.T) {
+	t.Parallel()
+	for user, c := range map[string]struct{ theirs, nobodys string }{
+		"bob": {"a/acme/bob", "s/bob"}, "+1 (555) 123": {"a/acme/+1 (555) 123", "s/+1 (555) 123"},
+		"+15551234567": {"a/acme/+15551234567", "n/15551234567"}, "a/b": {"a/acme/a/b", "s/a/b"},
+	} {
+		addr := endpoint.Dialled(user, "sip.acme.example", "sip.example")
+		host, is, ok := addr.AtHost()
+		if !ok || host != endpoint.HostAddress("sip.acme.example") || host.Partition() != addr.Partition() {
+			t.Errorf("%q: the host is %v, %v", user, host.Reveal(), ok)
+			continue
+		}
+		if is("acme").Reveal() != c.theirs || is("").Reveal() != c.nobodys {
+			t.Errorf("%q: got %s and %s", user, is("acme").Reveal(), is("").Reveal())
+		}
+	}
+	if shown := fmt.Sprint(endpoint.Dialled("demo-aaaaaaaaaaaaaaaaaaaaaaa", "sip.acme.example", "sip.example")); shown != "d/sip.acme.example/****" {
+		t.Errorf("a slug with a mistake is shown as %s", shown)
+	}
+	for _, addr := range []endpoint.Address{"s/bob", "a/acme/bob", "n/123"} {
+		if _, _, ok := addr.AtHost(); ok {
+			t.Errorf("%s is at a host", addr)
+		}
 	}
 }
 

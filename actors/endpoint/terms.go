@@ -16,14 +16,18 @@ var ErrReused = errors.New("endpoint: idempotency key of another request")
 // hold in the same write as the object, or there is no object.
 type Terms struct {
 	Day    string // UTC day that the creation counts for, yyyymmdd
-	PerDay int    // endpoints that may be created on it; 0: not counted
+	PerDay int    // endpoints that the tenant may create on it; 0: not counted
 	Once   Once
+
+	Project       string // of the credential, if it has a limit of its own
+	ProjectPerDay int    // endpoints that its credentials may create, of those
 }
 
 // Once makes a creation happen once under a key that its caller chose.
 type Once struct {
 	Key  string // digest of that key; "": the creation may happen again
 	Body string // digest of the request
+	ID   string // of what is made, where that is a part of an object
 	Note string // kept with it, sealed: what the first reply said and nothing else holds
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Limits of stored objects. Together they keep one below the largest message
-// of the endpoints bucket, 64 KiB.
+// Limits of what an object is made of. One that makes use of many of them may
+// be larger than the bucket takes, 64 KiB, and is refused there.
 const (
 	MaxName           = 200   // bytes
 	MaxText           = 2048  // bytes of a URL or another parameter

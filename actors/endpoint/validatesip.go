@@ -1,12 +1,17 @@
 package endpoint
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Limits of an account's webhook.
 const (
 	MaxWebhookSecrets = 10
 	MaxWebhookSecret  = 120 // bytes of one, before it is sealed
 	MaxLabel          = 63  // of a domain (RFC 1035 2.3.1)
+	MaxDomain         = 253 // characters of a domain
+	MaxDomains        = 20  // of an account's own
 	minWebhookMs      = 100
 )
 
@@ -15,6 +20,7 @@ func (s *SipSettings) validate(ps *problems) {
 	if s.DomainIdentifier != "" && (len(s.DomainIdentifier) > MaxLabel || !isLabel(s.DomainIdentifier)) {
 		ps.add("sip.domain_label", CodeInvalid, "want at most %d lower-case letters, digits and hyphens", MaxLabel)
 	}
+	s.validateDomains(ps)
 	if s.Ingress.Mode != "" || len(s.Ingress.Entries) > 0 {
 		s.Ingress.validate(ps, "sip.ingress")
 	}
@@ -32,6 +38,24 @@ func (s *SipSettings) validate(ps *problems) {
 	}
 	if s.Fallback != nil {
 		s.Fallback.validate(ps)
+	}
+}
+
+func (s *SipSettings) validateDomains(ps *problems) {
+	if n := len(s.CustomDomains); n > MaxDomains {
+		ps.add("sip.custom_domains", CodeTooMany, "%d domains, want at most %d", n, MaxDomains)
+		return
+	}
+	if len(s.CustomDomains) > 0 && s.DomainIdentifier == "" {
+		ps.add("sip.domain_label", CodeRequired, "a domain of the account's own stands for the one of its label")
+	}
+	for i, domain := range s.CustomDomains {
+		switch field := fmt.Sprintf("sip.custom_domains[%d]", i); {
+		case !IsDomain(domain):
+			ps.add(field, CodeInvalid, "want the name of a domain, in lower case, with at least two labels")
+		case slices.Contains(s.CustomDomains[:i], domain):
+			ps.add(field, CodeDuplicate, "it is there twice")
+		}
 	}
 }
 

@@ -80,3 +80,6 @@ type Verdict struct {
 	Rule   Rule   `json:"rule,omitempty"`   // that decided
 	Route  int    `json:"route,omitempty"`  // of RuleRoute: the rule's place in the account's list, from 1
 }
+
+// ByAccount reports an agent that the account's policy named, not the endpoint.
+func (v Verdict) ByAccount() bool { return v.Rule == RuleRoute || v.Rule == RuleAllAgents }

@@ -98,7 +98,7 @@ func idText(ids []call.ID) string {
 func lines(t testing.TB, js jetstream.JetStream, tenant string, from, n int) {
 	t.Helper()
 	for i := range n {
-		if _, err := js.PublishAsync(subject.RecordOf(tenant, call.ID(from+i)), []byte(`{"v":1,"ended":"2025-11-21T12:00:00Z","endpoint":"k2"}`)); err != nil {
+		if _, err := js.PublishAsync(subject.RecordOf(tenant, call.ID(from+i)), []byte(`{"v":1,"ended":"2025-11-21T12:00:00Z","endpoint":"k2"}`), jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

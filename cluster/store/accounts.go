@@ -13,23 +13,63 @@ import (
 // ErrNotEmpty says that an account still has endpoints, agents or numbers.
 var ErrNotEmpty = errors.New("store: the account is not empty")
 
-// CreateAccount stores a new account, or returns endpoint.ErrExists, or
-// ErrLimit where there are 10,000.
+// CreateAccount stores a new account with its claims on domains, or returns
+// endpoint.ErrExists, an *endpoint.Taken, or ErrLimit where there are 10,000.
 func (s *Store) CreateAccount(ctx context.Context, a endpoint.Account, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := accountItem(&a)
 	if err != nil {
 		return 0, err
 	}
+	it.also = func() ([]op, error) { return s.domains(ctx, a.Tenant, endpoint.SipSettings{}, a.SIP) }
 	return s.create(ctx, it, maxAccounts, terms)
 }
 
-// UpdateAccount replaces the version at a.Revision, as UpdateEndpoint does.
-func (s *Store) UpdateAccount(ctx context.Context, a endpoint.Account) (endpoint.Revision, error) {
+// UpdateAccount replaces the version at a.Revision, as UpdateEndpoint does,
+// and changes its claims on domains in the same batch. terms are those of what
+// the change creates within the account.
+func (s *Store) UpdateAccount(ctx context.Context, a endpoint.Account, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := accountItem(&a)
 	if err != nil {
 		return 0, err
 	}
-	return s.replace(ctx, it, a.Revision)
+	var claims []op
+	rev, err := s.attempt(ctx, it, func() (uint64, error) {
+		once, err := s.once(ctx, a.Tenant, terms.Once.ID, terms.Once)
+		if err != nil {
+			return 0, err
+		}
+		before, err := s.accountAt(ctx, it.key, a.Revision)
+		if err != nil {
+			return 0, err
+		}
+		if claims, err = s.domains(ctx, a.Tenant, before.SIP, a.SIP); err != nil {
+			return 0, err
+		}
+		return s.commit(ctx, append(append(once, claims...), op{key: it.key, expect: uint64(a.Revision), data: it.data})...)
+	})
+	if err == nil {
+		s.announce(ctx, claims, uint64(rev)-1)
+	}
+	return rev, err
+}
+
+// accountAt reads an account if it is at that revision, else endpoint.ErrConflict
+// or ErrNotFound.
+func (s *Store) accountAt(ctx context.Context, key string, rev endpoint.Revision) (endpoint.Account, error) {
+	have, err := s.getLeader(ctx, key)
+	switch {
+	case err != nil:
+		return endpoint.Account{}, err
+	case have.gone():
+		return endpoint.Account{}, endpoint.ErrNotFound
+	case have.rev != uint64(rev):
+		return endpoint.Account{}, endpoint.ErrConflict
+	}
+	e, err := decode[endpoint.Account](key, have)
+	if err != nil {
+		return endpoint.Account{}, err
+	}
+	return of[endpoint.Account](e)
 }
 
 // AccountByTenant reads an account as the leader has it now.
@@ -43,9 +83,9 @@ func (s *Store) Accounts(ctx context.Context, cursor string, limit int) ([]endpo
 	return page[endpoint.Account](ctx, s, endpoint.OperatorTenant, subject.NounAccount, cursor, limit)
 }
 
-// DeleteAccount removes the account with a's tenant and its API keys if it is
-// at a.Revision (0: at any) and has no endpoints, agents or numbers, else
-// ErrNotEmpty. What somebody creates in it meanwhile loses.
+// DeleteAccount removes the account with a's tenant, its API keys and its claims
+// on domains, if it is at a.Revision (0: at any) and has no endpoints, agents or
+// numbers, else ErrNotEmpty. What somebody creates in it meanwhile loses.
 func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	it, err := accountItem(&a)
 	if err != nil {
@@ -53,38 +93,61 @@ func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	}
 	it.data = nil
 	indexKey, listKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
-	var keys []op
-	_, err = s.attempt(ctx, it, func() (uint64, error) {
-		have, err := s.leader(ctx, it.key, indexKey, listKey, subject.KeyCount(a.Tenant, subject.NounEndpoint),
-			subject.KeyCount(a.Tenant, subject.NounAgent), subject.KeyCount(a.Tenant, subject.NounKey), subject.KeyCount(a.Tenant, subject.NounNumber))
-		switch {
-		case err != nil:
-			return 0, err
-		case have[0].gone():
-			return 0, endpoint.ErrNotFound
-		case a.Revision != 0 && uint64(a.Revision) != have[0].rev:
-			return 0, endpoint.ErrConflict
-		case count(have[3]) > 0 || count(have[4]) > 0 || count(have[6]) > 0:
-			return 0, fmt.Errorf("%w: %d endpoints, %d agents, %d numbers", ErrNotEmpty, count(have[3]), count(have[4]), count(have[6]))
-		}
-		if keys, err = s.keysOf(ctx, a.Tenant); err != nil {
+	var domains []op
+	rev, err := s.attempt(ctx, it, func() (uint64, error) {
+		have, err := s.leader(ctx, it.key, indexKey, listKey)
+		if err != nil {
 			return 0, err
 		}
-		ops := append([]op{}, keys...)
-		for _, c := range have[3:] {
-			ops = append(ops, op{key: c.key, expect: c.rev})
+		expect := a.Revision
+		if expect == 0 {
+			expect = endpoint.Revision(have[0].rev)
 		}
-		return s.commit(ctx, append(ops,
+		now, err := s.accountAt(ctx, it.key, expect)
+		if err != nil {
+			return 0, err
+		}
+		ops, err := s.emptied(ctx, a.Tenant)
+		if err == nil {
+			domains, err = s.release(ctx, a.Tenant, now.SIP.CustomDomains)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return s.commit(ctx, append(append(ops, domains...),
 			op{key: indexKey, expect: have[1].rev},
 			op{key: listKey, expect: have[2].rev, data: counted(count(have[2]) - 1)},
-			op{key: it.key, expect: have[0].rev})...)
+			op{key: it.key, expect: uint64(expect)})...)
 	})
+	if err == nil {
+		s.announce(ctx, domains, uint64(rev)-ownOps)
+	}
 	return err
 }
 
-// keysOf returns the removal of all API keys of a tenant and of their index
-// entries.
-func (s *Store) keysOf(ctx context.Context, tenant string) ([]op, error) {
+// emptied returns the removal of an account's keys and of its counts, which
+// whoever creates something in it meanwhile would change; ErrNotEmpty where it
+// has more than keys.
+func (s *Store) emptied(ctx context.Context, tenant string) ([]op, error) {
+	have, err := s.leader(ctx, subject.KeyCount(tenant, subject.NounEndpoint), subject.KeyCount(tenant, subject.NounAgent),
+		subject.KeyCount(tenant, subject.NounKey), subject.KeyCount(tenant, subject.NounNumber))
+	if err != nil {
+		return nil, err
+	}
+	if count(have[0]) > 0 || count(have[1]) > 0 || count(have[3]) > 0 {
+		return nil, fmt.Errorf("%w: %d endpoints, %d agents, %d numbers", ErrNotEmpty, count(have[0]), count(have[1]), count(have[3]))
+	}
+	ops, err := s.keysOf(ctx, tenant, count(have[2]))
+	for _, c := range have {
+		ops = append(ops, op{key: c.key, expect: c.rev})
+	}
+	return ops, err
+}
+
+// keysOf returns the removal of all n API keys of a tenant and of their index
+// entries. A replica that does not show them all yet is asked again: a key that
+// is left behind would be good for whoever gets the name next.
+func (s *Store) keysOf(ctx context.Context, tenant string, n int) ([]op, error) {
 	index, err := s.getMany(ctx, directQuery{Seq: 1, Batch: endpoint.MaxKeys + 1, Next: s.prefix + subject.IndexOf(tenant, subject.NounKey)})
 	if err != nil {
 		return nil, fmt.Errorf("list keys of %s: %w", tenant, err)
@@ -104,13 +167,16 @@ func (s *Store) keysOf(ctx context.Context, tenant string) ([]op, error) {
 		}
 		ops = append(ops, op{key: raw.key, expect: raw.rev}, op{key: key, expect: have.rev})
 	}
+	if len(ops) != 2*n {
+		return nil, errRace
+	}
 	return ops, nil
 }
 
 // accountItem is an account as one of the operator's objects.
 func accountItem(a *endpoint.Account) (item, error) {
 	a.V = version
-	data, err := json.Marshal(a)
+	data, err := encode(a)
 	if err != nil {
 		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
 	}

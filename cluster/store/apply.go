@@ -40,14 +40,7 @@ func (s *Store) Apply(ctx context.Context, tenant string, agents []endpoint.Agen
 	if err != nil {
 		return fmt.Errorf("write %d objects of %s: %w", len(items), tenant, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, syncWait)
-	defer cancel()
-	first := len(ops) - len(items) // the objects are the end of the batch
-	for i, it := range items {
-		rev := last - uint64(len(ops)-1-first-i)
-		s.cache.raise(it.key, rev)
-		s.sync(ctx, it.key, rev)
-	}
+	s.announce(ctx, ops[len(ops)-len(items):], last) // the objects are the end of the batch
 	return nil
 }
 

@@ -19,6 +19,13 @@ import (
 // key is under way.
 var errRace = errors.New("store: a key is at another revision")
 
+// ErrTooLarge says that an object is larger than the bucket takes: 64 KiB, with
+// its headers.
+var ErrTooLarge = errors.New("store: the object is too large")
+
+// errMessageTooLarge is JetStream's code for a message beyond MaxMsgSize.
+const errMessageTooLarge = 10054
+
 // An op is one change of a batch, made only if key is at revision expect.
 type op struct {
 	key    string
@@ -30,25 +37,32 @@ type op struct {
 // commit makes all changes or none and returns the revision of the last one;
 // the others' precede it one by one (ADR-50).
 func (s *Store) commit(ctx context.Context, ops ...op) (uint64, error) {
-	batch := nuid.Next()
-	for i, o := range ops {
-		m := s.message(o)
-		if len(ops) > 1 {
-			m.Header.Set("Nats-Batch-Id", batch)
-			m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
-		}
-		if i < len(ops)-1 {
-			if err := s.nc.PublishMsg(m); err != nil {
-				return 0, unavailable(err)
-			}
-			continue
-		}
-		if len(ops) > 1 {
-			m.Header.Set("Nats-Batch-Commit", "1")
-		}
-		return s.acknowledged(ctx, m)
+	if len(ops) == 0 {
+		return 0, errors.New("store: nothing to commit")
 	}
-	return 0, errors.New("store: nothing to commit")
+	for _, o := range ops[:len(ops)-1] { // of the last one the server says so
+		if len(o.data) > maxObject-maxHeader {
+			return 0, fmt.Errorf("%w: %s has %d bytes", ErrTooLarge, o.key, len(o.data))
+		}
+	}
+	batch, last := nuid.Next(), len(ops)-1
+	for i, o := range ops[:last] {
+		if err := s.nc.PublishMsg(batched(s.message(o), batch, i)); err != nil {
+			return 0, unavailable(err)
+		}
+	}
+	m := s.message(ops[last])
+	if last > 0 {
+		batched(m, batch, last).Header.Set("Nats-Batch-Commit", "1")
+	}
+	return s.acknowledged(ctx, m)
+}
+
+// batched makes m the i-th message of a batch.
+func batched(m *nats.Msg, batch string, i int) *nats.Msg {
+	m.Header.Set("Nats-Batch-Id", batch)
+	m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+	return m
 }
 
 func (s *Store) message(o op) *nats.Msg {
@@ -86,6 +100,8 @@ func (s *Store) acknowledged(ctx context.Context, m *nats.Msg) (uint64, error) {
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence,
 		ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return 0, fmt.Errorf("%w: %w", errRace, ack.Error)
+	case ack.Error.ErrorCode == errMessageTooLarge:
+		return 0, ErrTooLarge
 	default:
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, ack.Error)
 	}

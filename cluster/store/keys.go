@@ -16,8 +16,7 @@ func (s *Store) CreateKey(ctx context.Context, k endpoint.APIKey, terms endpoint
 	if err != nil {
 		return 0, err
 	}
-	terms.PerDay = 0
-	return s.create(ctx, it, endpoint.MaxKeys, terms)
+	return s.create(ctx, it, endpoint.MaxKeys, endpoint.Terms{Once: terms.Once}) // endpoints are counted
 }
 
 // KeyByDigest looks a credential up: from memory, as long as the feed of
@@ -63,7 +62,7 @@ func (s *Store) Keys(ctx context.Context, tenant, cursor string, limit int) ([]e
 
 func keyItem(k *endpoint.APIKey) (item, error) {
 	k.V = version
-	data, err := json.Marshal(k)
+	data, err := encode(k)
 	if err != nil {
 		return item{}, fmt.Errorf("write key %s: %w", k.ID, err)
 	}

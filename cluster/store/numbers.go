@@ -23,7 +23,7 @@ func (s *Store) Number(ctx context.Context, key endpoint.Key, partition uint8) (
 // numbers as it may have endpoints, or the number [endpoint.MaxClaims];
 // of its terms what CreateEndpoint returns.
 func (s *Store) CreateNumber(ctx context.Context, n endpoint.Number, terms endpoint.Terms) (endpoint.Revision, error) {
-	n.V, terms.PerDay = version, 0 // endpoints are counted
+	n.V, terms = version, endpoint.Terms{Once: terms.Once} // endpoints are counted
 	it, err := numberItem(&n)
 	if err != nil {
 		return 0, err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -81,8 +82,7 @@ func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoin
 	if err != nil {
 		return 0, err
 	}
-	terms.PerDay = 0 // endpoints are counted
-	return s.create(ctx, it, s.cfg.MaxAgents, terms)
+	return s.create(ctx, it, s.cfg.MaxAgents, endpoint.Terms{Once: terms.Once}) // endpoints are counted
 }
 
 // UpdateAgent replaces the version at a.Revision, as UpdateEndpoint does.
@@ -167,7 +167,7 @@ func endpointItem(ep *endpoint.Endpoint) (item, error) {
 		return item{}, fmt.Errorf("%w %s: kind %q has none yet", ErrAddress, ep.ID, ep.Kind)
 	}
 	ep.V = version
-	data, err := json.Marshal(ep)
+	data, err := encode(ep)
 	if err != nil {
 		return item{}, fmt.Errorf("write endpoint %s: %w", ep.ID, err)
 	}
@@ -183,7 +183,7 @@ func endpointItem(ep *endpoint.Endpoint) (item, error) {
 
 func agentItem(a *endpoint.Agent) (item, error) {
 	a.V = version
-	data, err := json.Marshal(a)
+	data, err := encode(a)
 	if err != nil {
 		return item{}, fmt.Errorf("write agent %s: %w", a.ID, err)
 	}
@@ -195,4 +195,16 @@ func agentItem(a *endpoint.Agent) (item, error) {
 		tenant: a.Tenant, noun: subject.NounAgent, id: a.ID,
 		key: subject.KeyAgent(a.Tenant, a.ID), index: index, data: data,
 	}, nil
+}
+
+// encode writes an object as JSON in which <, > and & stand for themselves:
+// owners' texts count for what they are against the size of an object.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -173,6 +173,15 @@ func (s *Store) CachedDomain(key endpoint.Key, partition uint8) (string, bool) {
 	return d.Tenant, known
 }
 
+// CachedHost implements actors.Cache.
+func (s *Store) CachedHost(key endpoint.Key, partition uint8) (string, bool) {
+	d, known := cached[endpoint.Domain](s, subject.KeyDomain(key, partition))
+	if d == nil {
+		return "", known
+	}
+	return d.Label, known
+}
+
 // CachedNumber implements actors.Cache.
 func (s *Store) CachedNumber(key endpoint.Key, partition uint8) (*endpoint.Claims, bool) {
 	return cached[endpoint.Claims](s, subject.KeyNumber(key, partition))

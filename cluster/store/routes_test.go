@@ -176,35 +176,6 @@ func TestATenantsNumbersAreLimited(t *testing.T) {
 	}
 }
 
-func TestALabelIsOneTenants(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	ctx := t.Context()
-	addr := endpoint.AccountAddress("acme")
-	if _, err := s.Domain(ctx, addr.Key(), addr.Partition()); !errors.Is(err, endpoint.ErrNotFound) {
-		t.Errorf("before: %v", err)
-	}
-	for range 2 { // a second time is no error
-		if err := s.ClaimDomain(ctx, "tenant-1", "acme"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.ClaimDomain(ctx, "tenant-2", "acme"); !errors.Is(err, endpoint.ErrExists) {
-		t.Errorf("a second claim: %v", err)
-	}
-	if tenant, err := s.Domain(ctx, addr.Key(), addr.Partition()); err != nil || tenant != "tenant-1" {
-		t.Errorf("got %s, %v", tenant, err)
-	}
-	if tenant, known := s.CachedDomain(addr.Key(), addr.Partition()); !known || tenant != "tenant-1" {
-		t.Errorf("from memory: %s, %v", tenant, known)
-	}
-	nobody := endpoint.AccountAddress("nobody")
-	_, _ = s.Domain(ctx, nobody.Key(), nobody.Partition())
-	if tenant, known := s.CachedDomain(nobody.Key(), nobody.Partition()); !known || tenant != "" {
-		t.Errorf("a domain known not to exist: %q, %v", tenant, known)
-	}
-}
-
 func TestAUserAtADomainIsFoundByItsAddress(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -24,7 +24,8 @@ import (
 
 // Limits of the bucket and its readers.
 const (
-	maxObject    = 64 << 10                // bytes of one stored object
+	maxObject    = 64 << 10                // bytes of one stored object, with its headers
+	maxHeader    = 512                     // of them headers, at most
 	markerTTL    = time.Hour               // how long the server marks what is gone
 	feedStale    = 1500 * time.Millisecond // silence after which entries are read again on use
 	recheck      = 250 * time.Millisecond  // a stale feed re-reads one entry at most this often

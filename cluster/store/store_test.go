@@ -345,10 +345,10 @@ func TestAccountsAndAgentsAreKeptAsEndpointsAre(t *testing.T) {
 		t.Errorf("made twice: %v", err)
 	}
 	acct.Name, acct.Revision = "Globex Ltd", rev
-	if _, err := s.UpdateAccount(ctx, acct); err != nil {
+	if _, err := s.UpdateAccount(ctx, acct, endpoint.Terms{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.UpdateAccount(ctx, acct); !errors.Is(err, endpoint.ErrConflict) {
+	if _, err := s.UpdateAccount(ctx, acct, endpoint.Terms{}); !errors.Is(err, endpoint.ErrConflict) {
 		t.Errorf("updated from an older version: %v", err)
 	}
 	if got, err := s.Account(ctx, "globex"); err != nil || got.Name != "Globex Ltd" {

@@ -108,6 +108,24 @@ func TestFiftyCreatorsAtOnceMakeAsManyAsTheDayAllows(t *testing.T) {
 	}
 }
 
+func TestAProjectsCreationsCountForItselfAndForItsTenant(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	project := daily(5)
+	project.Project, project.ProjectPerDay = "p1", 2
+	var got []bool
+	for i, terms := range []endpoint.Terms{daily(5), project, project, project, daily(5), daily(5), daily(5)} {
+		_, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", i), terms)
+		if err != nil && !errors.Is(err, store.ErrDaily) {
+			t.Fatal(err)
+		}
+		got = append(got, err == nil)
+	}
+	if want := []bool{true, true, true, false, true, true, false}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	srv := startBroker(t)
@@ -118,7 +136,7 @@ func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
 	terms.Once = endpoint.Once{Key: "k1", Body: "b1"}
 	huge := newEndpoint("acme", 1)
 	huge.Name = strings.Repeat("x", 70<<10) // over the largest message of the bucket, and the batch's last
-	if _, err := s.CreateEndpoint(t.Context(), huge, terms); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := s.CreateEndpoint(t.Context(), huge, terms); !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 	if after := bucketKeys(t, srv); !slices.Equal(before, after) {
@@ -126,6 +144,14 @@ func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
 	}
 	if _, err := s.CreateEndpoint(t.Context(), newEndpoint("acme", 1), terms); err != nil {
 		t.Errorf("the same creation once it is small enough: %v", err)
+	}
+	after := bucketKeys(t, srv)
+	huge.ID, huge.Slug = "acme-9", slug(9)
+	if err := s.Apply(t.Context(), "acme", nil, []endpoint.Endpoint{huge, newEndpoint("acme", 2)}, endpoint.Terms{}); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("in a batch, not as the last: %v", err)
+	}
+	if now := bucketKeys(t, srv); !slices.Equal(after, now) {
+		t.Errorf("that batch left %v, before %v", now, after)
 	}
 	nobody := newEndpoint("nobody", 2)
 	if _, err := s.CreateEndpoint(t.Context(), nobody, endpoint.Terms{}); !errors.Is(err, endpoint.ErrNotFound) {

@@ -84,19 +84,25 @@ func (s *Store) Repeated(ctx context.Context, tenant string, o endpoint.Once) er
 	return err
 }
 
-// spend returns the write that takes n creations from the tenant's day.
-func (s *Store) spend(ctx context.Context, tenant string, terms endpoint.Terms, n int) ([]op, error) {
-	if terms.PerDay <= 0 || n == 0 {
-		return nil, nil
+// spend returns the writes that take n creations from the tenant's day, and from
+// its project's.
+func (s *Store) spend(ctx context.Context, tenant string, terms endpoint.Terms, n int) (ops []op, err error) {
+	for _, c := range []struct {
+		key string
+		may int
+	}{{subject.KeyQuota(tenant, terms.Day), terms.PerDay}, {subject.KeyProjectQuota(tenant, terms.Day, terms.Project), terms.ProjectPerDay}} {
+		if c.may <= 0 || n == 0 {
+			continue
+		}
+		have, err := s.getLeader(ctx, c.key)
+		if err != nil {
+			return nil, err
+		}
+		spent := count(have) + n
+		if spent > c.may {
+			return nil, fmt.Errorf("%w: %d", ErrDaily, c.may)
+		}
+		ops = append(ops, op{key: c.key, expect: have.rev, data: counted(spent), ttl: quotaTTL})
 	}
-	key := subject.KeyQuota(tenant, terms.Day)
-	have, err := s.getLeader(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	spent := count(have) + n
-	if spent > terms.PerDay {
-		return nil, fmt.Errorf("%w: %d", ErrDaily, terms.PerDay)
-	}
-	return []op{{key: key, expect: have.rev, data: counted(spent), ttl: quotaTTL}}, nil
+	return ops, nil
 }

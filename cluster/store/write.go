@@ -28,7 +28,13 @@ type item struct {
 	key    string // of the object
 	index  []byte // of its index entry
 	data   []byte // nil: the object goes
+	// also returns what else is written with a new object; nil: nothing.
+	also func() ([]op, error)
 }
+
+// ownOps is how many changes are the end of every creation and removal: the
+// index entry, the count and the object.
+const ownOps = 3
 
 // create writes it, its index entry, its tenant's count and what its terms ask
 // for, all or nothing. It returns endpoint.ErrExists if an object has the key
@@ -37,8 +43,12 @@ type item struct {
 // the tenant has no account.
 func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.Terms) (endpoint.Revision, error) {
 	indexKey, countKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
-	return s.attempt(ctx, it, func() (uint64, error) {
+	var also []op
+	rev, err := s.attempt(ctx, it, func() (uint64, error) {
 		more, err := s.accept(ctx, it, terms)
+		if err == nil && it.also != nil {
+			also, err = it.also()
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -53,11 +63,15 @@ func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.T
 		if limit > 0 && n >= limit {
 			return 0, fmt.Errorf("%w: %d", ErrLimit, limit)
 		}
-		return s.commit(ctx, append(more,
+		return s.commit(ctx, append(append(more, also...),
 			op{key: indexKey, expect: have[1].rev, data: it.index},
 			op{key: countKey, expect: have[2].rev, data: counted(n + 1)},
 			op{key: it.key, expect: have[0].rev, data: it.data})...)
 	})
+	if err == nil {
+		s.announce(ctx, also, uint64(rev)-ownOps)
+	}
+	return rev, err
 }
 
 // replace writes it over the version at expect, or returns
@@ -106,6 +120,18 @@ func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)
 	s.cache.raise(it.key, rev)
 	s.sync(ctx, it.key, rev)
 	return endpoint.Revision(rev), nil
+}
+
+// announce makes changes of a batch known to everybody who decides, the last of
+// which is at revision last. All of them together take syncWait at most.
+func (s *Store) announce(ctx context.Context, ops []op, last uint64) {
+	ctx, cancel := context.WithTimeout(ctx, syncWait)
+	defer cancel()
+	for i, o := range ops {
+		rev := last - uint64(len(ops)-1-i)
+		s.cache.raise(o.key, rev)
+		s.sync(ctx, o.key, rev)
+	}
 }
 
 // write repeats try while it loses races, in the tenant's turn.

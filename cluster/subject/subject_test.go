@@ -43,6 +43,7 @@ func TestTheTableOfSubjects(t *testing.T) {
 		"idx.acme.ag.*":                             subject.IndexOf("acme", subject.NounAgent),
 		"key.abc":                                   subject.KeyAPIKey("abc"),
 		"quota.acme.20261121":                       subject.KeyQuota("acme", "20261121"),
+		"quota.acme.20261121-p1":                    subject.KeyProjectQuota("acme", "20261121", "p1"),
 		"idem.acme.d1":                              subject.KeyOnce("acme", "d1"),
 		"block.cb007100-28":                         subject.KeyBlock(netip.MustParsePrefix("203.0.113.0/28")),
 		"block.20010db8000000000000000000000000-32": subject.KeyBlock(netip.MustParsePrefix("2001:db8::/32")),

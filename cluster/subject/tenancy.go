@@ -21,6 +21,11 @@ func KeyAPIKey(digest endpoint.Key) string { return "key." + Token(string(digest
 // KeyQuota counts what a tenant creates in one UTC day, yyyymmdd.
 func KeyQuota(tenant, day string) string { return "quota." + Token(tenant) + "." + Token(day) }
 
+// KeyProjectQuota counts what a project's credentials create of that.
+func KeyProjectQuota(tenant, day, project string) string {
+	return "quota." + Token(tenant) + "." + Token(day+"-"+project)
+}
+
 // KeyOnce remembers a creation by the digest of its idempotency key.
 func KeyOnce(tenant, digest string) string { return "idem." + Token(tenant) + "." + Token(digest) }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/control"
 )
@@ -56,6 +57,13 @@ func TestWhatIsExportedIsImportedAsItWas(t *testing.T) {
 	}
 	if got := b.mustCtl("--tenant", "acme", "import", file); got != "0 created, 0 changed, 900 as they were\n" {
 		t.Errorf("into the same account: %s", got)
+	}
+	torn := filepath.Join(t.TempDir(), "torn.jsonl")
+	if _, _, err := b.ctl("--nats", "nats://127.0.0.1:1", "export", "-o", torn); err == nil {
+		t.Error("an export from nowhere")
+	}
+	if _, err := os.Stat(torn); err == nil {
+		t.Error("an export that failed has left a file")
 	}
 	if plain := b.mustCtl("--tenant", "acme", "export"); strings.Contains(plain, `"slug":`) || strings.Count(plain, `"slug_prefix":"desk"`) != 450 {
 		t.Error("an export without --with-slugs has them, or forgets their prefixes")
@@ -145,6 +153,10 @@ func TestANodeStartsOnWhatWasBackedUpWhileAnotherRan(t *testing.T) {
 	b := newBench(t, nil)
 	b.fill("acme", 30)
 	key := must[control.MadeKey](b, "acme", "key.create", `{"name":"k","scopes":["*"]}`).Secret
+	theirs := b.build("globex")
+	b.ring(must[control.EndpointView](b, "globex", "endpoint.get", `{"id":"`+theirs.endpoint+`"}`).Slug, "+15551230100", "call@carrier")
+	b.mustCtl("--tenant", "globex", "call", "hangup", "--account", "globex", "--yes")
+	record := b.recordOf("globex")
 	dir := filepath.Join(t.TempDir(), "backup")
 	if got := b.mustCtl("backup", dir); !strings.Contains(got, "KV_endpoints: ") || !strings.Contains(got, "KV_cluster: ") {
 		t.Errorf("backup: %s", got)
@@ -186,5 +198,22 @@ func TestANodeStartsOnWhatWasBackedUpWhileAnotherRan(t *testing.T) {
 	if got, body := c.waiting(key, absentID); got != 200 {
 		t.Errorf("a key at the restored node: %d %s", got, body)
 	}
+	if after := c.recordOf("globex"); after != record {
+		t.Errorf("the record of a call at the restored node:\n got  %s\n want %s", after, record)
+	}
 	must[control.EndpointView](c, "acme", "endpoint.create", `{}`)
+}
+
+// recordOf waits for an account's one record and returns the list.
+func (b *bench) recordOf(tenant string) string {
+	b.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, raw := b.ask(tenant, "record.list", `{}`)
+		if strings.Contains(string(raw), `"call_id"`) {
+			return string(raw)
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("no record: %s", raw)
+		}
+	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func (r *remote) agents() *cobra.Command {
-	cmd := &cobra.Command{Use: "agent", Short: "AI agents and how they are reached"}
+	cmd := &cobra.Command{Use: "agent", Aliases: []string{"agents"}, Short: "AI agents and how they are reached"}
 	cmd.AddCommand(r.agentCreate(), r.get("agent", showAgent), r.list("agent", listAgents), r.agentUpdate(), r.remove("agent"),
 		r.agentWorkers())
 	return cmd

@@ -14,7 +14,7 @@ import (
 )
 
 func (r *remote) endpoints() *cobra.Command {
-	cmd := &cobra.Command{Use: "endpoint", Short: "Addresses that carriers dial"}
+	cmd := &cobra.Command{Use: "endpoint", Aliases: []string{"endpoints"}, Short: "Addresses that carriers dial"}
 	cmd.AddCommand(r.endpointCreate(), r.get("endpoint", showEndpoint), r.list("endpoint", listEndpoints),
 		r.endpointUpdate(), r.remove("endpoint"))
 	return cmd

@@ -38,6 +38,9 @@ an import elsewhere makes new ones; --with-slugs writes them.`,
 			if closed := f.Close(); err == nil {
 				err = closed
 			}
+			if err != nil { // a part of an export is none
+				_ = os.Remove(path)
+			}
 			return err
 		}}
 	cmd.Flags().BoolVar(&slugs, "with-slugs", false, "also the slugs: whoever reads them may call")

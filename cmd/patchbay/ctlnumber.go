@@ -15,7 +15,7 @@ func (r *remote) numbers() *cobra.Command {
 		}}
 	create.Flags().StringVar(&in.EndpointID, "endpoint", "", "id of the endpoint")
 	create.Flags().StringVar(&in.Trunk, "trunk", "", "address or CIDR range of the carrier; empty: any")
-	cmd := &cobra.Command{Use: "number", Short: "Phone numbers and the endpoints that they lead to"}
+	cmd := &cobra.Command{Use: "number", Aliases: []string{"numbers"}, Short: "Phone numbers and the endpoints that they lead to"}
 	list := table("ID\tNUMBER\tTRUNK\tENDPOINT", func(v control.NumberView) []any {
 		return []any{v.ID, v.Number, anyWord(v.Trunk), v.EndpointID}
 	})

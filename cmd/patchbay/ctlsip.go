@@ -15,7 +15,7 @@ import (
 // showSIP prints who answers calls that an account routes itself.
 var showSIP = fields(func(v control.AccountView) [][2]string {
 	s := v.SIP
-	rows := [][2]string{{"tenant", v.Tenant}, {"domain label", s.DomainLabel}, {"ingress", sourcesWord(s.Ingress)}}
+	rows := [][2]string{{"tenant", v.Tenant}, {"domain label", s.DomainLabel}, {"own domains", strings.Join(s.CustomDomains, ", ")}, {"ingress", sourcesWord(s.Ingress)}}
 	for i, r := range s.Rules {
 		pattern := r.ToUserPattern
 		if pattern == "" {
@@ -36,7 +36,7 @@ var showSIP = fields(func(v control.AccountView) [][2]string {
 // sipFlags are an account's rules, webhook and domain.
 type sipFlags struct {
 	label, webhook, secretFile, startCall string
-	ingress, rules                        []string
+	domains, ingress, rules               []string
 	timeout                               time.Duration
 	all, noWebhook                        bool
 }
@@ -44,6 +44,7 @@ type sipFlags struct {
 func (s *sipFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.label, "domain-label", "", "name of the account's domain under the base domain; once set it stays")
+	f.StringSliceVar(&s.domains, "custom-domain", nil, "domain of the account's own that stands for it, replaces all; the operator adds them; none: no such domain")
 	f.StringSliceVar(&s.ingress, "ingress", nil, "address or CIDR range that may call the domain; any: every source; none: nobody")
 	f.StringArrayVar(&s.rules, "rule", nil, "<agent id> or <agent id>=<pattern>, in this order; may be repeated, replaces all rules")
 	f.BoolVar(&s.all, "allow-all-agents", false, "whether agent_<id> as To user reaches that agent")
@@ -59,6 +60,7 @@ func (s *sipFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
 	sip, hook := map[string]any{}, map[string]any{}
 	for flag, set := range map[string]func(){
 		"domain-label":     func() { sip["domain_label"] = s.label },
+		"custom-domain":    func() { sip["custom_domains"] = domainsOf(s.domains) },
 		"ingress":          func() { sip["ingress"] = sourcesOf(s.ingress) },
 		"rule":             func() { sip["rules"] = rulesOf(s.rules) },
 		"allow-all-agents": func() { sip["allow_all_agents"] = s.all },
@@ -91,6 +93,14 @@ func (s *sipFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
 	return json.Marshal(map[string]any{"sip": sip})
 }
 
+// domainsOf reads a list of domains; none is an empty one.
+func domainsOf(list []string) []string {
+	if len(list) == 1 && list[0] == "none" {
+		return []string{}
+	}
+	return list
+}
+
 func rulesOf(list []string) []endpoint.RouteRule {
 	rules := make([]endpoint.RouteRule, len(list))
 	for i, text := range list {
@@ -101,18 +111,19 @@ func rulesOf(list []string) []endpoint.RouteRule {
 
 func (r *remote) accountSIP() *cobra.Command {
 	var s sipFlags
-	cmd := &cobra.Command{Use: "sip", Short: "Show or change the account's rules, webhook and domain", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "sip [tenant]", Short: "Show or change the account's rules, webhook and domain", Args: cobra.MaximumNArgs(1),
 		Example: `  patchbay ctl account sip --domain-label acme --ingress 203.0.113.0/28 --rule '<agent id>=^sales$'
-  patchbay ctl account sip --webhook https://route.acme.example/sip`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  patchbay ctl account sip --webhook https://route.acme.example/sip
+  patchbay ctl account sip acme --custom-domain pbx.acme.example`,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			patch, err := s.patch(cmd)
 			if err != nil {
 				return err
 			}
 			if patch == nil {
-				return r.do(cmd, "account", "get", control.AccountRef{}, showSIP)
+				return r.do(cmd, "account", "get", accountRef(args), showSIP)
 			}
-			return r.do(cmd, "account", "update", control.AccountChange{Patch: patch}, showSIP)
+			return r.do(cmd, "account", "update", control.AccountChange{AccountRef: accountRef(args), Patch: patch}, showSIP)
 		}}
 	s.register(cmd)
 	return cmd

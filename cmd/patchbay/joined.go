@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.uber.org/fx"
@@ -112,18 +113,18 @@ func (g *ground) streams() stream.Terms {
 // openShared opens what the node's roles stand on, and no more: an edge reads
 // no configuration, and a broker carries no calls.
 func (g *ground) openShared(ctx context.Context, obs observers) error {
-	decides, carries, serves := g.has("actor"), g.has("media"), g.has("control")
+	decides, carries := g.has("actor"), g.has("media")
 	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
 	for _, part := range []struct {
 		needed bool
 		open   func(context.Context, observers) error
 	}{
-		{g.has("broker") || serves, g.declare},
-		{decides || serves, g.openStore},
-		{decides || serves, g.openBoard},
+		{g.hasAny("broker", "control"), g.declare},
+		{g.hasAny("actor", "control"), g.openStore},
+		{g.hasAny("actor", "control"), g.openBoard},
 		{carries, g.openSlot}, // the ledger names it
-		{decides || carries || serves, g.openLedger},
-		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
+		{g.hasAny("actor", "media", "control"), g.openLedger},
+		{g.hasAny("actor", "media", "control", "edge"), g.hearBeats}, // they tell the ledger who died
 		{decides && !g.alone(), g.hearAll},
 	} {
 		if !part.needed {
@@ -135,6 +136,9 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 	}
 	return nil
 }
+
+// hasAny reports whether the node plays one of the roles.
+func (g *ground) hasAny(roles ...string) bool { return slices.ContainsFunc(roles, g.has) }
 
 // declare makes every bucket and stream, so that roles elsewhere find them.
 func (g *ground) declare(ctx context.Context, _ observers) error {

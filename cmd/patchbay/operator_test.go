@@ -403,7 +403,7 @@ func TestAnOperatorDrainsANodeAndTakesItBack(t *testing.T) {
 	if got := sipOptions(t, "udp", "127.0.0.1", udp); !strings.HasPrefix(got, "SIP/2.0 503") {
 		t.Errorf("OPTIONS while it drains: %q", got)
 	}
-	if list := b.mustCtl("node", "list"); !strings.Contains(list, "yes") {
+	if list := b.mustCtl("node", "list"); !strings.Contains(list, "draining") {
 		t.Errorf("the list: %s", list)
 	}
 	if got := b.mustCtl("drain", "--node", "test", "--cancel"); !strings.Contains(got, "takes calls") {

@@ -93,6 +93,9 @@ func rim(err error) error {
 		return &control.Error{Code: control.CodeLimit, Message: "the account has as many objects of this kind as it may have"}
 	case errors.Is(err, store.ErrDaily):
 		return &control.Error{Code: control.CodeLimit, Message: "the account has created as many endpoints today as it may; the day is UTC's"}
+	case errors.Is(err, store.ErrTooLarge):
+		return &control.Error{Code: control.CodeInvalid, Message: "the request is wrong",
+			Problems: []endpoint.Problem{{Field: "spec", Code: endpoint.CodeTooLong, Message: "what it makes is larger than 64 KiB"}}}
 	case errors.Is(err, store.ErrNotEmpty):
 		return &control.Error{Code: control.CodeConflict, Message: "the account still has endpoints or agents"}
 	case errors.Is(err, store.ErrCursor):

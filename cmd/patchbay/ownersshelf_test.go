@@ -30,6 +30,11 @@ func (s *shelf) put(slug string, change func(*endpoint.Endpoint)) endpoint.Addre
 	return address
 }
 
+// Host knows no account's own domain.
+func (s *shelf) Host(context.Context, endpoint.Key, uint8) (string, error) {
+	return "", endpoint.ErrNotFound
+}
+
 func (s *shelf) Endpoint(_ context.Context, key endpoint.Key, _ uint8) (endpoint.Endpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,5 +17,5 @@ session=$(cat "$(dirname "$0")/session.json")
 
 agent=$(printf %s "$OPENAI_API_KEY" | "$patchbay" ctl --json agent create --name openai \
 	--http "$url" --dialect openai --secret-file - --codec PCMU --codec PCMA \
-	--spec "{\"webrtc\":{\"call_tools\":true,\"session\":$session}}" | sed -n 's/^  "id": "\(.*\)",$/\1/p')
+	--spec "{\"webrtc\":{\"call_tools\":true,\"timeout_ms\":10000,\"session\":$session}}" | sed -n 's/^  "id": "\(.*\)",$/\1/p')
 "$patchbay" ctl endpoint create --name "OpenAI" --prefix openai --agent "$agent"

@@ -49,7 +49,9 @@ var spaces = []struct {
 	{netip.MustParsePrefix("192.168.0.0/16"), private},
 	{netip.MustParsePrefix("100.100.100.200/32"), forbidden}, // metadata inside carrier-grade NAT
 	{netip.MustParsePrefix("100.64.0.0/10"), private},
-	{netip.MustParsePrefix("fd00:ec2::/32"), forbidden}, // metadata inside unique local
+	{netip.MustParsePrefix("168.63.129.16/32"), forbidden}, // metadata at an address that looks public
+	{netip.MustParsePrefix("fd00:ec2::/32"), forbidden},    // metadata inside unique local
+	{netip.MustParsePrefix("fd20:ce::/32"), forbidden},     // likewise
 	{netip.MustParsePrefix("fc00::/7"), private},
 	{netip.MustParsePrefix("0.0.0.0/8"), forbidden},
 	{netip.MustParsePrefix("169.254.0.0/16"), forbidden}, // link-local, metadata
@@ -60,15 +62,15 @@ var spaces = []struct {
 	{netip.MustParsePrefix("203.0.113.0/24"), forbidden},
 	{netip.MustParsePrefix("224.0.0.0/4"), forbidden},
 	{netip.MustParsePrefix("240.0.0.0/4"), forbidden},
-	{netip.MustParsePrefix("64:ff9b:1::/48"), forbidden},
-	{netip.MustParsePrefix("100::/64"), forbidden},
-	{netip.MustParsePrefix("2001::/32"), forbidden}, // Teredo
+	{netip.MustParsePrefix("2001::/23"), forbidden}, // IETF protocols, Teredo among them (RFC 6890)
 	{netip.MustParsePrefix("2001:db8::/32"), forbidden},
 	{netip.MustParsePrefix("3fff::/20"), forbidden},
-	{netip.MustParsePrefix("fe80::/10"), forbidden},
-	{netip.MustParsePrefix("fec0::/10"), forbidden},
-	{netip.MustParsePrefix("ff00::/8"), forbidden},
 }
+
+// global is the part of IPv6 that is handed out to the world (RFC 4291 section
+// 2.4). What else there is, and has no line above, is nobody's to dial:
+// link-local, site-local, multicast, discard, translated and mapped addresses.
+var global = netip.MustParsePrefix("2000::/3")
 
 // Prefixes of IPv6 that carry an IPv4 address, and where.
 var (
@@ -103,6 +105,9 @@ func spaceOf(addr netip.Addr) space {
 		if s.prefix.Contains(addr) {
 			return s.space
 		}
+	}
+	if addr.Is6() && !global.Contains(addr) {
+		return forbidden
 	}
 	return public
 }

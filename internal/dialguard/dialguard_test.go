@@ -27,7 +27,8 @@ func TestOnlyPublicAddressesAreDialledUnlessAllowed(t *testing.T) {
 		"224.0.0.1": never, "255.255.255.255": never, "ff02::1": never, "240.0.0.1": never,
 		"192.0.0.192": never, "192.0.2.1": never, "198.18.0.1": never, "198.51.100.1": never,
 		"203.0.113.1": never, "2001::1": never, "2001:db8::1": never, "64:ff9b:1::1": never, "100::1": never,
-		"fe80::1%eth0": never,
+		"fe80::1%eth0": never, "::ffff:0:127.0.0.1": never, "::ffff:0:8.8.8.8": never, "2001:1::1": never, "2001:2::1": never,
+		"2001:200::1": always, "168.63.129.16": never, "64:ff9b::a83f:8110": never, "fd20:ce::254": never, "5f00::1": never, "4000::1": never, "::1.2.3.4": always,
 	} {
 		for level, g := range map[int]dialguard.Guard{none: {}, loop: {AllowLoopback: true}, priv: {AllowPrivate: true}} {
 			err := g.Check(netip.MustParseAddr(addr))
