@@ -25,9 +25,14 @@ func startSecure(t *testing.T) (*rig.Secure, *bed) {
 func TestACallOverEveryTransportIsAnsweredAndHeard(t *testing.T) {
 	t.Parallel()
 	node, b := startSecure(t)
-	rig.Together(t, 5, []string{"udp", "tcp", "tls", "ws", "wss"}, func(t *testing.T, over string) {
+	rig.Together(t, 7, []string{"udp", "tcp", "tls", "ws", "wss", "sips tls", "sips wss"}, func(t *testing.T, over string) {
 		ep := b.endpoint(t, nil)
-		rep, err := caller.Call(t.Context(), caller.Options{URI: node.Over(over, ep.Slug), TLS: node.Believes(t), Talk: 3 * time.Second})
+		over, secured := strings.CutPrefix(over, "sips ")
+		uri := node.Over(over, ep.Slug)
+		if secured {
+			uri = "sips" + strings.TrimPrefix(uri, "sip")
+		}
+		rep, err := caller.Call(t.Context(), caller.Options{URI: uri, TLS: node.Believes(t), Talk: 3 * time.Second})
 		if err != nil || !rep.OK() || rep.ByeStatus != 200 {
 			t.Fatalf("%+v, %v: want an answer, the tone back and a BYE that is answered", rep, err)
 		}
