@@ -4,13 +4,15 @@
 #	docker build -t patchbay .      builds the program too, from the Go image
 #
 # Without BuildKit every stage before the wanted one is built, so the stage that
-# pulls nothing comes first, and its copy of bin/patchbay may find nothing.
+# pulls nothing comes first. The last one stands on it, so its copy of
+# bin/patchbay may find nothing: a pattern may, and bi[n] is one, because there
+# may be no bin at all.
 
 # The Go that go.mod asks for; a test compares them.
 ARG GO=1.26
 
 FROM scratch AS outside
-COPY LICENSE bin/patchbay* /
+COPY LICENSE bi[n]/patchbay* /
 # An empty folder, owned by the user below: so is a new volume over it.
 COPY --chown=65532:65532 deploy/data /data
 ENV PATH=/ PATCHBAY_NODE_DATA_DIR=/data

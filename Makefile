@@ -15,7 +15,7 @@ GO_NEEDED := $(shell awk '$$1 == "go" { print $$2 }' go.mod)
 
 # Packages whose tests need Go alone: all but the ones under e2e.
 UNIT_PACKAGES = $$(go list ./... | grep -v -E '^patchbay/e2e(/|$$)')
-E2E_PACKAGES  = $$(go list ./e2e/... 2>/dev/null | grep -v -E '^patchbay/e2e/(load|smoke)(/|$$)' || true)
+E2E_PACKAGES  = $$(go list ./e2e/... 2>/dev/null | grep -v -E '^patchbay/e2e/(load|smoke|cluster)(/|$$)' || true)
 LOAD_PACKAGES = $$(go list ./e2e/load/... 2>/dev/null || true)
 
 FUZZTIME ?= 30s
@@ -23,7 +23,7 @@ SOAK     ?= 1h
 ARGS     ?=
 ONLY     ?=
 
-.PHONY: help build image run test check race e2e load smoke fuzz soak bench update-golden tools clean \
+.PHONY: help build image run test check race e2e cluster load smoke fuzz soak bench update-golden tools clean \
 	go fmt vet lint unit vulncheck
 
 help: ## List the targets
@@ -39,8 +39,8 @@ image: build ## Build the container image patchbay:latest out of bin/patchbay; p
 run: build ## Start a node, place a first call, stay up; ONCE=1 ends after the call
 	@./bin/patchbay demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
-test: go tools ## Everything: check, race, e2e, load, smoke (CI=1 installs the Debian packages it needs)
-	@for step in check race e2e load smoke; do \
+test: go tools ## Everything: check, race, e2e, cluster, load, smoke (CI=1 installs the Debian packages it needs)
+	@for step in check race e2e cluster load smoke; do \
 		began=$$SECONDS; echo "=== $$step"; $(MAKE) $$step; echo "=== $$step: good, $$((SECONDS - began)) s"; \
 	done
 
@@ -68,6 +68,9 @@ race: go ## Unit and in-process tests under the race detector (needs a C compile
 e2e: go build ## SIPp, baresip, aiortc and Chromium against a node; fails where a program is missing
 	@packages="$(E2E_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e"; exit 1; }; \
 	E2E=1 go test -count=1 -p 1 -timeout 8m $$packages
+
+cluster: go build ## A cluster of processes: any edge, processes that die, hang, are replaced or cut off; needs root or user namespaces
+	E2E=1 go test -count=1 -parallel 2 -timeout 12m -v ./e2e/cluster
 
 load: go build ## Loads against an ordinary build, with a table of results
 	@packages="$(LOAD_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e/load"; exit 1; }; \

@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,23 +13,29 @@ import (
 
 	"patchbay/e2e/rig"
 	"patchbay/internal/caller"
+	"patchbay/internal/testkit"
 )
 
 // startSecure runs a node on every transport, with an agent that says back what
 // it hears.
-func startSecure(t *testing.T) (*rig.Secure, *bed) {
+func startSecure(t *testing.T, settings rig.Settings) (*rig.Secure, *bed) {
 	t.Helper()
-	node := rig.StartSecure(t, nil)
+	node := rig.StartSecure(t, settings)
 	op := node.Operator(t)
 	return node, &bed{node.Node, op, op.Echo(t), node.Port(t, 2)}
 }
 
 func TestACallOverEveryTransportIsAnsweredAndHeard(t *testing.T) {
 	t.Parallel()
-	node, b := startSecure(t)
-	rig.Together(t, 5, []string{"udp", "tcp", "tls", "ws", "wss"}, func(t *testing.T, over string) {
+	node, b := startSecure(t, nil)
+	rig.Together(t, 7, []string{"udp", "tcp", "tls", "ws", "wss", "sips tls", "sips wss"}, func(t *testing.T, over string) {
 		ep := b.endpoint(t, nil)
-		rep, err := caller.Call(t.Context(), caller.Options{URI: node.Over(over, ep.Slug), TLS: node.Believes(t), Talk: 3 * time.Second})
+		over, secured := strings.CutPrefix(over, "sips ")
+		uri := node.Over(over, ep.Slug)
+		if secured {
+			uri = "sips" + strings.TrimPrefix(uri, "sip")
+		}
+		rep, err := caller.Call(t.Context(), caller.Options{URI: uri, TLS: node.Believes(t), Talk: 3 * time.Second})
 		if err != nil || !rep.OK() || rep.ByeStatus != 200 {
 			t.Fatalf("%+v, %v: want an answer, the tone back and a BYE that is answered", rep, err)
 		}
@@ -41,7 +49,7 @@ func TestACallOverEveryTransportIsAnsweredAndHeard(t *testing.T) {
 // Our BYE takes the connection that the caller has: a browser has no other.
 func TestWhoCallsOverAConnectionHearsOurBye(t *testing.T) {
 	t.Parallel()
-	node, b := startSecure(t)
+	node, b := startSecure(t, nil)
 	rig.Together(t, 4, []string{"tcp", "tls", "ws", "wss"}, func(t *testing.T, over string) {
 		ep := b.endpoint(t, nil)
 		done := make(chan caller.Report, 1)
@@ -67,7 +75,7 @@ func TestWhoCallsOverAConnectionHearsOurBye(t *testing.T) {
 
 func TestACertificateIsRenewedUnderALiveCall(t *testing.T) {
 	t.Parallel()
-	node, b := startSecure(t)
+	node, b := startSecure(t, nil)
 	ep := b.endpoint(t, nil)
 	old := node.Believes(t)
 	done := make(chan caller.Report, 1)
@@ -109,7 +117,7 @@ func shows(at netip.AddrPort, believed *tls.Config) bool {
 
 func TestBaresipCallsOverTLS(t *testing.T) {
 	t.Parallel()
-	node, b := startSecure(t)
+	node, b := startSecure(t, nil)
 	phone := baresip{dir: t.TempDir(), transport: "tls", sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: "PCMU"}
 	phone.write(t, 700, 8000)
 	ep := b.endpoint(t, nil)
@@ -117,6 +125,26 @@ func TestBaresipCallsOverTLS(t *testing.T) {
 	hears(t, "baresip", heard, 700, 8000, 4*time.Second)
 	if end := ended(t, b.Node, string(ep.Key)); end.EndedBy != "carrier" || end.Transport != "tls" {
 		t.Errorf("ended by %s over %s, want carrier, tls", end.EndedBy, end.Transport)
+	}
+	b.Idle(t, settle)
+}
+
+// TestAPageCallsOverWebSocket has a browser speak SIP. Its audio is of no
+// interest here: it offers plain RTP, which a page cannot send.
+func TestAPageCallsOverWebSocket(t *testing.T) {
+	t.Parallel()
+	testkit.Tool(t, "chromium")
+	page := newPageServer(t)
+	node, b := startSecure(t, rig.Settings{"sip.ws_origins": page.URL})
+	ep := b.endpoint(t, nil)
+	browse(t, page.URL+"/caller.html?"+url.Values{"ws": {"ws://" + node.WS.String()}, "uri": {node.Over("ws", ep.Slug)},
+		"media": {fmt.Sprintf("127.0.0.1:%d", b.media)}}.Encode())
+	said := page.next(t, browserStart)
+	if !said.Ready || !strings.HasPrefix(said.Location, "100 1 INVITE, 180 1 INVITE, 200 1 INVITE") || !strings.HasSuffix(said.Location, "200 2 BYE") {
+		t.Errorf("the page heard %s", said.Location)
+	}
+	if end := ended(t, b.Node, string(ep.Key)); end.EndedBy != "carrier" || end.Transport != "ws" {
+		t.Errorf("ended by %s over %s, want carrier, ws", end.EndedBy, end.Transport)
 	}
 	b.Idle(t, settle)
 }

@@ -20,6 +20,7 @@ const (
 	knockAgain = time.Second             // after one that was answered, or nothing could be read
 	apart      = 300 * time.Millisecond  // between two survivors in a call's order
 	stragglers = 1500 * time.Millisecond // then the whole bucket is looked through: the last calls of a node may be in none of its beats
+	firstSweep = 4 * time.Second         // after the start: by then it is known who lives, and nodes that died before are missed by nobody else
 	claimWait  = 2 * time.Second         // for JetStream's answer to one claim
 	claimAgain = 500 * time.Millisecond  // after one that JetStream did not answer
 	maxGraves  = 64                      // nodes whose calls are being ended at once; further ones wait
@@ -130,6 +131,7 @@ func (u *Undertaker) Ready() <-chan struct{} { return u.ready }
 // Run looks for dead nodes until ctx ends.
 func (u *Undertaker) Run(ctx context.Context) error {
 	close(u.ready)
+	u.sweepAt = time.Now().Add(firstSweep)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer u.work.Wait()

@@ -20,6 +20,7 @@ import (
 func callCommand() *cobra.Command {
 	var o caller.Options
 	var via, local, wav, authority string
+	var edges []string
 	cmd := &cobra.Command{
 		Use:   "call <sip uri>",
 		Short: "Place a test call: send a tone, listen, and report what happened",
@@ -35,6 +36,12 @@ func callCommand() *cobra.Command {
 			}
 			if o.Local, err = optional(local, netip.ParseAddr); err != nil {
 				return fmt.Errorf("%w: --local: %w", errUsage, err)
+			}
+			if o.Edges, err = addresses(edges); err != nil {
+				return fmt.Errorf("%w: --edge: %w", errUsage, err)
+			}
+			if len(o.Edges) > 0 && !o.Via.IsValid() {
+				o.Via = o.Edges[0] // the URI's host need not be known
 			}
 			if o.TLS, err = optional(authority, believing); err != nil {
 				return fmt.Errorf("%w: --ca: %w", errUsage, err)
@@ -59,10 +66,22 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.From, "from", "", "user part of From")
 	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk")
 	f.StringVar(&via, "via", "", "send to this ip:port instead of the URI's host")
+	f.StringSliceVar(&edges, "edge", nil, "ip:port of edges to send each message to in turn, instead of the URI's host")
 	f.StringVar(&local, "local", "", "address to call from")
 	f.StringVar(&authority, "ca", "", "PEM file with the certificate, or the authority, to believe over TLS; without it, whom this machine believes")
 	f.StringVar(&wav, "wav", "", "save what was heard as a WAV file")
 	return cmd
+}
+
+func addresses(list []string) (all []netip.AddrPort, err error) {
+	for _, text := range list {
+		at, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, at)
+	}
+	return all, nil
 }
 
 func optional[T any](s string, parse func(string) (T, error)) (T, error) {
@@ -163,6 +182,9 @@ func printReport(out io.Writer, r caller.Report) {
 		fmt.Fprintf(out, "  ended             by the other side %s\n", r.Reason)
 	case r.Bursts == 0:
 		fmt.Fprintln(out, "  no tone came back")
+	}
+	if !r.EndedByPeer && r.ByeStatus/100 != 2 {
+		fmt.Fprintf(out, "  BYE               not taken, status %d\n", r.ByeStatus)
 	}
 }
 

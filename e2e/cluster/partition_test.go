@@ -25,7 +25,7 @@ func TestPartitions(t *testing.T) {
 			b.cutOff(t, func() *rig.Node { return b.owner(t, b.answered) }, cut.way, 5*time.Second)
 		})
 		t.Run("a media node whose packets are lost for a moment: "+cut.name, func(t *testing.T) {
-			b.cutOff(t, func() *rig.Node { return b.Medias[0] }, cut.way, 1200*time.Millisecond)
+			b.cutOff(t, func() *rig.Node { return b.Medias[0] }, cut.way, moment)
 		})
 		t.Run("a media node whose packets are lost for long: "+cut.name, func(t *testing.T) { b.mediaCutOff(t, cut.way) })
 	}
@@ -36,6 +36,10 @@ var cuts = []struct {
 	name string
 	way  rig.Cut
 }{{"those to it", rig.CutIn}, {"those from it", rig.CutOut}, {"all", rig.CutBoth}}
+
+// moment is how long a media node may be cut off and not be taken for dead: a
+// third of three of its beats.
+const moment = 500 * time.Millisecond
 
 // healed waits until a node that was cut off serves again.
 func healed(t *testing.T, n *rig.Node) time.Duration {

@@ -36,7 +36,9 @@ const binaryVariable = "E2E_BINARY"
 
 func run(m *testing.M) int {
 	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if f := flag.Lookup("test.parallel"); !said {
 		if err := f.Value.Set(strconv.Itoa(atOnce)); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1

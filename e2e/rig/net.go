@@ -95,12 +95,14 @@ const (
 // Cut loses packets between a node and the brokers until heal is called.
 func (c *Cluster) Cut(t testing.TB, n *Node, cut Cut) (heal func()) {
 	t.Helper()
+	brokers := make([]string, len(c.Brokers))
+	for i, b := range c.Brokers {
+		brokers[i] = b.SIP.Addr().String()
+	}
 	rules := func(verb string) {
 		for _, chain := range strings.Fields(string(cut)) {
-			for _, b := range c.Brokers {
-				side := map[string]string{"INPUT": "-s", "OUTPUT": "-d"}[chain]
-				shell(t, fmt.Sprintf("ip netns exec %s iptables -w 5 %s %s %s %s -j DROP", n.space, verb, chain, side, b.SIP.Addr()))
-			}
+			side := map[string]string{"INPUT": "-s", "OUTPUT": "-d"}[chain]
+			shell(t, fmt.Sprintf("ip netns exec %s iptables -w 5 %s %s %s %s -j DROP", n.space, verb, chain, side, strings.Join(brokers, ",")))
 		}
 	}
 	rules("-A")

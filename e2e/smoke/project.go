@@ -16,8 +16,8 @@ import (
 	"patchbay/internal/testkit"
 )
 
-// root is the repository.
-const root = "../.."
+// Root is the repository.
+const Root = "../.."
 
 // tag is the image under test.
 const tag = "patchbay:smoke"
@@ -35,13 +35,13 @@ func NewProject(t testing.TB, e *Engine) *Project {
 	t.Helper()
 	p := &Project{t: t, engine: e, env: e.environment("PATCHBAY_IMAGE="+tag, "COMPOSE_PROJECT_NAME=patchbay-smoke",
 		"PYTHONWARNINGS=ignore")}
-	p.compose = append(p.program(), "-f", filepath.Join(root, "compose.yaml"))
+	p.compose = append(p.program(), "-f", filepath.Join(Root, "compose.yaml"))
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the containers said:\n%s", p.try(time.Minute, append(p.compose, "logs", "--no-color", "--tail", "15")...))
+			t.Logf("the containers said:\n%s", p.Try(time.Minute, append(p.compose, "logs", "--no-color", "--tail", "15")...))
 		}
-		p.try(3*time.Minute, append(p.compose, "down", "-v", "--timeout", "5")...)
-		p.try(time.Minute, "docker", "image", "rm", "--force", tag)
+		p.Try(3*time.Minute, append(p.compose, "down", "-v", "--timeout", "5")...)
+		p.Try(time.Minute, "docker", "image", "rm", "--force", tag)
 	})
 	return p
 }
@@ -90,8 +90,8 @@ func (p *Project) Run(limit time.Duration, args ...string) string {
 	return out
 }
 
-// try runs a command that may fail, and returns what it wrote.
-func (p *Project) try(limit time.Duration, args ...string) string {
+// Try runs a command that may fail, and returns what it wrote.
+func (p *Project) Try(limit time.Duration, args ...string) string {
 	out, err := p.command(limit, args...)
 	if err != nil {
 		return fmt.Sprintf("%s\n%s: %v", out, strings.Join(args, " "), err)

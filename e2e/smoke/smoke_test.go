@@ -20,6 +20,9 @@ const (
 	callLimit  = time.Minute
 )
 
+// program is what the image is made of, and what places calls.
+const program = smoke.Root + "/bin/patchbay"
+
 // A cluster is what compose.yaml brought up, and the calls placed to it.
 type cluster struct {
 	*smoke.Project
@@ -54,7 +57,7 @@ func TestComposeUpAloneGivesAClusterThatAnswersCalls(t *testing.T) {
 	}
 	c.calls += 2
 
-	c.Compose(stopLimit, "kill", "-s", "SIGKILL", "edge-1")
+	c.outlive(t)
 	c.call(t, "edge-2", "udp")
 	c.Compose(upLimit, "up", "-d", "--no-deps", "edge-1")
 	c.ready(t, "edge-1")
@@ -97,10 +100,10 @@ func (c *cluster) given(t *testing.T) {
 // can be pulled here.
 func (c *cluster) image(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join("..", "..", "bin", "patchbay")); err != nil {
+	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%v: make build makes it", err)
 	}
-	c.Docker("build", "--target", "outside", "--tag", "patchbay:smoke", filepath.Join("..", ".."))
+	c.Docker("build", "--target", "outside", "--tag", "patchbay:smoke", smoke.Root)
 }
 
 // walled checks that every container runs as compose.yaml says: without rights,
@@ -127,7 +130,7 @@ func (c *cluster) whole(t *testing.T) {
 	t.Helper()
 	out := ""
 	for last := time.Now().Add(callLimit); time.Now().Before(last); time.Sleep(time.Second) {
-		out = c.Compose(callLimit, "exec", "-T", "control", "patchbay", "ctl", "cluster")
+		out = c.ctl("cluster")
 		if strings.Count(out, " ready ") == 10 && !strings.Contains(out, "\n! ") {
 			return
 		}
@@ -157,19 +160,49 @@ var talked = regexp.MustCompile(`packets +(\d+) out, (\d+) in, (\d+) lost`)
 func (c *cluster) call(t *testing.T, edge, transport string) {
 	t.Helper()
 	uri := "sip:" + c.slug + "@" + c.engine.Address.String() + ":" + published[edge] + ";transport=" + transport
-	program, err := filepath.Abs(filepath.Join("..", "..", "bin", "patchbay"))
-	if err != nil {
-		t.Fatal(err)
+	c.heard(t, 90, c.Run(callLimit, c.engine.Here(program, "call", uri, "--talk", "2s")...))
+}
+
+// outlive places a call through both edges, its INVITE through the first, and
+// kills the first while it lasts.
+func (c *cluster) outlive(t *testing.T) {
+	t.Helper()
+	at := c.engine.Address.String() + ":"
+	ended := make(chan string, 1)
+	go func() {
+		ended <- c.Try(callLimit, c.engine.Here(program, "call", "sip:"+c.slug+"@"+c.engine.Address.String(),
+			"--edge", at+published["edge-1"], "--edge", at+published["edge-2"], "--talk", "15s")...)
+	}()
+	for last := time.Now().Add(callLimit); !strings.Contains(c.ctl("call", "list", "--json"), `"state": "established"`); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(last) {
+			t.Fatalf("the call is not up:\n%s", <-ended)
+		}
 	}
+	c.Compose(stopLimit, "kill", "-s", "SIGKILL", "edge-1")
+	out := <-ended
+	c.heard(t, 675, out)
+	if strings.Contains(out, "BYE ") {
+		t.Errorf("the call could not be ended through the other edge:\n%s", out)
+	}
+}
+
+// heard checks the report of a call: how many packets came back at least, of 50
+// a second.
+func (c *cluster) heard(t *testing.T, packets int, report string) {
+	t.Helper()
 	c.calls++
-	out := c.Run(callLimit, c.engine.Here(program, "call", uri, "--talk", "2s")...)
-	m := talked.FindStringSubmatch(out)
+	m := talked.FindStringSubmatch(report)
 	if m == nil {
-		t.Fatalf("a call through %s over %s:\n%s", edge, transport, out)
+		t.Fatalf("a call was not answered:\n%s", report)
 	}
-	if in, _ := strconv.Atoi(m[2]); in < 90 {
-		t.Errorf("a call of 2 s through %s over %s brought %d packets back, want about 100:\n%s", edge, transport, in, out)
+	if in, _ := strconv.Atoi(m[2]); in < packets {
+		t.Errorf("%d packets came back, want at least %d:\n%s", in, packets, report)
 	}
+}
+
+// ctl asks the cluster as its operator does, on the control node.
+func (c *cluster) ctl(args ...string) string {
+	return c.Compose(callLimit, append([]string{"exec", "-T", "control", "patchbay", "ctl"}, args...)...)
 }
 
 // ready waits until a service is healthy.
@@ -192,7 +225,7 @@ func (c *cluster) recorded(t *testing.T) {
 	t.Helper()
 	got := 0
 	for last := time.Now().Add(callLimit); time.Now().Before(last); time.Sleep(time.Second) {
-		out := c.Compose(callLimit, "exec", "-T", "control", "patchbay", "ctl", "record", "list", "--limit", "100", "--json")
+		out := c.ctl("record", "list", "--limit", "100", "--json")
 		if got = strings.Count(out, `"status": 200`); got >= c.calls {
 			break
 		}

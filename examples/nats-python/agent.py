@@ -27,14 +27,20 @@ aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: (
 
 
 class Nats:
-    """As much of a NATS client as a worker needs: no TLS, no accounts."""
+    """As much of a NATS client as a worker needs: no TLS, and of credentials user and password."""
 
     async def connect(self, address):
+        """address is host:port, or user:password@host:port."""
+        login, _, address = address.rpartition("@")
+        user, _, password = login.partition(":")
         host, _, port = address.rpartition(":")
         self.reader, self.writer = await asyncio.open_connection(host, int(port))
         await self.reader.readline()  # INFO
         self.handlers = {}
-        self.send('CONNECT {"verbose":false,"pedantic":false,"name":"nats-python example"}')
+        hello = {"verbose": False, "pedantic": False, "name": "nats-python example"}
+        if user:
+            hello.update(user=user, **{"pass": password})
+        self.send("CONNECT " + json.dumps(hello))
 
     def send(self, line, payload=None):
         self.writer.write(line.encode() + b"\r\n" + (b"" if payload is None else payload + b"\r\n"))

@@ -1,0 +1,4 @@
+package caller
+
+// NextFramed reads one message of a stream.
+var NextFramed = nextFramed
