@@ -113,6 +113,7 @@ func (g *ground) streams() stream.Terms {
 // no configuration, and a broker carries no calls.
 func (g *ground) openShared(ctx context.Context, obs observers) error {
 	decides, carries, serves := g.has("actor"), g.has("media"), g.has("control")
+	keeps := decides || carries || serves
 	g.presence = cluster.NewPresence(g.cfg.Actor.DeadNodeHold, time.Now, obs.presence(g.lostNode))
 	for _, part := range []struct {
 		needed bool
@@ -122,8 +123,8 @@ func (g *ground) openShared(ctx context.Context, obs observers) error {
 		{decides || serves, g.openStore},
 		{decides || serves, g.openBoard},
 		{carries, g.openSlot}, // the ledger names it
-		{decides || carries || serves, g.openLedger},
-		{decides || carries || serves || g.has("edge"), g.hearBeats}, // they tell the ledger who died
+		{keeps, g.openLedger},
+		{keeps || g.has("edge"), g.hearBeats}, // they tell the ledger who died
 		{decides && !g.alone(), g.hearAll},
 	} {
 		if !part.needed {
