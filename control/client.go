@@ -21,6 +21,9 @@ type Client struct {
 	IdempotencyKey string
 }
 
+// ErrUnknown says that NATS does not know the credential, or was shown none.
+var ErrUnknown = errors.New("not let in")
+
 // An Access says how a program outside the cluster gets into its NATS.
 type Access struct {
 	URL      string // servers, comma separated; may hold user and password
@@ -41,6 +44,9 @@ func Dial(a Access, tenant string) (Client, error) {
 	if errors.Is(err, nats.ErrNkeysNotSupported) {
 		a.Nkey = ""
 		nc, err = nats.Connect(a.URL, a.options()...)
+	}
+	if errors.Is(err, nats.ErrAuthorization) {
+		return Client{}, fmt.Errorf("reach NATS: %w: %w", ErrUnknown, err)
 	}
 	if err != nil {
 		return Client{}, fmt.Errorf("reach NATS: %w", err)

@@ -38,6 +38,9 @@ const (
 	// subscribed to.
 	maxPending = 32 << 20
 
+	maxClients       = 16_384 // connections of nodes, workers and tenants; beyond it refused
+	maxSubscriptions = 10_000 // of one connection; beyond it refused
+
 	// Pings find out who is dead or hung: a client within 6 s, a broker within
 	// 3 s (the stock 4 min and 90 s lose every message sent there meanwhile).
 	clientPing = 2 * time.Second
@@ -121,6 +124,8 @@ func options(cfg Config) (*server.Options, error) {
 		JetStreamMaxMemory:    maxMemory,
 		MaxPayload:            MaxPayload,
 		MaxPending:            maxPending,
+		MaxConn:               maxClients,
+		MaxSubs:               maxSubscriptions,
 		WriteDeadline:         writeDeadline,
 		PingInterval:          clientPing,
 		MaxPingsOut:           pingsOut,

@@ -39,6 +39,7 @@ const clusterKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d
 // A child's settings.
 type settings struct {
 	Name, Host, Store, PKI string
+	Key                    string // empty: clusterKey
 	Routes                 []string
 }
 
@@ -58,7 +59,10 @@ func runChild(text string) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return err
 	}
-	key, err := keys.ParseCluster([]byte(clusterKey))
+	if s.Key == "" {
+		s.Key = clusterKey
+	}
+	key, err := keys.ParseCluster([]byte(s.Key))
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,19 @@ type logger struct {
 
 func (l *logger) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
 func (l *logger) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
-func (l *logger) Errorf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
-func (l *logger) Debugf(string, ...any)           {}
-func (l *logger) Tracef(string, ...any)           {}
+
+// Errorf implements server.Logger. That another broker of a cluster is not
+// there yet is no error: who waits for it says so.
+func (l *logger) Errorf(format string, v ...any) {
+	level := slog.LevelError
+	if strings.HasPrefix(format, "Error trying to connect to route") {
+		level = slog.LevelDebug
+	}
+	l.write(level, format, v)
+}
+
+func (l *logger) Debugf(string, ...any) {}
+func (l *logger) Tracef(string, ...any) {}
 
 // Fatalf implements server.Logger without ending the process.
 func (l *logger) Fatalf(format string, v ...any) {

@@ -186,6 +186,11 @@ func TestANodeLeavesAHungBrokerWithin5Seconds(t *testing.T) {
 
 	c.signal(hung, syscall.SIGSTOP)
 	stopped := time.Now()
+	for ask(200*time.Millisecond) == nil { // the kernel has yet to stop its threads
+		if time.Since(stopped) > time.Minute {
+			t.Fatal("the broker does not hang")
+		}
+	}
 	for ask(200*time.Millisecond) != nil {
 		if time.Since(stopped) > time.Minute {
 			t.Fatal("the node stays with the broker that hangs")
@@ -265,6 +270,29 @@ func TestEachBrokerIsRestartedInTurnAndNothingIsLost(t *testing.T) {
 	}
 	if err := node.Healthy(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestBrokersAreGivenANewKeyInTurnAndNodesOfTheOldOneStay(t *testing.T) {
+	t.Parallel()
+	c := startTrio(t, "")
+	node := c.join(c.url(0, 1, 2), "control")
+	bucket(t, node)
+	for i := range 3 {
+		c.end(i, syscall.SIGTERM)
+		c.settings[i].Key = "1:ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff\n" + clusterKey
+		c.restart(i) // its routes are up, both ways round
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		_, err := node.JetStream().Publish(ctx, "$KV.endpoints.k", []byte("v"))
+		cancel()
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -66,6 +67,9 @@ func (e *entrance) dial(who permit.Principal, tenant string) (control.Client, er
 		return control.Client{}, err
 	}
 	client, err := control.Dial(a, tenant)
+	if errors.Is(err, control.ErrUnknown) && e.key == "" {
+		return client, fmt.Errorf("%w (--nats %s): NATS asks who comes; --key names the cluster key or one derived from it", err, shownURL(e.url))
+	}
 	if err != nil {
 		return client, fmt.Errorf("%w (--nats %s)", err, shownURL(e.url))
 	}

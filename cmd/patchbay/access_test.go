@@ -130,6 +130,9 @@ func TestProcessesOfOneRoleEachNeedNoMoreThanTheirPermissions(t *testing.T) {
 		agent <- err
 	}()
 	t.Cleanup(func() { <-agent })
+	if out, err := command(t, "ctl", "node", "list", "--nats", url, "--key", ""); err == nil || !strings.Contains(err.Error(), "--key names the cluster key") {
+		t.Errorf("without a credential: %v: %s", err, out)
+	}
 	operator := []string{"--nats", url, "--key", filepath.Join(dir, "operator.key")}
 	at := edge.edge.Addrs().UDP.String()
 	if out, err := command(t, append([]string{"demo", "provision", "--edge", at}, operator...)...); err != nil {
