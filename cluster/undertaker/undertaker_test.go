@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"patchbay/actors"
@@ -22,6 +23,8 @@ import (
 	"patchbay/cluster/placement"
 	"patchbay/cluster/undertaker"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A world is media nodes, the entries of their calls, and who hears whom. All
 // nodes start with boot 1.
