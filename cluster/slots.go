@@ -14,8 +14,10 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/lookup"
 	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
+	"patchbay/cluster/tail"
 )
 
 // A slot is a promise to every token that names it (design D4): it stays with
@@ -26,6 +28,7 @@ const (
 	slotRenew     = time.Hour
 	slotTries     = 16 // lost races for a slot before Claim gives up
 	maxSlot       = 1<<16 - 1
+	leasesWait    = 10 * time.Second // for all leases to be read
 	clusterBytes  = 16 << 20
 	clusterMarker = 5 * time.Second
 )
@@ -43,6 +46,7 @@ type lease struct {
 
 // Slots give media nodes their numbers.
 type Slots struct {
+	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 	node string
 	now  func() time.Time
@@ -74,7 +78,7 @@ func OpenSlots(ctx context.Context, c *Conn, terms stream.Terms, node string, no
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", subject.BucketCluster, err)
 	}
-	return &Slots{kv: kv, node: node, now: now, log: log}, nil
+	return &Slots{js: c.JetStream(), kv: kv, node: node, now: now, log: log}, nil
 }
 
 // Claim returns the node's slot: the one that bears its name, else the lowest
@@ -119,32 +123,39 @@ func choose(leases map[call.Slot]lease, node string, now time.Time) (call.Slot, 
 	}
 }
 
+// errWhole ends a reading that has come to what is there now.
+var errWhole = errors.New("that was all")
+
+// leases reads who has which slot. It does not use kv.Watch, which waits for
+// ever where its server dies meanwhile.
 func (s *Slots) leases(ctx context.Context) (map[call.Slot]lease, error) {
-	w, err := s.kv.Watch(ctx, "slot.*", jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.Stop() }()
+	ctx, cancel := context.WithTimeout(ctx, leasesWait)
+	defer cancel()
+	const prefix = "$KV." + subject.BucketCluster + "."
 	all := make(map[call.Slot]lease)
-	for {
-		select {
-		case e := <-w.Updates():
-			if e == nil { // that was all
-				return all, nil
-			}
-			n, err := strconv.ParseUint(strings.TrimPrefix(e.Key(), "slot."), 10, 16)
-			if err != nil {
-				continue // not a key of ours
-			}
-			l := lease{rev: e.Revision()}
-			if err := json.Unmarshal(e.Value(), &l); err != nil || l.V != envelope.Version {
-				return nil, fmt.Errorf("%s: revision %d is no lease of version %d", e.Key(), e.Revision(), envelope.Version)
+	empty := false
+	err := tail.Follow(ctx, s.js, tail.Query{Stream: "KV_" + subject.BucketCluster, Filter: prefix + "slot.*"}, func(pending uint64) {
+		if empty = pending == 0; empty {
+			cancel()
+		}
+	}, func(m tail.Message) error {
+		n, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, prefix+"slot."), 10, 16)
+		if err == nil && lookup.Marker(m.Header) == "" { // else not a key of ours, or gone
+			l := lease{rev: m.Sequence}
+			if err := json.Unmarshal(m.Data, &l); err != nil || l.V != envelope.Version {
+				return fmt.Errorf("slot.%d: revision %d is no lease of version %d", n, m.Sequence, envelope.Version)
 			}
 			all[call.Slot(n)] = l
-		case <-ctx.Done():
-			return nil, ctx.Err()
 		}
+		if m.Pending == 0 {
+			return errWhole
+		}
+		return nil
+	})
+	if empty || errors.Is(err, errWhole) {
+		return all, nil
 	}
+	return nil, err
 }
 
 // take writes the lease if the key is still at rev; 0: if there is none.

@@ -196,6 +196,18 @@ func (g *ground) openSlot(ctx context.Context, _ observers) (err error) {
 	if err != nil {
 		return err
 	}
-	g.slot, err = g.slots.Claim(ctx)
-	return err
+	for end := time.Now().Add(g.cfg.NATS.StartWait); ; {
+		g.slot, err = g.slots.Claim(ctx)
+		if err == nil || errors.Is(err, cluster.ErrNoSlot) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		g.log.Info("waiting for a slot", "reason", err.Error()) // JetStream elects a leader, perhaps
+		select {
+		case <-time.After(slotAgain):
+		case <-ctx.Done():
+		}
+	}
 }
+
+// slotAgain is the wait between two tries to claim a slot.
+const slotAgain = 500 * time.Millisecond
