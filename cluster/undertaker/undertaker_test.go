@@ -235,14 +235,18 @@ func TestTheCallsOfAKilledNodeAreEndedWithinASecondBySurvivorsInTurn(t *testing.
 		time.Sleep(time.Second)
 		w.check(t, "m1")
 		by := map[string]int{}
+		w.mu.Lock()
 		for _, who := range w.buried {
 			by[who[0]]++
 		}
+		w.mu.Unlock()
 		if by["m2"] == 0 || by["m3"] == 0 {
 			t.Errorf("ended by %v, want each survivor's own share", by)
 		}
 		time.Sleep(time.Minute)
 		w.check(t, "m1")
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if w.swept == 0 {
 			t.Error("nobody has looked for the calls that were in none of its beats")
 		}
@@ -332,6 +336,7 @@ func TestWhatASweepFindsIsEndedToo(t *testing.T) {
 		defer stop()
 		w.set("m1", func(n *machine) { n.mute, n.killed, n.calls = true, true, nil }) // no beat has named its calls
 		var found []journal.Left
+		w.mu.Lock()
 		for id, e := range w.entries {
 			if uint64(id)/1000 == 1 {
 				found = append(found, e.Left)
@@ -339,12 +344,15 @@ func TestWhatASweepFindsIsEndedToo(t *testing.T) {
 		}
 		bare := found[0].Record.ID
 		found[0].Snapshot = nil // of a release without snapshots
+		w.mu.Unlock()
 		of["m2"].Left(found)
 		time.Sleep(time.Second)
+		w.mu.Lock()
 		if got := w.records[bare]; len(got) != 1 || !strings.HasSuffix(got[0], "node_lost") || len(w.buried[bare]) != 0 {
 			t.Errorf("a call without a snapshot: records %v, ended by %v", got, w.buried[bare])
 		}
 		w.buried[bare] = w.records[bare]
+		w.mu.Unlock()
 		w.check(t, "m1")
 	})
 }
@@ -360,6 +368,8 @@ func TestANodeEndsTheCallsOfItsEarlierStartAtOnce(t *testing.T) {
 		w.mu.Unlock()
 		of["m1"].Left([]journal.Left{left})
 		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if got := w.buried[1000]; !slices.Equal(got, []string{"m1"}) {
 			t.Errorf("ended by %v", got)
 		}
