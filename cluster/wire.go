@@ -87,21 +87,36 @@ func (w *Wire) Transmit(tx call.Transmission) {
 		s.ask()
 		return
 	}
-	w.respond(tx)
+	w.respond(remembered{edge: tx.Flow.Edge, transport: tx.Flow.Transport, data: envelope.EncodeSend(tx)}, time.Time{})
 }
 
 // respond sends a response. Where NATS knows no such edge it says so, which
-// is sooner than its missing beats do.
-func (w *Wire) respond(tx call.Transmission) {
-	edge, data := tx.Flow.Edge, envelope.EncodeSend(tx)
-	kept := remembered{edge: edge, transport: tx.Flow.Transport, data: data}
-	if w.gone(edge) {
-		w.reroute(kept)
+// is sooner than its missing beats do. Where NATS is away, one over UDP is lost,
+// for its request will come again; others wait a while.
+func (w *Wire) respond(r remembered, began time.Time) {
+	var err error
+	if w.gone(r.edge) {
+		err = w.reroute(r)
+	} else {
+		err = w.conn.Hot().PublishRequest(subject.Send(r.edge), ticketed(w.inbox, w.sent.keep(r)), r.data)
+	}
+	if err == nil {
 		return
 	}
-	if err := w.conn.Hot().PublishRequest(subject.Send(edge), ticketed(w.inbox, w.sent.keep(kept)), data); err != nil {
-		w.lost(edge, err)
+	if began.IsZero() {
+		began = time.Now()
 	}
+	if !r.transport.Reliable() || time.Since(began)+sendPause >= maxSendTime {
+		w.lost(r.edge, err)
+		return
+	}
+	w.asker.later(sendPause, func(rep reply) {
+		if !errors.Is(rep.err, errSilence) { // the table is full, or closed
+			w.lost(r.edge, rep.err)
+			return
+		}
+		w.respond(r, began)
+	})
 }
 
 // returned takes back a response that no edge listened to.
@@ -111,21 +126,23 @@ func (w *Wire) returned(m *nats.Msg) {
 	if err != nil || len(m.Data) > 0 || m.Header.Get("Status") != "503" {
 		return // not a word of NATS
 	}
-	if r, ok := w.sent.take(ticket); ok {
-		w.reroute(r)
+	r, ok := w.sent.take(ticket)
+	if !ok {
+		return
+	}
+	if err := w.reroute(r); err != nil {
+		w.lost(r.edge, err)
 	}
 }
 
 // reroute has any edge of the transport send a response. Its source is not the
 // address that the carrier called: better than none where the edge is gone, and
 // no worse where edges share an address.
-func (w *Wire) reroute(r remembered) {
+func (w *Wire) reroute(r remembered) error {
 	if w.obs.Rerouted != nil {
 		w.obs.Rerouted(r.edge)
 	}
-	if err := w.conn.Hot().Publish(subject.SendAny(r.transport), r.data); err != nil {
-		w.lost(r.edge, err)
-	}
+	return w.conn.Hot().Publish(subject.SendAny(r.transport), r.data)
 }
 
 func (w *Wire) lost(edge string, err error) {
