@@ -42,6 +42,9 @@ func TestTheFirstStageOfTheImagePullsNothing(t *testing.T) {
 	if got := instructions(t, "FROM"); !slices.Equal(got, []string{"scratch AS outside", "golang:${GO} AS build", "outside"}) {
 		t.Errorf("stages: %q", got)
 	}
+	if got := instructions(t, "COPY")[0]; got != "LICENSE bi[n]/patchbay* /" {
+		t.Errorf("COPY %s: it fails where no binary was built outside", got)
+	}
 	outside := true
 	for _, words := range dockerfile(t)[2:] {
 		outside = outside && words[0] != "FROM"
