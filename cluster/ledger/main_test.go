@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the longest wait of a test for something that should happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A site is a NATS server that can be stopped and started again, on the same
 // disk, under connections that stay.

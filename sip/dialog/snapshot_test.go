@@ -223,3 +223,12 @@ func TestTheSnapshotOfADialogIsNewWhenItsRevisionIs(t *testing.T) {
 		t.Error("a dialog that is over has a snapshot")
 	}
 }
+
+// BenchmarkSnapshot is what a call pays on its loop for each snapshot.
+func BenchmarkSnapshot(b *testing.B) {
+	_, d := answeredCall(b, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Snapshot()
+	}
+}
