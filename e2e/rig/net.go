@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -30,7 +31,11 @@ func OwnNetwork(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=10m")
+	only := "^" + t.Name() + "$"
+	if _, parts, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
+		only += "/" + parts
+	}
+	cmd := exec.Command(self, "-test.run", only, "-test.v", "-test.count=1", "-test.timeout=10m")
 	cmd.Env = append(os.Environ(), netVariable+"=1", binaryVariable+"="+binary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	if os.Geteuid() != 0 { // root within a namespace of users may do it too
