@@ -220,10 +220,10 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		}
 	case err != nil:
 		return err
-	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
-		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
-	case l.ProjectID != ep.ProjectID:
-		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
+	default:
+		if err := l.stays(&ep); err != nil {
+			return err
+		}
 	}
 	before := ep
 	if problems := spec.put(&ep, b.now); len(problems) > 0 {
@@ -237,6 +237,17 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		return err
 	}
 	b.newEps = append(b.newEps, lined[endpoint.Endpoint]{l.Line, ep})
+	return nil
+}
+
+// stays refuses a line that would move an endpoint.
+func (l *Line) stays(ep *endpoint.Endpoint) error {
+	switch {
+	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
+		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
+	case l.ProjectID != ep.ProjectID:
+		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
+	}
 	return nil
 }
 
