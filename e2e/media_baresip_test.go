@@ -121,7 +121,7 @@ func TestBaresipHearsItsOwnTone(t *testing.T) {
 		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: codec}
 		phone.write(t, 700, rate)
 		ep := b.endpoint(t, nil)
-		heard := phone.call(t, b.URI(ep.Slug), 5)
+		heard := phone.call(t, b.URI(ep.Slug), 8) // from its start, which a busy machine delays
 		hears(t, "baresip", heard, 700, rate, 4*time.Second)
 		end := ended(t, b.Node, string(ep.Key))
 		if end.EndedBy != "carrier" || end.Cause != "normal_clearing" || end.Codec != codec || end.Transport != transport {
@@ -129,7 +129,7 @@ func TestBaresipHearsItsOwnTone(t *testing.T) {
 				end.EndedBy, end.Cause, end.Codec, end.Transport, codec, transport)
 		}
 		if end.Lost != 0 || end.Received < 200 {
-			t.Errorf("the node got %d of baresip's packets and missed %d, want 250 or so and none", end.Received, end.Lost)
+			t.Errorf("the node got %d of baresip's packets and missed %d, want 350 or so and none", end.Received, end.Lost)
 		}
 	})
 	b.Idle(t, settle)

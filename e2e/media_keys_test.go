@@ -210,7 +210,7 @@ func TestAnAgentHangsUp(t *testing.T) {
 				_ = c.pc.Close()
 			}
 			rep := <-done
-			leftBehind(t, rep, `Q.850;cause=16;text="agent_hangup"`, time.Since(began), 3*time.Second)
+			leftBehind(t, rep, `Q.850;cause=16;text="agent_hangup"`, time.Since(began), settle)
 			if end := ended(t, s.Node, string(ep.Key)); end.EndedBy != "agent" || end.Cause != "agent_hangup" {
 				t.Errorf("the node says %s ended it for %s, want agent and agent_hangup", end.EndedBy, end.Cause)
 			}

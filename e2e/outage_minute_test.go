@@ -86,7 +86,7 @@ func (c *crowd) check(t *testing.T) {
 func TestJetStreamIsAwayForAMinuteUnderCalls(t *testing.T) {
 	t.Parallel()
 	servers := testkit.NATSCluster(t)
-	b := beside(t, strings.TrimPrefix(servers.URL(0), "nats://"), 3)
+	b := beside(t, strings.TrimPrefix(servers.URL(0), "nats://"), rig.Settings{"nats.replicas": "3"})
 	c := &crowd{uri: b.URI(b.endpoint(t, nil).Slug), done: map[string]caller.Report{}}
 	c.call(outage + 2*aside) // it lives through all of it
 	c.arrive(aside)

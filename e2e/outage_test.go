@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"syscall"
 	"testing"
 
@@ -17,15 +18,15 @@ import (
 func apart(t *testing.T) (broker *rig.Node, b *bed) {
 	t.Helper()
 	broker = rig.Start(t, rig.Settings{"node.roles": "broker"})
-	return broker, beside(t, broker.NATS, 1)
+	return broker, beside(t, broker.NATS, rig.Settings{"sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
 }
 
-// beside starts a node of every role but the broker's, with NATS at host:port,
-// which keeps that many replicas.
-func beside(t *testing.T, nats string, replicas int) *bed {
+// beside starts a node of every role but the broker's, with NATS at host:port.
+func beside(t *testing.T, nats string, settings rig.Settings) *bed {
 	t.Helper()
-	node := rig.Prepare(t, 1, rig.Settings{"node.roles": "edge,actor,media,control", "nats.url": "nats://" + nats,
-		"nats.replicas": fmt.Sprint(replicas), "sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
+	all := rig.Settings{"node.roles": "edge,actor,media,control", "nats.url": "nats://" + nats}
+	maps.Copy(all, settings)
+	node := rig.Prepare(t, 1, all)
 	node.NATS = nats
 	node.Run()
 	t.Cleanup(func() { node.Stop(t) })

@@ -148,10 +148,13 @@ func (a *Account) Project(id string) *Project {
 	return nil
 }
 
-// Limits returns the limits of a project; the zero Limits if there is none.
+// Limits returns the limits of a project; of one that is gone, those of the
+// account's first: an endpoint must not lose all limits with its project.
 func (a *Account) Limits(project string) Limits {
-	if p := a.Project(project); p != nil {
-		return p.Limits
+	for _, id := range []string{project, ""} {
+		if p := a.Project(id); p != nil {
+			return p.Limits
+		}
 	}
 	return Limits{}
 }

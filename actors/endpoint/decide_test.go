@@ -68,7 +68,8 @@ func TestDecide(t *testing.T) {
 		"at the project's cap it is busy": {acct: limits(endpoint.Limits{MaxConcurrentCalls: 3}), use: endpoint.Usage{ProjectCalls: 3},
 			want: refuse(486, endpoint.ReasonConcurrency, endpoint.RuleProjectConcurrency)},
 		"another project's limits do not count": {change: func(e *endpoint.Endpoint) { e.ProjectID = agentID },
-			acct: limits(endpoint.Limits{MaxConcurrentCalls: 3}), use: endpoint.Usage{ProjectCalls: 3}, want: accept},
+			acct: endpoint.Account{Projects: []endpoint.Project{{ID: projectID, Limits: endpoint.Limits{MaxConcurrentCalls: 3}}, {ID: agentID}}},
+			use:  endpoint.Usage{ProjectCalls: 3}, want: accept},
 		"digest is never left out": {change: func(e *endpoint.Endpoint) { e.Auth.Mode = endpoint.AuthDigest },
 			want: refuse(480, endpoint.ReasonUnsupported, endpoint.RuleServed)},
 		"encryption is never left out": {change: func(e *endpoint.Endpoint) { e.Media.Encryption = endpoint.EncryptionRequired },
@@ -198,5 +199,18 @@ func BenchmarkDecide(b *testing.B) {
 		if endpoint.Decide(ep, acct, use, invite).Action != endpoint.Accept {
 			b.Fatal("refused")
 		}
+	}
+}
+
+func TestAnEndpointWhoseProjectIsGoneHasTheAccountsLimits(t *testing.T) {
+	t.Parallel()
+	acct := endpoint.Account{Projects: []endpoint.Project{{ID: "first", Limits: endpoint.Limits{MaxConcurrentCalls: 3}}, {ID: "second", Limits: endpoint.Limits{MaxConcurrentCalls: 5}}}}
+	for project, want := range map[string]int{"": 3, "first": 3, "second": 5, "gone": 3} {
+		if got := acct.Limits(project).MaxConcurrentCalls; got != want {
+			t.Errorf("%q: %d, want %d", project, got, want)
+		}
+	}
+	if got := (&endpoint.Account{}).Limits("gone"); got != (endpoint.Limits{}) {
+		t.Errorf("without projects: %+v", got)
 	}
 }

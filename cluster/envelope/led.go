@@ -13,6 +13,7 @@ type ledHead struct {
 	V         int             `json:"v"`
 	To        endpoint.Key    `json:"to"`
 	Partition uint8           `json:"partition"`
+	Owner     string          `json:"owner,omitempty"`
 	Invite    endpoint.Invite `json:"invite"`
 	Flow      call.Flow       `json:"flow"`
 }
@@ -22,7 +23,7 @@ func (h *ledHead) version() int { return h.V }
 // EncodeLed writes an INVITE to a number for the owner of the endpoint that the
 // number leads to.
 func EncodeLed(l actors.Led) ([]byte, error) {
-	line, err := json.Marshal(ledHead{V: Version, To: l.To, Partition: l.Partition, Invite: l.Invite, Flow: l.Packet.Flow})
+	line, err := json.Marshal(ledHead{V: Version, To: l.To, Partition: l.Partition, Owner: l.Owner, Invite: l.Invite, Flow: l.Packet.Flow})
 	if err != nil {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
@@ -33,5 +34,5 @@ func EncodeLed(l actors.Led) ([]byte, error) {
 func DecodeLed(b []byte) (actors.Led, error) {
 	var h ledHead
 	raw, err := decode(b, &h)
-	return actors.Led{To: h.To, Partition: h.Partition, Invite: h.Invite, Packet: call.Packet{Flow: h.Flow, Raw: raw}}, err
+	return actors.Led{To: h.To, Partition: h.Partition, Owner: h.Owner, Invite: h.Invite, Packet: call.Packet{Flow: h.Flow, Raw: raw}}, err
 }

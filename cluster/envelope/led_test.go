@@ -11,7 +11,7 @@ import (
 
 func TestAnInviteToANumberKeepsWhereItLeads(t *testing.T) {
 	t.Parallel()
-	led := actors.Led{To: "abcdefghijklmnopqrstuvwxyz", Partition: 200, Invite: sampleInvite, Packet: samplePacket}
+	led := actors.Led{To: "abcdefghijklmnopqrstuvwxyz", Partition: 200, Owner: "acme", Invite: sampleInvite, Packet: samplePacket}
 	b := must(envelope.EncodeLed(led))
 	golden.Compare(t, "testdata/led.txt", b)
 	if got, err := envelope.DecodeLed(b); err != nil || !reflect.DeepEqual(got, led) {

@@ -425,6 +425,7 @@ func TestWithoutJetStreamEveryStepSaysSo(t *testing.T) {
 		"publish":  func() error { _, err := j.Publish(ctx, rec); return err },
 		"announce": func() error { return j.Announce(ctx, rec) },
 		"index":    func() error { return j.Index(ctx, rec) },
+		"reindex":  func() error { _, err := j.Reindex(ctx); return err },
 		"list":     func() error { _, _, err := j.List(ctx, journal.Query{Tenant: "acme", Limit: 1}); return err },
 		"forget":   func() error { return j.Forget(ctx, 5, 1) },
 		"sweep":    func() error { _, err := j.Sweep(ctx, time.Now(), nil); return err },

@@ -126,12 +126,13 @@ func (j *Journal) search(ctx context.Context, q Query) (ids []call.ID, next call
 }
 
 // start returns where a page begins. What a cursor names may have aged since,
-// and all before it has, too: then the page begins with the oldest.
+// and all before it has, too: then the page begins with the oldest. That it has
+// is the leader's word: a replica may only be behind.
 func (j *Journal) start(ctx context.Context, q Query) (lookup.Query, error) {
 	ask := lookup.Query{Next: subject.RecordsOf(q.Tenant), Sequence: 1, Batch: listBatch}
 	switch {
 	case q.After != 0:
-		m, ok, err := lookup.Any(ctx, j.nc, subject.StreamRecordIndex, subject.RecordOf(q.Tenant, q.After))
+		m, ok, err := lookup.Last(ctx, j.nc, subject.StreamRecordIndex, subject.RecordOf(q.Tenant, q.After))
 		if err != nil {
 			return ask, err
 		}

@@ -154,3 +154,41 @@ func TestALineWhoseRecordHasAgedIsPassedOver(t *testing.T) {
 		t.Errorf("%v, next %s, %v", page, next, err)
 	}
 }
+
+// Records of a release that had no index, and those whose node died before
+// their line was written, are found again.
+func TestRecordsWithoutALineAreEnteredIntoTheIndex(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	j := node(t, js, "m1", 1)
+	for n := range 600 { // more than one look at them
+		if n%3 == 0 {
+			publish(t, j, record(call.ID(n+1), n))
+			continue
+		}
+		if _, err := j.Publish(t.Context(), record(call.ID(n+1), n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []int{400, 0} {
+		if n, err := j.Reindex(t.Context()); n != want || err != nil {
+			t.Errorf("look %d entered %d, %v; want %d", i+1, n, err, want)
+		}
+	}
+	seen := map[call.ID]int{}
+	for q := (journal.Query{Tenant: "acme", Limit: 200}); ; {
+		page, next, err := j.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range page {
+			seen[rec.ID]++
+		}
+		if q.After = next; next == 0 {
+			break
+		}
+	}
+	if len(seen) != 600 || seen[1] != 1 || seen[600] != 1 {
+		t.Errorf("%d records are listed, want 600 once each", len(seen))
+	}
+}

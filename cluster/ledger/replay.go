@@ -148,6 +148,7 @@ func (l *Ledger) resend(ctx context.Context, entries [][]byte) (done int, err er
 func (l *Ledger) sweep(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	indexed := false
 	for {
 		select {
 		case <-timer.C:
@@ -159,10 +160,25 @@ func (l *Ledger) sweep(ctx context.Context) {
 		if l.spool.Waiting(spool.Records)+l.spool.Waiting(spool.Snapshots) > 0 || l.recordsAway.Load() {
 			next = replayEvery
 		} else {
-			l.guard(func() { next = l.look(ctx) })
+			l.guard(func() {
+				indexed = indexed || l.reindex(ctx)
+				next = l.look(ctx)
+			})
 		}
 		timer.Reset(next)
 	}
+}
+
+// reindex looks for records that are in no index, once in the life of a node.
+func (l *Ledger) reindex(ctx context.Context) (done bool) {
+	n, err := l.journal.Reindex(ctx)
+	if n > 0 {
+		l.log.Info("records entered into the index of their tenants", "count", n)
+	}
+	if err != nil && ctx.Err() == nil {
+		l.log.Warn("records not entered into the index of their tenants", "err", err)
+	}
+	return err == nil
 }
 
 // look is one sweep; it returns when to look again.

@@ -11,14 +11,14 @@ import (
 func TestAnAccountThatAsksTooMuchWaitsAndTheOthersDoNot(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	must[control.AccountView](b, "default", "account.create", `{"tenant":"acme","spec":{"limits":{"api_per_minute":600}}}`)
+	must[control.AccountView](b, "default", "account.create", `{"tenant":"acme","spec":{"limits":{"api_per_minute":60}}}`)
 	for i := 0; ; i++ {
 		code, raw := b.ask("acme", "agent.list", `{}`)
-		if code == "" && i < 5000 {
+		if code == "" && i < 1000 {
 			continue
 		}
 		var told control.Error
-		if err := json.Unmarshal(raw, &told); err != nil || told.Code != control.CodeRate || told.RetryAfterMs < 1 || told.RetryAfterMs > 100 || i < 600 {
+		if err := json.Unmarshal(raw, &told); err != nil || told.Code != control.CodeRate || told.RetryAfterMs < 1 || told.RetryAfterMs > 1000 || i < 60 {
 			t.Fatalf("after %d requests: %s", i, raw)
 		}
 		break
