@@ -215,6 +215,14 @@ func (s *site) place(n *mediaNode, count int) {
 		}
 		return up == count
 	})
+	s.eventually("every node knows of them", func() bool {
+		for _, other := range s.nodes {
+			if known := len(other.presence.Active("k1")); known < count {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // records are the causes of the records of each SIP call.
@@ -275,6 +283,7 @@ func TestNoLiveCallHearsAByeWhenOneObserverLosesBeats(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "m1", "m2", "m3")
 	s.place(s.nodes[0], 10)
+	s.eventually("m2 knows m1", func() bool { return slices.Contains(s.nodes[1].presence.Alive(cluster.RoleMedia), "m1") })
 	deaf := "m1"
 	s.nodes[1].deafTo.Store(&deaf)
 	s.eventually("m2 misses m1", func() bool { return len(s.nodes[1].presence.Silent()) == 1 })
