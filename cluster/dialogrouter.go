@@ -131,7 +131,7 @@ func (a *dialogAsk) doubt(why error) {
 func (a *dialogAsk) unclaimed() {
 	now := time.Now()
 	switch {
-	case now.Sub(a.r.doubts.note(a.id, now)) >= doubtTime:
+	case a.r.doubts.note(a.id, now):
 		a.end(fmt.Errorf("call %s: %w", a.id, actors.ErrNotMine))
 	case a.waits:
 		a.hold(now, ErrInDoubt)
@@ -152,16 +152,17 @@ func (a *dialogAsk) unheard(why error) {
 }
 
 // hold keeps the message and asks again after a pause, if there is room and it
-// has not waited too long.
+// has not been asked about for the last time.
 func (a *dialogAsk) hold(now time.Time, why error) {
+	left := maxHold - now.Sub(a.started)
 	switch {
-	case now.Add(a.pause).Sub(a.started) > maxHold:
+	case left <= 0:
 		a.end(fmt.Errorf("call %s: held for %v: %w", a.id, maxHold, why))
 	case !a.held && !a.r.held.take(len(a.data)):
 		a.end(fmt.Errorf("call %s: no room to hold it: %w", a.id, actors.ErrBusy))
 	default:
 		a.held = true
-		pause := a.pause
+		pause := min(a.pause, left)
 		a.pause = min(2*a.pause, lastPause)
 		a.r.asker.later(pause, func(rep reply) {
 			if !errors.Is(rep.err, errSilence) { // the table is full, or closed

@@ -31,6 +31,7 @@ type EdgeDoor struct{ subs subscriptions }
 // order of arrival; send must not block for long. Where the sender wants to
 // know what became of a request, told is not nil, and is owed one call.
 func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(tx call.Transmission, told func(sent bool)), obs DoorObserver) (*EdgeDoor, error) {
+	own := subject.Send(edge)
 	take := func(m *nats.Msg) {
 		defer contain(obs.Panic)
 		tx, err := envelope.DecodeSend(m.Data)
@@ -38,7 +39,8 @@ func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(t
 			obs.malformed(m.Subject, err)
 			return
 		}
-		if m.Reply == "" || bytes.HasPrefix(tx.Raw, []byte("SIP/2.0 ")) { // a response: its Reply is for NATS
+		response := bytes.HasPrefix(tx.Raw, []byte("SIP/2.0 "))
+		if m.Reply == "" || response && m.Subject == own { // the Reply of such a response is for NATS
 			send(tx, nil)
 			return
 		}
@@ -51,7 +53,7 @@ func OpenEdgeDoor(c *Conn, edge string, transports []call.Transport, send func(t
 		})
 	}
 	d := &EdgeDoor{}
-	err := d.subs.add(c.Hot(), subject.Send(edge), "", maxPendingPackets, take)
+	err := d.subs.add(c.Hot(), own, "", maxPendingPackets, take)
 	for _, t := range transports {
 		if err == nil {
 			err = d.subs.add(c.Hot(), subject.SendAny(t), subject.Edges, maxPendingPackets, take)

@@ -137,8 +137,15 @@ func (w *Wire) returned(m *nats.Msg) {
 
 // reroute has any edge of the transport send a response. Its source is not the
 // address that the carrier called: better than none where the edge is gone, and
-// no worse where edges share an address.
+// no worse where edges share an address. Over a reliable transport nobody would
+// repeat it, so that an edge must say that it sent it: NATS may pick the
+// connection of one that was cut off, which it has not missed yet.
 func (w *Wire) reroute(r remembered) error {
+	if r.transport.Reliable() {
+		s := &sending{w: w, edge: r.edge, transport: r.transport, data: r.data, began: time.Now(), response: true}
+		s.ask()
+		return nil
+	}
 	if w.obs.Rerouted != nil {
 		w.obs.Rerouted(r.edge)
 	}
@@ -158,7 +165,8 @@ type sending struct {
 	transport call.Transport
 	data      []byte
 	began     time.Time
-	others    int // how often any edge was asked in this round
+	response  bool // any edge is asked at once, and no other way
+	others    int  // how often any edge was asked in this round
 }
 
 // maxOthers is how often any edge is asked in one round: the queue group may
@@ -166,7 +174,7 @@ type sending struct {
 const maxOthers = 2
 
 func (s *sending) ask() {
-	if s.others == 0 && !s.w.gone(s.edge) {
+	if s.others == 0 && !s.response && !s.w.gone(s.edge) {
 		s.w.asker.ask(subject.Send(s.edge), s.data, sendTimeout, s.answered)
 		return
 	}

@@ -151,6 +151,23 @@ func TestARequestWaitsForAnEdgeOnAReliableTransportAndThenIsLost(t *testing.T) {
 	}
 }
 
+func TestAResponseWhoseEdgeIsGoneIsAskedAboutAgainWhereNobodyWouldRepeatIt(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	var asked atomic.Int32
+	sent, _ := openEdgeThat(t, c, "other", func(call.Transmission) string {
+		if asked.Add(1) == 1 {
+			return "hangs" // as one does that was cut off, and that NATS has not missed yet
+		}
+		return "sends"
+	})
+	w := newWire(t, c, func(string) bool { return true })
+	w.Transmit(onFlow("gone", call.TCP, string(ok200)))
+	if got := await(t, sent); got.Flow.Edge != "gone" || asked.Load() < 2 {
+		t.Errorf("got %+v after %d asks", got, asked.Load())
+	}
+}
+
 func TestARequestIsSentOnceWhereItsEdgeSaysSo(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)

@@ -92,7 +92,7 @@ func (w *worker) do(ctx context.Context, s step) {
 		return
 	}
 	if h == nil {
-		if len(w.held) >= maxHeld {
+		if len(w.held) >= maxHeld && s.hold == nil { // what was claimed ends soon
 			return
 		}
 		h = &held{hold: journal.Unwritten}

@@ -147,7 +147,7 @@ func TestACapHoldsWhilePartitionsMove(t *testing.T) {
 						l.join()
 					},
 					"drain": func(*rapid.T) { n := l.anyone("drain or not"); n.draining = !n.draining },
-					"time":  func(rt *rapid.T) { l.time(rapid.IntRange(1, 100).Draw(rt, "ticks")) },
+					"time":  func(rt *rapid.T) { l.time(rapid.IntRange(1, 50).Draw(rt, "ticks")) },
 				})
 				for _, n := range l.nodes {
 					n.draining = false

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	tick      = 50 * time.Millisecond // of the simulation: how often nodes look
+	tick      = 100 * time.Millisecond // of the simulation: how often nodes look
 	beat      = time.Second
 	mediaBeat = 500 * time.Millisecond
 	silent    = 3 * time.Second        // a node that was not heard for so long is dead to others
@@ -254,7 +254,7 @@ func TestAPartitionNeverHasTwoOwnersThatKeepItsCapsAndSoonOne(t *testing.T) {
 			"wake":  func(*rapid.T) { w.anyone("wake").hung = false },
 			"drain": func(*rapid.T) { n := w.anyone("drain or not"); n.draining = !n.draining },
 			"time": func(rt *rapid.T) {
-				for range rapid.IntRange(1, 100).Draw(rt, "ticks") {
+				for range rapid.IntRange(1, 50).Draw(rt, "ticks") {
 					w.pass()
 					w.checkOwners()
 				}

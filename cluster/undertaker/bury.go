@@ -35,9 +35,6 @@ func (u *Undertaker) attend(ctx context.Context, s cluster.Silent, left []journa
 	if len(left) > 0 {
 		u.log.Warn("a media node is dead: its calls are ended", "node", s.Node, "boot", s.Boot, "calls", len(left))
 	}
-	if u.obs.Dead != nil {
-		u.obs.Dead(s.Node, len(left))
-	}
 	u.bury(ctx, s, left)
 	return !swept
 }

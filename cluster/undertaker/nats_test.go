@@ -215,6 +215,14 @@ func (s *site) place(n *mediaNode, count int) {
 		}
 		return up == count
 	})
+	s.eventually("every node knows of them", func() bool {
+		for _, other := range s.nodes {
+			if known := len(other.presence.Active("k1")); known < count {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // records are the causes of the records of each SIP call.

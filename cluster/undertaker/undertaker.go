@@ -68,8 +68,7 @@ type Calls interface {
 // An Observer hears what an undertaker does. Nil hooks are skipped; they must
 // not block.
 type Observer struct {
-	Doubted func(node string)            // it was not heard, and has answered
-	Dead    func(node string, calls int) // so many calls were found of it
+	Doubted func(node string) // it was not heard, and has answered
 	Buried  func(id call.ID)
 	Panic   func(any)
 }

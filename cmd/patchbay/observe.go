@@ -9,6 +9,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/cluster"
 	"patchbay/cluster/store"
+	"patchbay/cluster/undertaker"
 	"patchbay/internal/telemetry"
 	"patchbay/sip/edge"
 )
@@ -33,7 +34,8 @@ func (o observers) edge() edge.Observer {
 }
 
 func (o observers) calls() actors.CallObserver {
-	return actors.CallObserver{HostObserver: o.host("call"), Ended: func(r call.Record) {
+	released := func(call.ID) { o.metrics.Bus.WithLabelValues("released").Inc() }
+	return actors.CallObserver{HostObserver: o.host("call"), Released: released, Ended: func(r call.Record) {
 		o.metrics.CallsEnded.WithLabelValues(r.Cause.Word, r.EndedBy).Inc()
 		for what, n := range map[string]uint64{"received": r.Quality.PacketsReceived, "sent": r.Quality.PacketsSent,
 			"lost": r.Quality.PacketsLost, "filled": r.Quality.Filled, "rejected": r.Quality.Rejected} {
@@ -121,6 +123,17 @@ func (o observers) rulings() cluster.RulingObserver {
 		Next:  func(int) { o.metrics.Bus.WithLabelValues("ruling-next").Inc() },
 		None:  func() { o.metrics.Bus.WithLabelValues("no-ruling").Inc() },
 		Panic: func(any) { o.panicked("rulings", "ask") },
+	}
+}
+
+func (o observers) undertaker() undertaker.Observer {
+	return undertaker.Observer{
+		Doubted: func(node string) {
+			o.metrics.Bus.WithLabelValues("doubted").Inc()
+			o.log.Warn("a media node is not heard here, and lives", "node", node)
+		},
+		Buried: func(call.ID) { o.metrics.Bus.WithLabelValues("buried").Inc() },
+		Panic:  func(any) { o.panicked("undertaker", "bury") },
 	}
 }
 

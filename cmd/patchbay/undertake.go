@@ -29,10 +29,7 @@ func newUndertaker(g *ground, calls *actors.Calls, obs observers) *undertaker.Un
 		Journal: g.ledger.Journal(),
 		Ledger:  g.ledger,
 		Calls:   calls,
-	}, g.log, undertaker.Observer{
-		Doubted: func(node string) { g.log.Warn("a media node is not heard here, and lives", "node", node) },
-		Panic:   func(any) { obs.panicked("undertaker", "bury") },
-	})
+	}, g.log, obs.undertaker())
 }
 
 func attachUndertaker(lc fx.Lifecycle, app fx.Shutdowner, g *ground, u *undertaker.Undertaker, calls *actors.Calls) {
