@@ -38,8 +38,8 @@ func (a *actor) snapshot(now time.Time) *Snapshot {
 	agent, epoch, until := a.machine.Call.Serving()
 	s := &Snapshot{V: 1, At: now, Job: a.job, Flow: a.job.Packet.Flow, Answered: rec.Status == 200, Agent: agent, Epoch: epoch,
 		Events: a.seq, Until: until, Invitation: a.invitation, Record: rec, Dialog: a.machine.Dialog.Snapshot()}
-	if a.ruling.Context != nil || a.ruling.Metadata != nil {
-		s.Ruling = &Ruling{V: 1, Context: a.ruling.Context, Metadata: a.ruling.Metadata}
+	if r := a.ruling; r.Context != nil || r.Metadata != nil || r.Settings != nil {
+		s.Ruling = &Ruling{V: 1, Context: r.Context, Metadata: r.Metadata, Settings: r.Settings}
 	}
 	if a.bridge != nil && s.Answered {
 		s.Media = a.bridge.Snapshot()
