@@ -85,7 +85,7 @@ fuzz: go ## Run every fuzz target for FUZZTIME (30s) each
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$(dirname "$$file")" </dev/null; \
 	done
 
-soak: go build ## Run the soak tests for SOAK (1h)
+soak: go build ## Run each soak test for SOAK (1h)
 	@grep -rqs --include='*_test.go' '^func TestSoak' e2e || { echo "no soak tests under e2e"; exit 1; }; \
 	E2E=1 SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run '^TestSoak' ./e2e/...
 

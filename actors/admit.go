@@ -48,7 +48,9 @@ func byLimit(why endpoint.Reason) bool {
 // breath: a call that waits for its owner's webhook counts too. limited is the
 // key of the project if it has limits.
 func (p *partition) weigh(now time.Time, in *invite, pol *Policy) (v endpoint.Verdict, use endpoint.Usage, limited endpoint.Key) {
-	use.Standing = p.standing(now)
+	if !in.dry() || !in.Address.IsNumber() { // a number is explained where it is, and its calls are decided on where their endpoint is
+		use.Standing = p.standing(now)
+	}
 	own := p.ownShare(now, in.key, pol.Endpoint, use.Standing)
 	limits := pol.Account.Limits(pol.project())
 	if limits.CPS > 0 || limits.MaxConcurrentCalls > 0 {

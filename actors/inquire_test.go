@@ -153,3 +153,24 @@ func TestAnOfferUnderWayIsKnown(t *testing.T) {
 		}
 	})
 }
+
+func TestANumberIsExplainedAsItsEndpointsOwnerWouldDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		e := newTenured(t, store, desk, desk, &tenure{as: endpoint.Standing{Deciders: 3, Rank: 2}})
+		to := store.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls, e.CapPolicy = ptr(1), endpoint.CapStrict })
+		number := endpoint.NumberAddress("15551234567")
+		store.numbers = map[endpoint.Key]endpoint.Claims{number.Key(): {V: 1, Numbers: []endpoint.Number{{V: 1, Tenant: "acme", Key: to.Key(), Partition: to.Partition()}}}}
+		explain := func(a endpoint.Address) actors.Explanation {
+			out := make(chan actors.Explanation, 1)
+			e.Explain("acme", invite(a, "c1"), func(x actors.Explanation) { out <- x })
+			return <-out
+		}
+		if got := explain(number); got.Verdict.Action != endpoint.Accept || got.Deciders != 0 {
+			t.Errorf("the number: %+v", got)
+		}
+		if got := explain(to); got.Verdict.Reason != endpoint.ReasonNoOwner || got.Deciders != 3 {
+			t.Errorf("the endpoint, whose owner nobody knows: %+v", got)
+		}
+	})
+}

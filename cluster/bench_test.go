@@ -86,10 +86,21 @@ func BenchmarkActive(b *testing.B) {
 	tb.media("m1", envelope.CallLists{"k": ids})
 	tb.media("m2", envelope.CallLists{"other": ids})
 	var load actors.Load = tb.Presence
-	b.ReportAllocs()
-	for b.Loop() {
-		if len(load.Active("k")) != 500 {
-			b.Fatal("wrong count")
+	b.Run("on one node", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if len(load.Active("k")) != 500 {
+				b.Fatal("wrong count")
+			}
 		}
-	}
+	})
+	tb.media("m3", envelope.CallLists{"k": ids})
+	b.Run("on two nodes", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if len(load.Active("k")) != 500 {
+				b.Fatal("wrong count")
+			}
+		}
+	})
 }

@@ -133,7 +133,7 @@ func (c *Conn) Run(ctx context.Context) error {
 func (c *Conn) why(err error) error {
 	for _, nc := range c.all() {
 		if last := nc.LastError(); last != nil && !nc.IsConnected() {
-			return last
+			return explained(last)
 		}
 	}
 	switch {
@@ -143,6 +143,18 @@ func (c *Conn) why(err error) error {
 		return errors.New("not every connection is up")
 	default:
 		return fmt.Errorf("JetStream does not answer: %w", err)
+	}
+}
+
+// explained says what to do about an error of two settings that do not fit.
+func explained(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNkeysNotSupported):
+		return fmt.Errorf("%w: it asks nobody who comes; if that is meant, say nats.auth none here", err)
+	case errors.Is(err, nats.ErrAuthorization):
+		return fmt.Errorf("%w: it does not know this node's credential: the cluster keys differ, or nats.auth does", err)
+	default:
+		return err
 	}
 }
 

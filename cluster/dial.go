@@ -69,6 +69,11 @@ func (o Options) dial(use string, log *slog.Logger) (*nats.Conn, error) {
 	if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
 	}
+	if o.several() {
+		// Other addresses of the same brokers are no use: one that hangs would be
+		// tried twice, and a certificate need not name them.
+		opts = append(opts, nats.IgnoreDiscoveredServers())
+	}
 	return nats.Connect(o.URL, opts...) // in an order of chance
 }
 

@@ -56,6 +56,7 @@ type Presence struct {
 
 	copies copies
 	greets greetings
+	unions unions
 
 	mu     sync.RWMutex
 	rivals func(from placement.Node, marks []call.Mark) // of media nodes; nil: nobody asks
@@ -136,6 +137,9 @@ func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 		news = append(news, func() { p.obs.Twin(b.Role, b.Node) })
 	}
 	n.take(now, b)
+	if n.role == RoleMedia {
+		p.unions.heard(&b)
+	}
 	if rivals := p.rivals; rivals != nil && len(b.Young) > 0 && !n.left {
 		from := placement.Node{Name: n.name, Slot: n.slot, Capacity: n.capacity}
 		news = append(news, func() { rivals(from, b.Young) })
@@ -192,23 +196,20 @@ func (p *Presence) Active(key endpoint.Key) map[call.ID]struct{} {
 	now := p.now()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	var all idSet
-	merged := false
+	var room [8]idSet
+	sets := room[:0]
 	for _, n := range p.nodes {
-		set := n.calls[key]
-		if len(set) == 0 || !p.counts(n, now) {
-			continue
+		if set := n.calls[key]; len(set) > 0 && p.counts(n, now) {
+			sets = append(sets, set)
 		}
-		if all == nil {
-			all = set // one node: no copy
-			continue
-		}
-		if !merged {
-			all, merged = union(nil, all), true
-		}
-		all = union(all, set)
 	}
-	return all
+	switch len(sets) {
+	case 0:
+		return nil
+	case 1:
+		return sets[0]
+	}
+	return p.unions.of(key, sets)
 }
 
 // Beats implements actors.BeatCounter: how many complete reports have come of

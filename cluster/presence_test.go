@@ -204,6 +204,56 @@ func TestDeltasAddUpToWhatTheNodeCarries(t *testing.T) {
 	})
 }
 
+func TestCallsOfSeveralNodesAreCountedTogetherWhateverTheyReport(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		tb := newTable(t)
+		nodes := []string{"m1", "m2", "m3"}
+		truth := map[string]map[call.ID]bool{}
+		for _, n := range nodes {
+			truth[n] = map[call.ID]bool{}
+			tb.media(n, nil)
+		}
+		beat := func(n string, b envelope.Beat) {
+			b.Role, b.Node, b.Slot, b.Capacity = cluster.RoleMedia, n, 1, 10
+			tb.hear(b)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"delta": func(rt *rapid.T) {
+				n, id := rapid.SampledFrom(nodes).Draw(rt, "node"), call.ID(rapid.IntRange(1, 6).Draw(rt, "id"))
+				b := envelope.Beat{Delta: true, Calls: envelope.CallLists{"k": {id}}}
+				if truth[n][id] {
+					b.Calls, b.Ended = nil, b.Calls
+				}
+				truth[n][id] = !truth[n][id]
+				beat(n, b)
+			},
+			"whole": func(rt *rapid.T) {
+				n := rapid.SampledFrom(nodes).Draw(rt, "node")
+				clear(truth[n])
+				var ids []call.ID
+				for _, id := range rapid.SliceOfDistinct(rapid.IntRange(1, 6), rapid.ID[int]).Draw(rt, "ids") {
+					ids = append(ids, call.ID(id))
+					truth[n][call.ID(id)] = true
+				}
+				beat(n, envelope.Beat{Calls: envelope.CallLists{"k": ids}})
+			},
+			"": func(rt *rapid.T) {
+				want := map[call.ID]bool{}
+				for _, calls := range truth {
+					for id, live := range calls {
+						if live {
+							want[id] = true
+						}
+					}
+				}
+				if got := tb.count("k"); got != len(want) {
+					rt.Fatalf("%d calls, want %d", got, len(want))
+				}
+			},
+		})
+	})
+}
+
 func TestALostDeltaIsRepairedByTheNextWholeBeat(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)

@@ -125,7 +125,7 @@ type SIP struct {
 	TLSCertificate string        `koanf:"tls_certificate_file" default:"" doc:"PEM file with the certificate of sip.tls and sip.wss and the chain above it; read again when it changes and on SIGHUP. Empty: neither is served, and no certificate is made up."`
 	TLSKey         string        `koanf:"tls_key_file" default:"" doc:"PEM file with the private key of sip.tls_certificate_file."`
 	WSOrigins      []string      `koanf:"ws_origins" default:"" doc:"Origins of browser pages that may call over WebSocket, beside those of the listener's own host and port, like https://app.example.com; * for any: then any page that a browser in an allowlisted network opens may call."`
-	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via; the port is that of UDP and TCP, the other listeners have their own. Empty: the address the message arrived at."`
+	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via, of calls that came by this edge, or were carried by this media node and came by an edge that has none; the port is that of UDP and TCP, the other listeners have their own. Empty: the address the message arrived at."`
 	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
 	UDPSockets     int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
 	UDPBuffer      int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`

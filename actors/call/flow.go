@@ -23,10 +23,11 @@ type Flow struct {
 	Edge      string         `json:"edge"`
 	Boot      uint64         `json:"boot"`
 	Transport Transport      `json:"transport"`
-	Local     netip.AddrPort `json:"local"`          // socket the message arrived at
-	Remote    netip.AddrPort `json:"remote"`         // source of the packet, IPv4-mapped addresses unmapped
-	Reply     netip.AddrPort `json:"reply"`          // where responses go: RFC 3261 18.2.2, RFC 3581
-	Conn      uint64         `json:"conn,omitempty"` // connection of a reliable transport
+	Local     netip.AddrPort `json:"local"`               // socket the message arrived at
+	Remote    netip.AddrPort `json:"remote"`              // source of the packet, IPv4-mapped addresses unmapped
+	Reply     netip.AddrPort `json:"reply"`               // where responses go: RFC 3261 18.2.2, RFC 3581
+	Conn      uint64         `json:"conn,omitempty"`      // connection of a reliable transport
+	Advertise string         `json:"advertise,omitempty"` // host or host:port by which peers reach the edge; empty: Local
 }
 
 // A Packet is one SIP request or response as an edge received it. Raw is

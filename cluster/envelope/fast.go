@@ -24,6 +24,9 @@ func appendFlow(b []byte, f *call.Flow) []byte {
 	if f.Conn != 0 {
 		b = strconv.AppendUint(append(b, `,"conn":`...), f.Conn, 10)
 	}
+	if f.Advertise != "" {
+		b = appendString(append(b, `,"advertise":`...), f.Advertise)
+	}
 	return append(b, '}')
 }
 
@@ -168,6 +171,9 @@ func (r *reader) flow(f *call.Flow) {
 	f.Reply = r.addr()
 	if r.is(`,"conn":`) {
 		f.Conn = r.uint(64)
+	}
+	if r.is(`,"advertise":`) {
+		f.Advertise = r.string()
 	}
 	r.must(`}`)
 }

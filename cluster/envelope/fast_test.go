@@ -92,7 +92,7 @@ func FuzzFastReader(f *testing.F) {
 	for _, h := range fastHeads() {
 		f.Add(h.append(nil))
 	}
-	flow := call.Flow{Edge: "e", Boot: 1, Transport: call.UDP, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Conn: 3}
+	flow := call.Flow{Edge: "e", Boot: 1, Transport: call.UDP, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Conn: 3, Advertise: "sip.example.com:5070"}
 	f.Add((&inviteHead{Cancel: true, Invite: endpoint.Invite{Address: "s/x", CSeq: 1}, Flow: flow}).append(nil))
 	f.Add((&sendHead{Flow: flow, To: flow.Local, Host: "h"}).append(nil))
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -20,9 +20,10 @@ const (
 	unansweredLife   = 3 * time.Minute // timer C (RFC 3261 16.6): nobody rings longer
 )
 
-// An unanswered counts the INVITEs that came through this node's edge and whose
-// calls have not answered yet: their answers can leave by this edge alone, so a
-// draining one waits for them. It is an edge.Router in front of another.
+// An unanswered knows the INVITEs that came through this node's edge and whose
+// calls have not answered yet. Answers to those that came by a connection can
+// leave by this edge alone, so a draining one waits for them; to the others they
+// leave by any. It is an edge.Router in front of another.
 type unanswered struct {
 	edge.Router
 	now    func() time.Time
@@ -34,7 +35,13 @@ type unanswered struct {
 // waitingInvites are a share of them, with a lock of its own.
 type waitingInvites struct {
 	mu    sync.Mutex
-	since map[transaction]time.Time
+	since map[transaction]waiting
+}
+
+// A waiting is an INVITE without an answer.
+type waiting struct {
+	at       time.Time
+	reliable bool // it came by a connection
 }
 
 // A transaction is an INVITE as its responses name it.
@@ -46,7 +53,7 @@ type transaction struct {
 func newUnanswered(r edge.Router) *unanswered {
 	u := &unanswered{Router: r, now: time.Now, seed: maphash.MakeSeed()}
 	for i := range u.shards {
-		u.shards[i].since = make(map[transaction]time.Time)
+		u.shards[i].since = make(map[transaction]waiting)
 	}
 	return u
 }
@@ -58,7 +65,7 @@ func (u *unanswered) Invite(inv endpoint.Invite, cancel bool, p call.Packet, don
 		return
 	}
 	t := transaction{inv.CallID, inv.CSeq}
-	u.begin(t)
+	u.begin(t, p.Flow.Transport.Reliable())
 	u.Router.Invite(inv, cancel, p, func(o edge.Outcome) {
 		if !o.Taken {
 			u.end(t)
@@ -81,7 +88,7 @@ func (u *unanswered) waits(inv endpoint.Invite) bool {
 	return ok
 }
 
-func (u *unanswered) begin(t transaction) {
+func (u *unanswered) begin(t transaction, reliable bool) {
 	s := u.shard(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +98,7 @@ func (u *unanswered) begin(t transaction) {
 	if len(s.since) >= maxUnanswered/unansweredShards && u.expire(s) == 0 {
 		return
 	}
-	s.since[t] = u.now()
+	s.since[t] = waiting{u.now(), reliable}
 	u.count.Add(1)
 }
 
@@ -109,8 +116,8 @@ func (u *unanswered) end(t transaction) {
 // left by other edges. The caller holds the shard.
 func (u *unanswered) expire(s *waitingInvites) (gone int) {
 	limit := u.now().Add(-unansweredLife)
-	for t, at := range s.since {
-		if at.Before(limit) {
+	for t, w := range s.since {
+		if w.at.Before(limit) {
 			delete(s.since, t)
 			gone++
 		}
@@ -119,13 +126,17 @@ func (u *unanswered) expire(s *waitingInvites) (gone int) {
 	return gone
 }
 
-// len returns how many wait.
+// len returns how many wait for an answer that only this edge can give.
 func (u *unanswered) len() (n int) {
 	for i := range u.shards {
 		s := &u.shards[i]
 		s.mu.Lock()
 		u.expire(s)
-		n += len(s.since)
+		for _, w := range s.since {
+			if w.reliable {
+				n++
+			}
+		}
 		s.mu.Unlock()
 	}
 	return n

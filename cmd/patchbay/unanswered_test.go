@@ -29,8 +29,15 @@ func TestAnEdgeKnowsWhichInvitesItOwesAnAnswer(t *testing.T) {
 	now := time.Unix(1000, 0)
 	u.now = func() time.Time { return now }
 	heard := 0
+	byTCP := call.Packet{Flow: call.Flow{Transport: call.TCP}}
+	u.Invite(endpoint.Invite{CallID: "udp", CSeq: 7}, false, call.Packet{Flow: call.Flow{Transport: call.UDP}}, func(edge.Outcome) {})
+	if u.len() != 0 || !u.waits(endpoint.Invite{CallID: "udp", CSeq: 7}) {
+		t.Error("the answer to an INVITE over UDP leaves by any edge, and its copies are known")
+	}
+	u.sent(response("486", "udp", "7 INVITE"))
+	d.done = nil
 	for _, id := range []string{"a", "b", "c", "a"} { // the last is a copy
-		u.Invite(endpoint.Invite{CallID: id, CSeq: 7}, false, call.Packet{}, func(edge.Outcome) { heard++ })
+		u.Invite(endpoint.Invite{CallID: id, CSeq: 7}, false, byTCP, func(edge.Outcome) { heard++ })
 	}
 	u.Invite(endpoint.Invite{CallID: "d", CSeq: 7}, true, call.Packet{}, func(edge.Outcome) { heard++ }) // CANCEL
 	if u.len() != 3 || !u.waits(endpoint.Invite{CallID: "a", CSeq: 7}) || u.waits(endpoint.Invite{CallID: "a", CSeq: 8}) || u.waits(endpoint.Invite{CallID: "d", CSeq: 7}) {
@@ -71,7 +78,7 @@ func TestWhatAnEdgeKnowsOfInvitesIsBounded(t *testing.T) {
 	t.Parallel()
 	u := newUnanswered(&desk{})
 	for n := range uint32(maxUnanswered + 10) {
-		u.Invite(endpoint.Invite{CallID: "a", CSeq: n}, false, call.Packet{}, func(edge.Outcome) {})
+		u.Invite(endpoint.Invite{CallID: "a", CSeq: n}, false, call.Packet{Flow: call.Flow{Transport: call.TLS}}, func(edge.Outcome) {})
 	}
 	if n := u.len(); n > maxUnanswered || n < maxUnanswered*9/10 {
 		t.Errorf("%d wait, want %d at most", n, maxUnanswered)
@@ -80,7 +87,7 @@ func TestWhatAnEdgeKnowsOfInvitesIsBounded(t *testing.T) {
 
 func BenchmarkSentWhileInvitesWait(b *testing.B) {
 	u := newUnanswered(&desk{})
-	u.begin(transaction{"x", 1})
+	u.begin(transaction{"x", 1}, true)
 	raw := response("200", "a", "7 INVITE")
 	b.ReportAllocs()
 	for b.Loop() {

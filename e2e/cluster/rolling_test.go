@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,11 +22,7 @@ func (b *bed) replaceAll(t *testing.T, rate float64, hold time.Duration) {
 	stop := b.traffic(t, rate, hold)
 	began := time.Now()
 	for _, n := range b.Nodes() {
-		n.Signal(syscall.SIGTERM)
-		if code, ended := n.Ended(settle + hold); !ended || code != 0 {
-			t.Fatalf("%s ended: %v, exit code %d, want 0", n.Name, ended, code)
-		}
-		n.Run()
+		replaced(t, n)
 		b.replicated(t)
 	}
 	took := time.Since(began)

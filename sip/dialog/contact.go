@@ -9,11 +9,14 @@ import (
 	"patchbay/sip/wire"
 )
 
-// host is where peers reach us: what the operator advertises, or the socket
-// that the message arrived at. The port that is advertised is that of UDP and
-// TCP; the other listeners have their own.
+// host is where peers reach us: what the edge of the flow advertises, else what
+// this node does, else the socket that the message arrived at. The port that is
+// advertised is that of UDP and TCP; the other listeners have their own.
 func (d *UAS) host(flow call.Flow) string {
-	advertised := d.options.Advertise
+	advertised := flow.Advertise
+	if advertised == "" {
+		advertised = d.options.Advertise
+	}
 	switch {
 	case advertised == "":
 		return flow.Local.String()

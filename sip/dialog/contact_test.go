@@ -17,7 +17,14 @@ type visit struct {
 
 func visited(t *testing.T, advertise string, over call.Transport, edit func(string) string) visit {
 	t.Helper()
+	return visitedBy(t, "", advertise, over, edit)
+}
+
+// visitedBy is visited by an edge that advertises an address of its own.
+func visitedBy(t *testing.T, edge, advertise string, over call.Transport, edit func(string) string) visit {
+	t.Helper()
 	p := inviteWith(t, edit)
+	p.Flow.Advertise = edge
 	p.Flow.Transport, p.Flow.Local = over, netip.MustParseAddrPort("198.51.100.1:7443")
 	if over.Reliable() {
 		p.Flow.Conn = 7
@@ -71,6 +78,17 @@ func TestOurContactLeadsBackOverTheTransportOfTheInvite(t *testing.T) {
 		if !strings.HasPrefix(got, tc.scheme) || !strings.HasSuffix(got, "@"+tc.want) {
 			t.Errorf("%s: got %s", name, got)
 		}
+	}
+}
+
+func TestAnEdgesOwnAddressGoesFirst(t *testing.T) {
+	t.Parallel()
+	got := visitedBy(t, "203.0.113.10:5070", "sip.example.com", call.UDP, func(s string) string { return s })
+	if !strings.HasSuffix(got.contact, "@203.0.113.10:5070;transport=udp>") {
+		t.Errorf("Contact: %s", got.contact)
+	}
+	if via := field(string(got.bye.Raw), "Via"); !strings.HasPrefix(via, "SIP/2.0/UDP 203.0.113.10:5070;") {
+		t.Errorf("Via: %s", via)
 	}
 }
 

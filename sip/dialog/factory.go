@@ -19,7 +19,7 @@ type Options struct {
 	Keys       *token.Keys
 	Slot       call.Slot // of this node; travels in our tags, Contacts and branches
 	Timers     txn.Timers
-	Advertise  string // host or host:port in Contact and Via; empty: where the INVITE arrived
+	Advertise  string // host or host:port in Contact and Via, where the edge has none of its own; empty: where the INVITE arrived
 	BaseDomain string // of bearer slugs; <account>.<base domain> is an account's
 }
 

@@ -68,6 +68,7 @@ func (e *Edge) deliverDatagram(d datagram) {
 	defer e.contain("udp")
 	e.deliver(inbound{raw: d.data, flow: call.Flow{
 		Edge: e.id, Boot: e.boot, Transport: call.UDP, Local: d.local, Remote: d.remote, Reply: d.remote,
+		Advertise: e.cfg.Advertise,
 	}})
 }
 

@@ -26,11 +26,11 @@ func TestAnInviteIsAskedAboutByItsAddress(t *testing.T) {
 		"sip:Desk-ABC@sip.example":      "s/desk-abc",
 		"sip:Desk-ABC@192.0.2.1:5060":   "s/desk-abc",
 		"sip:desk-abc@[2001:db8::1]":    "s/desk-abc",
-		"sip:desk-abc@elsewhere.net":    "s/desk-abc",
+		"sip:desk-abc@elsewhere.net":    "d/elsewhere.net/desk-abc",
 		"sip:Bob@Acme.SIP.example":      "a/acme/Bob",
 		"sip:bob@acme.sip.example:5060": "a/acme/bob",
 		"sip:bob@a.b.sip.example":       "s/bob",
-		"sip:bob@notsip.example":        "s/bob",
+		"sip:bob@notsip.example":        "d/notsip.example/bob",
 		"sip:sip.example":               "s/",
 	} {
 		asked := make(chan endpoint.Invite, 1)

@@ -185,7 +185,9 @@ func TestEveryTransportAnswersOnItsConnection(t *testing.T) {
 	flows := make(chan call.Flow, 8)
 	r := rejecting(404)
 	r.invite = noting(flows)
-	rig := start(t, secureSettings(t), r)
+	cfg := secureSettings(t)
+	cfg.Advertise = "sip.example.com"
+	rig := start(t, cfg, r)
 	at := rig.Addrs()
 	for over, local := range map[call.Transport]netip.AddrPort{call.UDP: at.UDP, call.TCP: at.TCP, call.TLS: at.TLS, call.WS: at.WS, call.WSS: at.WSS} {
 		p := rig.over(over)
@@ -194,7 +196,7 @@ func TestEveryTransportAnswersOnItsConnection(t *testing.T) {
 		}
 		p.send(msg{method: "INVITE", via: "8u2df7mvtc9a.invalid"}.String())
 		flow := take(t, flows)
-		if flow.Transport != over || flow.Local != local || over.Reliable() != (flow.Conn != 0) {
+		if flow.Transport != over || flow.Local != local || over.Reliable() != (flow.Conn != 0) || flow.Advertise != cfg.Advertise {
 			t.Errorf("%s: the flow is %+v", over, flow)
 		}
 		told := make(chan bool, 1)

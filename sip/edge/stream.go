@@ -213,7 +213,7 @@ func (c *conn) refuse(f *framer, why error) {
 func (c *conn) flow() call.Flow {
 	return call.Flow{
 		Edge: c.edge.id, Boot: c.edge.boot, Transport: c.peer.transport,
-		Local: c.local, Remote: c.peer.remote, Reply: c.peer.remote, Conn: c.id,
+		Local: c.local, Remote: c.peer.remote, Reply: c.peer.remote, Conn: c.id, Advertise: c.edge.cfg.Advertise,
 	}
 }
 
