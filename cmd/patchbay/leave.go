@@ -11,7 +11,7 @@ import (
 const (
 	leaveTick   = 50 * time.Millisecond
 	handOver    = 5 * time.Second        // longest wait for others to take partitions over: where there are no others they are taken by whoever comes
-	edgeAnswers = unansweredLife         // longest wait for the answers of calls that ring
+	edgeAnswers = 32 * time.Second       // longest wait for the answers of calls that ring: longer than agents are given by default
 	edgeQuiet   = 500 * time.Millisecond // then, for what is on its way through the edge: the ACKs of those answers, and answers to other requests
 )
 
