@@ -100,9 +100,13 @@ func (w *Wire) respond(r remembered, began time.Time) {
 	} else {
 		err = w.conn.Hot().PublishRequest(subject.Send(r.edge), ticketed(w.inbox, w.sent.keep(r)), r.data)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		w.wait(r, began, err)
 	}
+}
+
+// wait tries a response again later, if that makes sense.
+func (w *Wire) wait(r remembered, began time.Time, err error) {
 	if began.IsZero() {
 		began = time.Now()
 	}
