@@ -121,8 +121,9 @@ const (
 	Gone              // nobody is there, or a later start is
 )
 
-// signPatience is the longest wait for a sign of life.
-const signPatience = 500 * time.Millisecond
+// signPatience is the longest wait for a sign of life: a node on a machine that
+// is far too busy must not be taken for dead.
+const signPatience = time.Second
 
 // opAlive asks a media node which incarnation it is.
 const opAlive = "alive"
