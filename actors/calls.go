@@ -38,6 +38,8 @@ type CallObserver struct {
 	Ended func(call.Record)
 	// Released hears of a call that another node has taken over meanwhile.
 	Released func(call.ID)
+	// Yielded hears of a call that ends because another node has a copy of it.
+	Yielded func(call.ID)
 }
 
 // Calls are the call actors of a media node: each carries one call from its

@@ -133,6 +133,9 @@ func (a *actor) yield(now time.Time, otherSettled bool) {
 		return
 	}
 	a.yielded = true
+	if a.calls.observer.Yielded != nil {
+		a.calls.observer.Yielded(a.id)
+	}
 	if a.machine.Call.Record().Status == 0 {
 		a.machine.Dialog = silent{a.machine.Dialog}
 	}

@@ -16,9 +16,9 @@ type Copies interface {
 // INVITE that was shown to one node and, by a decider that saw other nodes or
 // got no answer, to another (design D4). Both nodes come to the same end,
 // whatever they hear first: a copy that the carrier has acknowledged stays,
-// else the one that is first in the order of the transaction key. yielded hears
-// of each call that is ended; nil: nobody does.
-func (p *Presence) Contest(me placement.Node, calls Copies, yielded func(id call.ID, to string)) {
+// else the one that is first in the order of the transaction key. One that has
+// been answered waits for the carrier to say so by its ACK ([actors.Calls.Yield]).
+func (p *Presence) Contest(me placement.Node, calls Copies) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rivals = func(from placement.Node, marks []call.Mark) {
@@ -26,13 +26,8 @@ func (p *Presence) Contest(me placement.Node, calls Copies, yielded func(id call
 			return
 		}
 		for _, theirs := range marks {
-			ours, ok := calls.Copy(theirs.Digest)
-			if !ok || !yields(me, from, ours, theirs) {
-				continue
-			}
-			calls.Yield(ours.ID, theirs.Settled)
-			if yielded != nil {
-				yielded(ours.ID, from.Name)
+			if ours, ok := calls.Copy(theirs.Digest); ok && yields(me, from, ours, theirs) {
+				calls.Yield(ours.ID, theirs.Settled)
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestOfAllCopiesOfACallExactlyOneStays(t *testing.T) {
 		for i := range nodes {
 			nodes[i] = &copyist{key: k, Node: placement.Node{Name: fmt.Sprint("m", i), Slot: call.Slot(i + 1), Capacity: rapid.IntRange(1, 9).Draw(rt, "capacity")}}
 			nodes[i].presence = cluster.NewPresence(time.Minute, time.Now, cluster.PresenceObserver{})
-			nodes[i].presence.Contest(nodes[i].Node, nodes[i], nil)
+			nodes[i].presence.Contest(nodes[i].Node, nodes[i])
 		}
 		type late struct {
 			data []byte

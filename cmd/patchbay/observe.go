@@ -35,7 +35,7 @@ func (o observers) edge() edge.Observer {
 
 func (o observers) calls() actors.CallObserver {
 	released := func(call.ID) { o.metrics.Bus.WithLabelValues("released").Inc() }
-	return actors.CallObserver{HostObserver: o.host("call"), Released: released, Ended: func(r call.Record) {
+	return actors.CallObserver{HostObserver: o.host("call"), Yielded: o.yielded, Released: released, Ended: func(r call.Record) {
 		o.metrics.CallsEnded.WithLabelValues(r.Cause.Word, r.EndedBy).Inc()
 		for what, n := range map[string]uint64{"received": r.Quality.PacketsReceived, "sent": r.Quality.PacketsSent,
 			"lost": r.Quality.PacketsLost, "filled": r.Quality.Filled, "rejected": r.Quality.Rejected} {
@@ -161,9 +161,9 @@ func (o observers) presence(lost func(role string)) cluster.PresenceObserver {
 }
 
 // yielded tells of a call that another node has too.
-func (o observers) yielded(id call.ID, to string) {
+func (o observers) yielded(id call.ID) {
 	o.metrics.Bus.WithLabelValues("yielded").Inc()
-	o.log.Warn("call ended: another node has a copy of it that comes first", "call_id", id, "node", to)
+	o.log.Warn("call ended: another node has a copy of it that comes first", "call_id", id)
 }
 
 func (o observers) ownership() cluster.OwnershipObserver {

@@ -259,6 +259,9 @@ func TestDecidersThatSeeDifferentNodesMakeTwoCopiesOfWhichOneYields(t *testing.T
 	if m1.Count() == 0 || m2.Count() == 0 {
 		t.Errorf("%d and %d calls: the order is the same for every key", m1.Count(), m2.Count())
 	}
+	if got := m1.gaveWay.Load() + m2.gaveWay.Load(); got != calls {
+		t.Errorf("observers heard of %d copies that yielded, want %d", got, calls)
+	}
 	records := slices.Concat(m1.written(), m2.written())
 	if len(records) != calls {
 		t.Errorf("%d records of copies, want %d", len(records), calls)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,6 +180,7 @@ type mediaNode struct {
 	*actors.Calls
 	placement.Node
 
+	gaveWay atomic.Int64 // copies
 	mu      sync.Mutex
 	records []call.Record
 }
@@ -214,13 +216,14 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 		return call.ID(binary.BigEndian.Uint64(b[:]))
 	}
 	n.Calls = actors.NewCalls(name, actors.CallLimits{Loops: 4, Mailbox: 1024, MaxCalls: most, AgentTimeout: time.Minute, MaxDuration: time.Hour, T1: timers.T1},
-		actors.CallPorts{Dialogs: dialogs, Wire: x.air, Switchboard: robots{}, Ledger: n}, newID, actors.CallObserver{})
+		actors.CallPorts{Dialogs: dialogs, Wire: x.air, Switchboard: robots{}, Ledger: n}, newID,
+		actors.CallObserver{Yielded: func(call.ID) { n.gaveWay.Add(1) }})
 	door, err := cluster.OpenCallDoor(c, slot, n.Calls, nil, cluster.DoorObserver{})
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	x.t.Cleanup(func() { door.Close(); n.Calls.Stop() })
-	p.Contest(n.Node, n.Calls, nil)
+	p.Contest(n.Node, n.Calls)
 	x.run(cluster.NewBeats(c, cluster.BeatConfig{Role: cluster.RoleMedia, Node: name, Boot: 1, Greet: p.Greetings(), Slot: slot,
 		Capacity: n.Capacity, Live: n.Live, Young: n.Young, Changed: n.Changed()}))
 	return n
