@@ -1,13 +1,17 @@
 package testkit
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // clusterSize is how many servers a cluster has: the fewest that outlive one.
@@ -20,6 +24,9 @@ type Cluster struct {
 	options [clusterSize]server.Options
 	running [clusterSize]*server.Server // nil: stopped
 }
+
+// clusterStart is the longest wait for JetStream of a new cluster.
+const clusterStart = time.Minute
 
 // Ports of the servers, each at an address of its own.
 const (
@@ -54,7 +61,38 @@ func NATSCluster(t testing.TB) *Cluster {
 			t.Fatalf("NATS server %d: not ready after %v", i, natsStart)
 		}
 	}
+	c.settle()
 	return c
+}
+
+// settle waits until JetStream places a stream on every server: it elects its
+// leader, and hears of its peers, after the servers take connections.
+func (c *Cluster) settle() {
+	c.t.Helper()
+	nc, err := nats.Connect(c.URLs())
+	if err != nil {
+		c.t.Fatalf("connect to the cluster: %v", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	probe := jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Storage: jetstream.MemoryStorage, Replicas: clusterSize}
+	for end := time.Now().Add(clusterStart); ; time.Sleep(100 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), natsStart)
+		_, err = js.CreateStream(ctx, probe)
+		if err == nil {
+			err = js.DeleteStream(ctx, probe.Name)
+		}
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("JetStream of the cluster is not ready after %v: %v", clusterStart, err)
+		}
+	}
 }
 
 // Loopbacks returns n addresses of 127.0.0.0/8 that no other test is likely to
