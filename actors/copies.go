@@ -30,6 +30,8 @@ type young struct {
 	mu   sync.Mutex
 	all  map[uint64]*Copy
 	ages []aged // oldest first; those that are gone stay until their turn
+
+	again []uint64 // digests to be told once more, at most maxYoung
 }
 
 type aged struct {
@@ -108,6 +110,26 @@ func (y *young) find(digest uint64) (Copy, bool) {
 // Young returns the marks of calls that began here not long ago, those among
 // them that are over. It is what a media node reports.
 func (c *Calls) Young() []call.Mark { return c.young.marks(time.Now()) }
+
+// Insist has the others told of a young call once more, at once: one of them
+// has a copy of it that is to yield.
+func (c *Calls) Insist(digest uint64) {
+	c.young.mu.Lock()
+	if len(c.young.again) < maxYoung {
+		c.young.again = append(c.young.again, digest)
+	}
+	c.young.mu.Unlock()
+	c.census.notify()
+}
+
+// Again returns the digests that Insist was called with since it was asked last.
+func (c *Calls) Again() []uint64 {
+	c.young.mu.Lock()
+	defer c.young.mu.Unlock()
+	again := c.young.again
+	c.young.again = nil
+	return again
+}
 
 // Copy returns the young call of that digest.
 func (c *Calls) Copy(digest uint64) (Copy, bool) { return c.young.find(digest) }

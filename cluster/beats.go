@@ -16,6 +16,7 @@ import (
 // How beats are written.
 const (
 	coalesce     = 20 * time.Millisecond // changes within it share a beat
+	marksEvery   = 4                     // whole beats between two that repeat every mark: they matter only where a beat was lost
 	maxBeatBytes = 128 << 10             // of ids in one message; the broker takes 256 KiB
 )
 
@@ -37,6 +38,7 @@ type BeatConfig struct {
 	Slot  call.Slot
 	Live  func() map[endpoint.Key][]call.ID // nil: no calls
 	Young func() []call.Mark                // nil: none
+	Again func() []uint64                   // digests of those to be told once more; nil: none
 
 	// Of actor nodes.
 	Claims func() placement.Set // nil: none
@@ -50,6 +52,7 @@ type Beats struct {
 	seq   uint64
 	told  map[endpoint.Key]idSet // what the last beats add up to
 	marks map[uint64]bool        // marks that they told, and whether as settled
+	since int                    // whole beats since all marks were told
 	ready chan struct{}
 }
 
@@ -81,6 +84,7 @@ func (b *Beats) Run(ctx context.Context) error {
 			}
 		case <-b.cfg.Greet:
 			if pause(ctx, coalesce) {
+				b.marks = nil // the newcomer has heard of none
 				b.whole(false)
 			}
 		case <-ctx.Done():
@@ -105,11 +109,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (b *Beats) whole(leaving bool) {
 	live := b.live()
 	parts := envelope.Split(live, maxBeatBytes)
+	if b.since++; b.since >= marksEvery {
+		b.marks, b.since = nil, 0
+	}
 	for i, calls := range parts {
 		beat := b.beat()
 		beat.Leaving, beat.Calls, beat.Part, beat.Parts = leaving, calls, i+1, len(parts)
 		if i == 0 {
-			b.marks = nil
 			beat.Young = b.young()
 		}
 		b.send(beat)
@@ -137,6 +143,11 @@ func (b *Beats) delta() {
 func (b *Beats) young() (news []call.Mark) {
 	if b.cfg.Young == nil {
 		return nil
+	}
+	if b.cfg.Again != nil {
+		for _, digest := range b.cfg.Again() {
+			delete(b.marks, digest)
+		}
 	}
 	marks := b.cfg.Young()
 	told := make(map[uint64]bool, len(marks))

@@ -10,6 +10,7 @@ import (
 type Copies interface {
 	Copy(digest uint64) (actors.Copy, bool)
 	Yield(id call.ID, otherSettled bool)
+	Insist(digest uint64)
 }
 
 // Contest ends calls of the media node me that another node has a copy of: an
@@ -26,8 +27,12 @@ func (p *Presence) Contest(me placement.Node, calls Copies) {
 			return
 		}
 		for _, theirs := range marks {
-			if ours, ok := calls.Copy(theirs.Digest); ok && yields(me, from, ours, theirs) {
+			switch ours, ok := calls.Copy(theirs.Digest); {
+			case !ok:
+			case yields(me, from, ours, theirs):
 				calls.Yield(ours.ID, theirs.Settled)
+			default: // its copy may have begun after ours was told
+				calls.Insist(theirs.Digest)
 			}
 		}
 	}

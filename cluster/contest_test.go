@@ -37,6 +37,8 @@ func (c *copyist) Yield(_ call.ID, otherSettled bool) {
 	}
 }
 
+func (c *copyist) Insist(uint64) {}
+
 func (c *copyist) beat() envelope.Beat {
 	c.seq++
 	b := envelope.Beat{Role: cluster.RoleMedia, Node: c.Name, Boot: 1, Seq: c.seq, Slot: c.Slot, Capacity: c.Capacity}

@@ -134,7 +134,7 @@ func attachMedia(lc fx.Lifecycle, app fx.Shutdowner, g *ground, calls *actors.Ca
 	me := placement.Node{Name: g.cfg.Node.Name, Slot: g.slot, Capacity: g.cfg.Media.MaxCalls}
 	g.presence.Contest(me, calls)
 	lifecycle.Attach(lc, app, g.log, cluster.NewBeats(g.conn, cluster.BeatConfig{Role: cluster.RoleMedia, Node: me.Name, Boot: g.boot, Greet: g.presence.Greetings(),
-		Slot: me.Slot, Capacity: me.Capacity, Draining: calls.Draining, Live: calls.Live, Young: calls.Young, Changed: calls.Changed()}))
+		Slot: me.Slot, Capacity: me.Capacity, Draining: calls.Draining, Live: calls.Live, Young: calls.Young, Again: calls.Again, Changed: calls.Changed()}))
 }
 
 // onLoopbackOnly reports that nobody outside this machine reaches the node's

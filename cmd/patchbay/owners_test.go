@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -356,5 +357,34 @@ func TestANumbersCallsAreForTheOwnerOfItsEndpointToDecide(t *testing.T) {
 	}
 	if taken != most || m1.Count() != most {
 		t.Errorf("%d calls taken, %d began, want %d: strict caps are kept by the owner alone", taken, m1.Count(), most)
+	}
+}
+
+func TestALateCopyYieldsAtOnceToACallThatIsSettled(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	nodes := []*mediaNode{x.media("m1", 1, 100), x.media("m2", 2, 100)}
+	views := []*view{x.view(), x.view()}
+	for i, v := range views {
+		v.sees.Store(&[]placement.Node{nodes[i].Node})
+	}
+	var worst time.Duration
+	for i := range 20 {
+		first, second := i%2, 1-i%2 // whichever comes first in order
+		m := x.invite("desk", "ring", fmt.Sprint("c", i))
+		views[first].offer(m, false)
+		views[first].offer(x.request("CANCEL", "desk", "ring", m.CallID), true)
+		x.eventually("the first copy is over", func() bool { return nodes[first].Count() == 0 })
+		time.Sleep(30 * time.Millisecond) // its last news is out
+		began := time.Now()
+		if got := views[second].offer(m, false); got.Status != 0 {
+			t.Fatalf("%+v", got)
+		}
+		x.eventually("the second copy yields", func() bool { return nodes[second].Count() == 0 })
+		worst = max(worst, time.Since(began))
+	}
+	t.Logf("yielded after at most %v", worst)
+	if worst > 1500*time.Millisecond {
+		t.Errorf("a copy rang for %v: the next beat that repeats every mark comes in 2 s", worst)
 	}
 }

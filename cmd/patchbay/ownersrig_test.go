@@ -225,7 +225,7 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 	x.t.Cleanup(func() { door.Close(); n.Calls.Stop() })
 	p.Contest(n.Node, n.Calls)
 	x.run(cluster.NewBeats(c, cluster.BeatConfig{Role: cluster.RoleMedia, Node: name, Boot: 1, Greet: p.Greetings(), Slot: slot,
-		Capacity: n.Capacity, Live: n.Live, Young: n.Young, Changed: n.Changed()}))
+		Capacity: n.Capacity, Live: n.Live, Young: n.Young, Again: n.Again, Changed: n.Changed()}))
 	return n
 }
 

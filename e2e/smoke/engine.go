@@ -98,12 +98,16 @@ func (e *Engine) start(t testing.TB, docker string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	name := filepath.Base(dir)
+	t.Cleanup(func() {
+		_ = os.RemoveAll(dir)
+		dropGroups(name)
+	})
 	in := func(name string) string { return filepath.Join(dir, name) }
 	e.host, e.Address = "unix://"+in("sock"), netip.MustParseAddr(lan)
 	cmd := exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 		"sh", "-c", boot, "boot", "dockerd", "--host", e.host, "--data-root", in("data"), "--exec-root", in("exec"),
-		"--pidfile", in("pid"), "--log-level", "warn", "--dns", lan) // nobody answers there, and says so at once
+		"--pidfile", in("pid"), "--log-level", "warn", "--cgroup-parent", "/"+name, "--dns", lan) // nobody answers there, and says so at once
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	ended := spawn(t, cmd)
@@ -127,6 +131,17 @@ func (e *Engine) start(t testing.TB, docker string) {
 		}
 	})
 	t.Logf("an engine of our own runs as process %d; its machine is %v", inside, e.Address)
+}
+
+// dropGroups removes the control groups that an engine leaves, of either
+// version. They are empty, or stay.
+func dropGroups(name string) {
+	for _, pattern := range []string{"/sys/fs/cgroup/*/" + name, "/sys/fs/cgroup/" + name} {
+		found, _ := filepath.Glob(pattern) // the pattern is good
+		for _, group := range found {
+			_ = os.Remove(group)
+		}
+	}
 }
 
 // spawn starts a command that does not outlive us. The returned channel is

@@ -141,15 +141,19 @@ func (c *cluster) whole(t *testing.T) {
 // dialled is a line of the demo's log that says what to dial.
 var dialled = regexp.MustCompile(`sip:(demo-[a-z0-9]+)@`)
 
-// provisioned returns the slug that the log of the demo tells.
+// provisioned returns the slug that the log of the demo tells; compose is done
+// when the demo has begun.
 func (c *cluster) provisioned(t *testing.T) string {
 	t.Helper()
-	log := c.Compose(callLimit, "logs", "--no-color", "demo")
-	m := dialled.FindStringSubmatch(log)
-	if m == nil {
-		t.Fatalf("the demo does not say what to dial:\n%s", log)
+	log := ""
+	for last := time.Now().Add(callLimit); time.Now().Before(last); time.Sleep(500 * time.Millisecond) {
+		log = c.Compose(callLimit, "logs", "--no-color", "demo")
+		if m := dialled.FindStringSubmatch(log); m != nil {
+			return m[1]
+		}
 	}
-	return m[1]
+	t.Fatalf("the demo does not say what to dial:\n%s", log)
+	return ""
 }
 
 // talked is the line of a call's report that says what came back.
@@ -160,7 +164,7 @@ var talked = regexp.MustCompile(`packets +(\d+) out, (\d+) in, (\d+) lost`)
 func (c *cluster) call(t *testing.T, edge, transport string) {
 	t.Helper()
 	uri := "sip:" + c.slug + "@" + c.engine.Address.String() + ":" + published[edge] + ";transport=" + transport
-	c.heard(t, 90, c.Run(callLimit, c.engine.Here(program, "call", uri, "--talk", "2s")...))
+	c.heard(t, c.Run(callLimit, c.engine.Here(program, "call", uri, "--talk", "2s")...))
 }
 
 // outlive places a call through both edges, its INVITE through the first, and
@@ -180,23 +184,24 @@ func (c *cluster) outlive(t *testing.T) {
 	}
 	c.Compose(stopLimit, "kill", "-s", "SIGKILL", "edge-1")
 	out := <-ended
-	c.heard(t, 675, out)
+	c.heard(t, out)
 	if strings.Contains(out, "BYE ") {
 		t.Errorf("the call could not be ended through the other edge:\n%s", out)
 	}
 }
 
-// heard checks the report of a call: how many packets came back at least, of 50
-// a second.
-func (c *cluster) heard(t *testing.T, packets int, report string) {
+// heard checks the report of a call: nearly all that was said came back.
+func (c *cluster) heard(t *testing.T, report string) {
 	t.Helper()
 	c.calls++
 	m := talked.FindStringSubmatch(report)
 	if m == nil {
 		t.Fatalf("a call was not answered:\n%s", report)
 	}
-	if in, _ := strconv.Atoi(m[2]); in < packets {
-		t.Errorf("%d packets came back, want at least %d:\n%s", in, packets, report)
+	out, _ := strconv.Atoi(m[1]) // digits
+	in, _ := strconv.Atoi(m[2])
+	if out == 0 || in < out*9/10 {
+		t.Errorf("%d packets came back of %d:\n%s", in, out, report)
 	}
 }
 
