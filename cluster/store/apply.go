@@ -46,13 +46,6 @@ func (s *Store) Apply(ctx context.Context, tenant string, agents []endpoint.Agen
 
 // batch returns the writes of all items: terms, index entries, counts, objects.
 func (s *Store) batch(ctx context.Context, tenant string, items []item, revs []endpoint.Revision, terms endpoint.Terms) ([]op, error) {
-	account, err := s.getLeader(ctx, subject.KeyAccount(tenant))
-	if err != nil {
-		return nil, err
-	}
-	if account.gone() {
-		return nil, fmt.Errorf("account %s: %w", tenant, endpoint.ErrNotFound)
-	}
 	made := map[subject.Noun]int{}
 	var ops, objects []op
 	for i, it := range items {
@@ -74,6 +67,13 @@ func (s *Store) batch(ctx context.Context, tenant string, items []item, revs []e
 		objects = append(objects, o)
 	}
 	counts, err := s.counts(ctx, tenant, made, terms)
+	if err != nil {
+		return nil, err
+	}
+	account, err := s.getLeader(ctx, subject.KeyAccount(tenant)) // after its counts: see create
+	if err == nil && account.gone() {
+		err = fmt.Errorf("account %s: %w", tenant, endpoint.ErrNotFound)
+	}
 	return append(append(ops, counts...), objects...), err
 }
 

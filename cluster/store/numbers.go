@@ -30,11 +30,11 @@ func (s *Store) CreateNumber(ctx context.Context, n endpoint.Number, terms endpo
 	}
 	indexKey, countKey := subject.KeyIndex(n.Tenant, it.noun, n.ID), subject.KeyCount(n.Tenant, it.noun)
 	return s.attempt(ctx, it, func() (uint64, error) {
-		more, err := s.accept(ctx, it, terms)
+		have, err := s.leader(ctx, it.key, indexKey, countKey) // before the account is looked at: see create
 		if err != nil {
 			return 0, err
 		}
-		have, err := s.leader(ctx, it.key, indexKey, countKey)
+		more, err := s.accept(ctx, it, terms)
 		if err != nil {
 			return 0, err
 		}

@@ -298,7 +298,13 @@ func TestACreationAndTheEndOfItsAccountExcludeEachOther(t *testing.T) {
 		}
 		var created, deleted error
 		var wg sync.WaitGroup
-		wg.Go(func() { _, created = one.CreateEndpoint(t.Context(), newEndpoint(tenant, i), endpoint.Terms{}) })
+		wg.Go(func() {
+			if ep := newEndpoint(tenant, i); i%2 == 0 {
+				_, created = one.CreateEndpoint(t.Context(), ep, endpoint.Terms{})
+			} else {
+				created = one.Apply(t.Context(), tenant, nil, []endpoint.Endpoint{ep}, endpoint.Terms{})
+			}
+		})
 		wg.Go(func() { deleted = two.DeleteAccount(t.Context(), endpoint.Account{Tenant: tenant}) })
 		wg.Wait()
 		if (created == nil) == (deleted == nil) {

@@ -45,14 +45,17 @@ func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.T
 	indexKey, countKey := subject.KeyIndex(it.tenant, it.noun, it.id), subject.KeyCount(it.tenant, it.noun)
 	var also []op
 	rev, err := s.attempt(ctx, it, func() (uint64, error) {
+		// The count is read before the account is looked at: an account that ends
+		// takes its counts with it, so either it is seen to be gone, or the batch
+		// finds another count.
+		have, err := s.leader(ctx, it.key, indexKey, countKey)
+		if err != nil {
+			return 0, err
+		}
 		more, err := s.accept(ctx, it, terms)
 		if err == nil && it.also != nil {
 			also, err = it.also()
 		}
-		if err != nil {
-			return 0, err
-		}
-		have, err := s.leader(ctx, it.key, indexKey, countKey)
 		if err != nil {
 			return 0, err
 		}
