@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
@@ -16,11 +17,14 @@ const answerSDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\
 
 const bufferBytes = 4 << 20 // of sockets; the kernel's default loses bursts
 
+// quiet keeps sipgo from logging: whoever measures it does not measure a log.
+var quiet = sync.OnceFunc(func() { sip.SetDefaultLogger(slog.New(slog.NewTextHandler(io.Discard, nil))) })
+
 // Sipgo answers INVITEs over UDP with a status, 404 or 200, through sipgo's
 // transactions and nothing else, until ctx ends. With a hop it asks elsewhere
 // first; nil: it does not.
 func Sipgo(ctx context.Context, address string, status int, hop Hop) error {
-	sip.SetDefaultLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	quiet()
 	ua, err := sipgo.NewUA()
 	if err != nil {
 		return err
