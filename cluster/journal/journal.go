@@ -55,6 +55,11 @@ type Config struct {
 	MaxBytes int64         // of the stream RECORDS, and at most as much of its index; 0: 2 GiB. A full one refuses new records, and they wait
 }
 
+// Compression of the streams that calls write to: none. A broker that is killed
+// can leave a compressed block that it cannot read again (nats-server 2.15.2:
+// "s2: unsupported input"), and its replica then stays behind for good.
+const Compression = jetstream.NoCompression
+
 // A Journal is one node's way to the bucket and the stream. It is safe for
 // concurrent use.
 type Journal struct {
@@ -87,14 +92,14 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Journal, er
 		Name: subject.StreamRecords, Description: "Patchbay: one record for each call",
 		Subjects: []string{subject.RecordAll}, Storage: jetstream.FileStorage,
 		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, Discard: jetstream.DiscardNew,
-		Duplicates: recordsDedup, Compression: jetstream.S2Compression, AllowDirect: true,
+		Duplicates: recordsDedup, Compression: Compression, AllowDirect: true,
 	}, {
 		// A line comes after its record and is a fraction of its size: it is there
 		// for as long as the record is, and room for records is room for lines.
 		Name: subject.StreamRecordIndex, Description: "Patchbay: whose record each one is, in the order of publication",
 		Subjects: []string{subject.RecordIndexAll}, Storage: jetstream.FileStorage,
 		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, MaxMsgSize: maxIndexLine, Discard: jetstream.DiscardNew,
-		Compression: jetstream.S2Compression, AllowDirect: true,
+		Compression: Compression, AllowDirect: true,
 	}} {
 		if err := cfg.Streams.Open(ctx, js, s); err != nil {
 			return nil, fmt.Errorf("open journal: %w", err)

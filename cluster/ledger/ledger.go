@@ -146,7 +146,7 @@ func Declare(ctx context.Context, js jetstream.JetStream, cfg Config) (*journal.
 	err := cfg.Journal.Streams.Open(ctx, js, jetstream.StreamConfig{
 		Name: subject.StreamEvents, Description: "Patchbay: events of calls",
 		Subjects: []string{subject.EventAll}, Storage: jetstream.FileStorage,
-		MaxAge: eventsMaxAge, MaxBytes: bytes, Duplicates: eventsDedup, Compression: jetstream.S2Compression,
+		MaxAge: eventsMaxAge, MaxBytes: bytes, Duplicates: eventsDedup, Compression: journal.Compression,
 	})
 	if err != nil {
 		return nil, err
