@@ -82,8 +82,11 @@ func (t Terms) try(ctx context.Context, js jetstream.JetStream, cfg jetstream.St
 
 // fulfils reports whether a stream is as want says already: nodes that start
 // together need not all change it. What want leaves at its zero value is the
-// server's choice.
+// server's choice, but for the compression: none is meant.
 func fulfils(has, want jetstream.StreamConfig) bool {
+	if has.Compression != want.Compression {
+		return false
+	}
 	h, w := reflect.ValueOf(has), reflect.ValueOf(want)
 	for i := range w.NumField() {
 		if !w.Field(i).IsZero() && !reflect.DeepEqual(h.Field(i).Interface(), w.Field(i).Interface()) {
