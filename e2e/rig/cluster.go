@@ -41,6 +41,7 @@ type Cluster struct {
 	Control                        *Node
 
 	Op    *Operator
+	Stall *Stall  // how late the machine was
 	Agent string  // id of the echo agent
 	Echo  *Worker // its worker, a process of its own
 
@@ -65,7 +66,7 @@ func StartCluster(t testing.TB, plan Plan) *Cluster {
 			*count.of = count.at
 		}
 	}
-	c := &Cluster{t: t, plan: plan, key: filepath.Join(t.TempDir(), "cluster.key")}
+	c := &Cluster{t: t, plan: plan, Stall: watchStall(), key: filepath.Join(t.TempDir(), "cluster.key")}
 	c.block = claim(t, plan.Medias*blocksOfMedia+1)
 	c.block.handed = clientPorts
 	c.writeKey()
@@ -78,6 +79,7 @@ func StartCluster(t testing.TB, plan Plan) *Cluster {
 		n.Ready()
 	}
 	c.Op = c.Control.Operator(t)
+	c.Op.stall = c.Stall
 	c.Agent = c.Op.Agent(t, "nats", nil).ID
 	c.Echo = c.Op.Worker(t, c.Agent, "echo")
 	t.Logf("%d processes were ready after %v", len(c.Nodes())+1, time.Since(began).Round(10*time.Millisecond))
@@ -186,6 +188,8 @@ func Sum(nodes []*Node, name string, labels ...string) (sum float64) {
 // stop ends the processes: those that carry calls first, the brokers last. The
 // roles of one group stop side by side.
 func (c *Cluster) stop() {
+	close(c.Stall.stop)
+	c.t.Logf("the machine was %v late at the worst", c.Stall.Worst().Round(time.Millisecond))
 	for _, n := range c.Nodes() {
 		if n.proc != nil && n.proc.running() {
 			n.proc.signal(c.t, syscall.SIGCONT)

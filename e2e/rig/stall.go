@@ -1,0 +1,45 @@
+package rig
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Stall watches how late the machine wakes a goroutine that has little to do.
+// What waits longer than a node's deadlines says nothing about the node.
+type Stall struct {
+	worst atomic.Int64
+	stop  chan struct{}
+}
+
+// stallTick is how often it should wake.
+const stallTick = 20 * time.Millisecond
+
+func watchStall() *Stall {
+	s := &Stall{stop: make(chan struct{})}
+	go func() {
+		tick := time.NewTicker(stallTick)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-tick.C:
+			case <-s.stop:
+				return
+			}
+			now := time.Now()
+			if late := now.Sub(last) - stallTick; int64(late) > s.worst.Load() {
+				s.worst.Store(int64(late))
+			}
+			last = now
+		}
+	}()
+	return s
+}
+
+// Worst is the longest delay so far.
+func (s *Stall) Worst() time.Duration { return time.Duration(s.worst.Load()) }
+
+// stallLimit is the delay from which on media nodes may have missed the time
+// that they have to take a call.
+const stallLimit = 300 * time.Millisecond
