@@ -79,7 +79,6 @@ func StartCluster(t testing.TB, plan Plan) *Cluster {
 		n.Ready()
 	}
 	c.Op = c.Control.Operator(t)
-	c.Op.stall = c.Stall
 	c.Agent = c.Op.Agent(t, "nats", nil).ID
 	c.Echo = c.Op.Worker(t, c.Agent, "echo")
 	t.Logf("%d processes were ready after %v", len(c.Nodes())+1, time.Since(began).Round(10*time.Millisecond))

@@ -61,7 +61,6 @@ type Operator struct {
 	node   *Node
 	Conn   *nats.Conn
 	Inside *nats.Conn // to look into buckets and streams
-	stall  *Stall     // of a cluster
 }
 
 // Operator returns an operator of the node's default account.

@@ -39,7 +39,3 @@ func watchStall() *Stall {
 
 // Worst is the longest delay so far.
 func (s *Stall) Worst() time.Duration { return time.Duration(s.worst.Load()) }
-
-// stallLimit is the delay from which on media nodes may have missed the time
-// that they have to take a call.
-const stallLimit = 300 * time.Millisecond
