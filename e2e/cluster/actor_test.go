@@ -92,13 +92,16 @@ func (b *bed) owner(t *testing.T, slug string) *rig.Node {
 	if out := probe.Close(); out.Fault != "" {
 		t.Fatalf("a call that asks who decides: %s", out.Fault)
 	}
-	for i, n := range b.Actors {
-		if n.Metric(rig.Decisions) > before[i] {
-			return n
+	var owner *rig.Node
+	rig.WaitFor(t, settle, "an actor node counts the decision", func() bool {
+		for i, n := range b.Actors {
+			if n.Metric(rig.Decisions) > before[i] {
+				owner = n
+			}
 		}
-	}
-	t.Fatal("no actor node has decided")
-	return nil
+		return owner != nil
+	})
+	return owner
 }
 
 // rounds is how often what needs the death of a process is repeated.
