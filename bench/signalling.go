@@ -141,8 +141,8 @@ func accept(ctx context.Context, b *bench) ([]line, error) {
 // finishedBar is the first bar of a finished call's memory, KiB.
 const (
 	finishedBar  = 4.0
-	finishedRate = 500
-	finishedFor  = 16 * time.Second // within the 32 s that transactions are remembered
+	finishedRate = 150
+	finishedFor  = 20 * time.Second // within the 32 s that transactions are remembered
 )
 
 // finished measures what calls leave in memory while copies of their messages
