@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"patchbay/bench/reference"
+	"patchbay/bench/spread"
 )
 
 func main() {
@@ -98,8 +99,7 @@ func playConnects(ctx context.Context, a []string) error {
 	if err != nil {
 		return err
 	}
-	ms := func(percent int) float64 { return took[(len(took)*percent-1)/100].Seconds() * 1000 }
-	return json.NewEncoder(os.Stdout).Encode(pionTimes{P50: ms(50), P99: ms(99)})
+	return json.NewEncoder(os.Stdout).Encode(pionTimes{P50: spread.Share(took, 50), P99: spread.Share(took, 99)})
 }
 
 // pionTimes are what two pion peers took to connect, ms.

@@ -72,11 +72,7 @@ func (b *bench) offer(ctx context.Context, t target, o sipload.Options) (sipload
 
 // mostly tolerates the loss of one call in a thousand: the load repeats nothing.
 func mostly(r sipload.Result, answer bool) bool {
-	good := r.Refused
-	if answer {
-		good = r.Answered - r.NoBye
-	}
-	return good*1000 >= r.Offered*999
+	return r.AsMeant(answer)*1000 >= r.Offered*999
 }
 
 func (o outcomes) rows(work string, targets []target) []line {

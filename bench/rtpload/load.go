@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"patchbay/bench/spread"
 )
 
 const (
@@ -95,7 +97,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slices.Sort(l.delays)
-	return Result{Sent: sent, Received: l.got, P50: share(l.delays, 50), P99: share(l.delays, 99)}, nil
+	return Result{Sent: sent, Received: l.got, P50: spread.Share(l.delays, 50), P99: spread.Share(l.delays, 99)}, nil
 }
 
 type side struct {
@@ -219,13 +221,4 @@ func (l *load) take(now time.Duration, packet []byte) {
 	if len(l.delays) < maxSamples {
 		l.delays = append(l.delays, now-left)
 	}
-}
-
-// share is the smallest delay that so many percent do not exceed, in ms.
-func share(sorted []time.Duration, percent int) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := (len(sorted)*percent+99)/100 - 1
-	return float64(sorted[max(i, 0)]) / float64(time.Millisecond)
 }

@@ -3,6 +3,8 @@ package sipload
 import (
 	"slices"
 	"time"
+
+	"patchbay/bench/spread"
 )
 
 // A Result is what became of the calls.
@@ -21,14 +23,17 @@ type Result struct {
 	Ports    []string `json:"ports,omitempty"` // of the answers' audio lines, where calls stay
 }
 
-// Good reports that every call ended as it was to.
-func (r Result) Good(answer bool) bool {
-	want := r.Refused
+// AsMeant is how many calls ended as they were to: answered and ended by BYE, or
+// refused.
+func (r Result) AsMeant(answer bool) int {
 	if answer {
-		want = r.Answered - r.NoBye
+		return r.Answered - r.NoBye
 	}
-	return r.Offered > 0 && want == r.Offered
+	return r.Refused
 }
+
+// Good reports that every call ended as it was to.
+func (r Result) Good(answer bool) bool { return r.Offered > 0 && r.AsMeant(answer) == r.Offered }
 
 func (l *load) result(offering time.Duration) Result {
 	l.mu.Lock()
@@ -58,15 +63,6 @@ func (l *load) result(offering time.Duration) Result {
 		took = append(took, d)
 	}
 	slices.Sort(took)
-	r.P50, r.P99, r.Longest = share(took, 50), share(took, 99), share(took, 100)
+	r.P50, r.P99, r.Longest = spread.Share(took, 50), spread.Share(took, 99), spread.Share(took, 100)
 	return r
-}
-
-// share is the smallest time that so many percent do not exceed, in ms.
-func share(sorted []time.Duration, percent int) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := (len(sorted)*percent+99)/100 - 1
-	return float64(sorted[max(i, 0)]) / float64(time.Millisecond)
 }
