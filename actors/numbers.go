@@ -59,12 +59,15 @@ func (p *partition) number(_ time.Time, in *invite) {
 				return
 			}
 		}
-		p.readNumber(in)
+		var claims *endpoint.Claims
+		p.lookUp(in, func(src source) (err error) { claims, err = src.number(in.dialled, p.index); return err },
+			func() { p.follow(in, claims) })
 	})
 }
 
-// readNumber asks the store off the loop, as read does.
-func (p *partition) readNumber(in *invite) {
+// lookUp asks the store off the loop, as read does, where an INVITE leads, and
+// goes on with then; the INVITE is refused where that cannot be known.
+func (p *partition) lookUp(in *invite, read func(source) error, then func()) {
 	select {
 	case p.reads <- struct{}{}:
 	default:
@@ -72,14 +75,13 @@ func (p *partition) readNumber(in *invite) {
 		return
 	}
 	go func() {
-		var claims *endpoint.Claims
-		err := p.ask(func(src source) (err error) { claims, err = src.number(in.dialled, p.index); return err })
+		err := p.ask(read)
 		<-p.reads
 		if err != nil {
 			p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonUnavailable), endpoint.RefuseUniform)
 			return
 		}
-		p.follow(in, claims)
+		then()
 	}()
 }
 
