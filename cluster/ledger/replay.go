@@ -57,12 +57,20 @@ func (c *cursor) next(s *spool.Spool) ([][]byte, error) {
 	return c.batch.Entries[c.at:], nil
 }
 
+// next is what waits at the cursor; not ok: the spool cannot be read.
+func (l *Ledger) next(c *cursor) (entries [][]byte, ok bool) {
+	entries, err := c.next(l.spool)
+	if err != nil {
+		l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+	}
+	return entries, err == nil
+}
+
 // replayRecords stops at the first record that JetStream does not take.
 func (l *Ledger) replayRecords(ctx context.Context, c *cursor) {
 	for ctx.Err() == nil {
-		entries, err := c.next(l.spool)
-		if err != nil {
-			l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+		entries, ok := l.next(c)
+		if !ok {
 			return
 		}
 		if len(entries) == 0 {
@@ -94,9 +102,8 @@ func (l *Ledger) replayRecords(ctx context.Context, c *cursor) {
 // them in their order, and goes on from the first that it did not take.
 func (l *Ledger) replayEvents(ctx context.Context, c *cursor) {
 	for ctx.Err() == nil {
-		entries, err := c.next(l.spool)
-		if err != nil {
-			l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+		entries, ok := l.next(c)
+		if !ok {
 			return
 		}
 		if len(entries) == 0 {

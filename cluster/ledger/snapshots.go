@@ -42,9 +42,8 @@ func (l *Ledger) spoolSnapshot(h *held) {
 // calls get their record. Those of this start are in memory.
 func (l *Ledger) replaySnapshots(ctx context.Context, c *cursor) {
 	for ctx.Err() == nil {
-		entries, err := c.next(l.spool)
-		if err != nil {
-			l.log.Error("spool cannot be read", "kind", c.kind.String(), "err", err)
+		entries, ok := l.next(c)
+		if !ok {
 			return
 		}
 		if len(entries) == 0 {
