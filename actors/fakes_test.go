@@ -271,9 +271,10 @@ func newDecider(t testing.TB, limits actors.EndpointLimits, store actors.Store, 
 	return d
 }
 
-// last is the latest decision. Observers hear of it after the reply, so the
-// first one may still be on its way.
+// last is the latest decision. Observers hear of it after the reply, so it may
+// still be on its way: in virtual time the pause ends when all else rests.
 func (d *decider) last() actors.Decision {
+	time.Sleep(time.Millisecond)
 	for {
 		d.mu.Lock()
 		n := len(d.decisions)
