@@ -233,6 +233,10 @@ func (ph *phone) Farewell(f actors.Farewell) {
 	ph.gone = append(ph.gone, f)
 }
 
+func (ph *phone) Call(call.ID, call.Outgoing) (actors.Caller, call.Invitation, error) {
+	return nil, call.Invitation{}, &call.WrongOutgoing{Field: "to", Why: "this phone calls nobody"}
+}
+
 func (ph *phone) Restore(id call.ID, state json.RawMessage, p call.Packet) (actors.Dialog, error) {
 	d := &dialog{flow: p.Flow}
 	var s struct {

@@ -148,6 +148,26 @@ type Dialogs interface {
 	// Restore makes the dialog of a call that another node carried: state is what
 	// its Snapshot said, p its INVITE where that has no final response.
 	Restore(id call.ID, state json.RawMessage, p call.Packet) (Dialog, error)
+	// Call makes the dialog of a call that we begin, and what its INVITE will
+	// say of it, without a word sent. An error is a [*call.WrongOutgoing].
+	Call(id call.ID, out call.Outgoing) (Caller, call.Invitation, error)
+}
+
+// A Caller is the dialog of a call that we begin. What it tells the call of its
+// INVITE are any number of CarrierRings, then exactly one of CarrierAnswered
+// and CarrierFailed; after an answer it is as any Dialog. Respond does nothing.
+//
+// Bye before the final response gives the call up: CANCEL, once a provisional
+// response has come (RFC 3261 9.1). CarrierFailed follows all the same: when
+// the final response has come, or 64*T1 have passed; an answer that crosses the
+// CANCEL is acknowledged and ended. A call that was given up needs no ByeDone.
+type Caller interface {
+	Dialog
+	// Invite sends the INVITE with our offer. It is called once.
+	Invite(now time.Time, offer call.Offer) []call.Output
+	// Unsent says that no edge could send the INVITE (Transmission.Lost). It
+	// counts as a 503 (RFC 3261 8.1.3.1), where nothing was heard yet.
+	Unsent(now time.Time) []call.Output
 }
 
 // A Dialog is the SIP side of one call: its transactions, tags, CSeqs and route

@@ -39,6 +39,46 @@ var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
 // normal clearing; its own Q.850 number replaces this one.
 var CauseCarrier = Cause{31, "carrier_cleared"}
 
+// Causes of a call that we began and nobody answered, as [CauseOfStatus]
+// finds them.
+var (
+	CauseCalledBusy        = Cause{17, "busy"}
+	CauseCalledNoAnswer    = Cause{19, "no_answer"}
+	CauseCalledUnavailable = Cause{20, "unavailable"}
+	CauseCalledDeclined    = Cause{21, "declined"}
+	CauseCalledRedirected  = Cause{23, "redirected"} // 3xx: not followed
+	CauseCalledNotFound    = Cause{1, "not_found"}
+	CauseCredentials       = Cause{21, "credentials_refused"} // the trunk did not take ours, or we have none
+	CauseUnreachable       = Cause{38, "unreachable"}         // nothing could be sent, or nothing came back
+	CauseCalledFailed      = Cause{41, "carrier_failed"}
+	CauseBadAnswer         = Cause{88, "bad_answer"} // the carrier's SDP does not answer our offer
+)
+
+// CauseOfStatus is why a call failed whose INVITE got this final response
+// (RFC 3398 8.2.6.1).
+func CauseOfStatus(status int) Cause {
+	switch status {
+	case 486, 600:
+		return CauseCalledBusy
+	case 408, 487:
+		return CauseCalledNoAnswer
+	case 480:
+		return CauseCalledUnavailable
+	case 403, 603, 607, 608:
+		return CauseCalledDeclined
+	case 404, 410, 484, 485, 604:
+		return CauseCalledNotFound
+	case 401, 407:
+		return CauseCredentials
+	case 415, 488, 606:
+		return CauseNoCodec
+	}
+	if status >= 300 && status < 400 {
+		return CauseCalledRedirected
+	}
+	return CauseCalledFailed
+}
+
 // carrierCause is the cause of a BYE or CANCEL: usual, unless its Reason
 // header brought a number of its own.
 func carrierCause(told, usual Cause) Cause {

@@ -5,8 +5,10 @@ import "time"
 // An EventKind names something that happened to a call.
 type EventKind string
 
-// Events. The first group comes from the carrier's dialog, the second from
-// media and the agent, the third from operators and the node itself.
+// Events. The first group comes from the dialog of a carrier that calls, the
+// second from that of one that we call, which says exactly one of
+// CarrierAnswered and CarrierFailed; the third comes from media and the agent,
+// the fourth from operators and the node itself.
 const (
 	Invited    EventKind = "invited"     // the INVITE was accepted and this node owns it
 	Cancelled  EventKind = "cancelled"   // CANCEL before a final response
@@ -14,6 +16,10 @@ const (
 	AckMissing EventKind = "ack-missing" // 64*T1 passed without it
 	CarrierBye EventKind = "carrier-bye"
 	ByeDone    EventKind = "bye-done" // our BYE was answered, or timed out
+
+	CarrierRings    EventKind = "carrier-rings"    // provisional response over 100 to our INVITE: Status; Answer where it has early media
+	CarrierAnswered EventKind = "carrier-answered" // the first 2xx to our INVITE, which is acknowledged: Answer
+	CarrierFailed   EventKind = "carrier-failed"   // our INVITE came to nothing: Status and Cause; 487 also where we gave it up
 
 	Ruled         EventKind = "ruled"           // the owner's webhook has decided: Ruling
 	AgentChosen   EventKind = "agent-chosen"    // an agent took the offer, or may now dial in
@@ -34,7 +40,9 @@ const (
 type Event struct {
 	Kind   EventKind
 	Cause  Cause
-	Status int // SIP status of AgentFailed, of ByeDone
+	Status int // SIP status of AgentFailed, of ByeDone, of what the carrier said to our INVITE
+	// Answer is ours, of AgentJoined; of CarrierRings and CarrierAnswered it is
+	// the carrier's to our offer: its address, and its number of the codec.
 	Answer *Answer
 	Ruling *Ruling
 	Agent  string // name or id of the worker that took the call

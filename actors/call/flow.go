@@ -45,8 +45,19 @@ type Transmission struct {
 	// Host is set instead of To where the next hop of a request is a name that
 	// must be looked up first: host, or host:port.
 	Host string
+	// Fill says that Raw, an INVITE of ours outside a dialog, has [SenderHost]
+	// in Via and Contact. The edge that sends it writes its own address there.
+	Fill bool
 	Raw  []byte
+	// Lost, if not nil, is called at most once, from any goroutine, where no
+	// edge could send the message. It stays on the node.
+	Lost func()
 }
+
+// SenderHost stands for the host of the edge that sends an INVITE of ours: no
+// media node knows what an edge is reached by. No name of the domain is ever
+// in DNS (RFC 6761 6.4).
+const SenderHost = "edge.invalid"
 
 // An Output is what a dialog wants done about a message or a deadline: bytes
 // to send, or news for the call. Exactly one field is set.

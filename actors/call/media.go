@@ -34,9 +34,12 @@ type Offer struct {
 }
 
 // An Answer is the audio we answer with: exactly one codec, the agent's choice.
+// To an offer of ours it is the carrier's, as far as we follow it: the first
+// codec of it that we offered.
 type Answer struct {
-	Addr      netip.AddrPort `json:"addr"`           // advertised address and port of our RTP
-	Codec     Codec          `json:"codec"`          // with the offerer's payload number
+	Addr      netip.AddrPort `json:"addr"`           // advertised address and port of our RTP; of a carrier's answer, of its own
+	RTCP      netip.AddrPort `json:"rtcp,omitzero"`  // of a carrier's answer: where it wants RTCP; zero when multiplexed
+	Codec     Codec          `json:"codec"`          // with the payload number of the side that it is sent to
 	DTMF      *Codec         `json:"dtmf,omitempty"` // telephone-event at the codec's clock rate
 	Ptime     int            `json:"ptime,omitempty"`
 	RTCPMux   bool           `json:"rtcp_mux,omitempty"`

@@ -1,0 +1,45 @@
+package call
+
+// An Outgoing is a call that we begin, as somebody asked for it.
+type Outgoing struct {
+	To      string // sip or sips URI: Request-URI and To; its transport parameter counts
+	From    string // sip or sips URI; empty: anonymous (RFC 3323 4.1.1.3)
+	Display string // name beside From; empty: none
+	// NextHop is the SIP URI that the INVITE is sent to, where that is not To: a
+	// trunk's address. It is no route: what follows goes where the answer says.
+	NextHop     string
+	Credentials Credentials
+	Headers     []Header // further header fields, at most MaxHeaders of MaxHeaderBytes
+	Edge        string   // edge that sends the INVITE, if it lives; empty: any
+}
+
+// Credentials are a user name and a password at a trunk (RFC 3261 22). They
+// redact themselves. The zero value is none.
+type Credentials struct {
+	Username string
+	Password string
+}
+
+// String hides the password, and the name.
+func (c Credentials) String() string {
+	if c == (Credentials{}) {
+		return "no credentials"
+	}
+	return "credentials"
+}
+
+// GoString keeps %#v as safe as %v.
+func (c Credentials) GoString() string { return c.String() }
+
+// MarshalJSON writes null: credentials are sealed where they are kept, and go
+// nowhere by accident.
+func (c Credentials) MarshalJSON() ([]byte, error) { return []byte(`null`), nil }
+
+// A WrongOutgoing says which part of an Outgoing cannot be used, and why.
+type WrongOutgoing struct {
+	Field string // to, from, display, next_hop, credentials or headers
+	Why   string // without the value, which may be a secret
+}
+
+// Error implements error.
+func (w *WrongOutgoing) Error() string { return w.Field + ": " + w.Why }
