@@ -42,8 +42,12 @@ type Directory interface {
 const maxKey = 256
 
 // errKey is what the holder of any key hears that is not good: unknown,
-// revoked and expired look the same.
-var errKey = &Error{Code: CodeDenied, Message: "the key is not valid"}
+// revoked and expired look the same. ErrExpired lets a face tell the holder of an
+// expired key where its product does.
+var (
+	errKey     = &Error{Code: CodeDenied, Message: "the key is not valid"}
+	ErrExpired = &Error{Code: CodeDenied, Message: "the key is not valid"}
+)
 
 // Verify returns what a key may do. Any key that is not good is CodeDenied; a
 // store that cannot be read is its own error. The secret is compared in a time
@@ -58,6 +62,8 @@ func Verify(ctx context.Context, keys Directory, secret string, now time.Time) (
 		return Credential{}, errKey
 	case err != nil:
 		return Credential{}, fmt.Errorf("look up a key: %w", err)
+	case k.Matches(secret) && k.RevokedAt == nil && !k.Live(now):
+		return Credential{}, ErrExpired
 	case !k.Matches(secret) || !k.Live(now):
 		return Credential{}, errKey
 	}
@@ -69,6 +75,7 @@ type Request struct {
 	Noun, Verb     string
 	Body           []byte // JSON
 	IdempotencyKey string // of a creation; "": none
+	Counted        bool   // by Count, as a request of its client
 }
 
 // maxIdempotencyKey is how long an idempotency key may be, bytes.
@@ -82,8 +89,10 @@ func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, e
 	if cred.Tenant == "" { // which below would mean every account
 		return nil, &Error{Code: CodeDenied, Message: "the request is nobody's"}
 	}
-	if err := o.ration(ctx, cred); err != nil {
-		return nil, err
+	if !r.Counted {
+		if err := o.Count(ctx, cred); err != nil {
+			return nil, err
+		}
 	}
 	op, ok := o.find(r.Noun, r.Verb)
 	switch {
@@ -101,6 +110,10 @@ func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, e
 	}
 	return op.run(withCall(ctx, cred, r), cred.Tenant, r.Body)
 }
+
+// Count counts one request of a credential against its limit, or refuses it with
+// CodeRate. Do counts by itself, unless the request says that it was counted.
+func (o *Operations) Count(ctx context.Context, cred Credential) error { return o.ration(ctx, cred) }
 
 // errOperator is the same whatever else the request says, so that it tells
 // nothing about what exists.

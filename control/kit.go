@@ -8,11 +8,16 @@ import (
 
 // A Kit is what a face of the API is given: the native one, and each vendor's.
 // A face turns its own wire format into calls of Do and back. It decides about
-// no rights, keeps no objects and counts nothing: Do is the one place for that.
+// no rights, keeps no objects and counts nothing by itself: Do, and Count for
+// it, is the one place for that.
 type Kit struct {
 	// Do carries out one operation, within its time and a place among the
 	// requests under way. Its error is for Told.
 	Do func(ctx context.Context, cred Credential, r Request) (any, error)
+	// Count counts a request of a client by itself, or refuses it with CodeRate: for
+	// a face that counts also what never reaches Do, or needs Do several times for
+	// one request. What it has counted goes to Do with Request.Counted.
+	Count func(ctx context.Context, cred Credential) error
 	// Verify returns what a key may do. Any key that is not good is CodeDenied.
 	Verify func(ctx context.Context, key string) (Credential, error)
 	// Rate says how much of its requests a credential has left, without counting
