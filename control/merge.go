@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -67,7 +68,7 @@ func apply(doc, patch any) any {
 }
 
 // strict decodes a request. An unknown field is an error that names it: a
-// misspelt wish must not be lost.
+// misspelt wish must not be lost. All mistakes of form are told at once.
 func strict(body []byte, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
@@ -75,6 +76,9 @@ func strict(body []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
+		if problems := shapeProblems(body, reflect.TypeOf(into)); len(problems) > 0 {
+			return invalidAll(problems)
+		}
 		return shapeError(err)
 	}
 	if dec.More() {

@@ -45,6 +45,8 @@ type Operations struct {
 	Translate func(error) error
 
 	meter   meter
+	placed  sync.Once
+	room    *places
 	indexed sync.Once
 	index   map[string]operation // by noun.verb
 }

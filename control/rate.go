@@ -10,13 +10,13 @@ import (
 
 // Limits of counting requests.
 const (
-	maxRated = 16_384 // accounts and projects whose requests are counted at once
+	maxRated = 16_384 // accounts, projects and keys whose requests are counted at once
 	rateLook = 64     // of them looked at to make room for another
 )
 
-// A rated is what a limit of requests is for: an account, or one project of it
-// that has a limit of its own.
-type rated struct{ tenant, project string }
+// A rated is what a limit of requests is for: an account, or one project or key
+// of it that has a limit of its own.
+type rated struct{ tenant, project, key string }
 
 // A meter counts requests against limits.api_per_minute: those of this node
 // alone. The zero meter is ready.
@@ -41,6 +41,13 @@ func (m *meter) take(who rated, perMinute int, now time.Time) time.Duration {
 	return 0
 }
 
+// look returns the bucket as it is.
+func (m *meter) look(who rated) endpoint.Bucket {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.buckets[who]
+}
+
 // makeRoom forgets buckets that are as good as new, or else any one: what it
 // allowed its owner may be allowed once more.
 func (m *meter) makeRoom(now time.Time) {
@@ -62,21 +69,10 @@ func (m *meter) makeRoom(now time.Time) {
 }
 
 // ration counts a request against the limit of its account, or of its key's
-// project where that has one. An account that cannot be read has none for now:
-// what needs the store fails by itself, and the rest, such as hanging up calls,
-// must work.
+// project where that has one; a key of Yappr's kind has a limit of its own where
+// neither does.
 func (o *Operations) ration(ctx context.Context, cred Credential) error {
-	if o.Known == nil {
-		return nil
-	}
-	acct, err := o.Known(ctx, cred.Tenant)
-	if err != nil {
-		return nil
-	}
-	who, limit := rated{tenant: cred.Tenant}, acct.Limits("").APIPerMinute
-	if own := acct.Limits(cred.ProjectID).APIPerMinute; cred.ProjectID != "" && own > 0 {
-		who.project, limit = cred.ProjectID, own
-	}
+	who, limit := o.limitOf(ctx, cred)
 	if limit <= 0 {
 		return nil
 	}
@@ -84,4 +80,37 @@ func (o *Operations) ration(ctx context.Context, cred Credential) error {
 		return &Error{Code: CodeRate, Message: "the account has used up its requests of this minute", RetryAfterMs: (wait + time.Millisecond - 1).Milliseconds()}
 	}
 	return nil
+}
+
+// limitOf returns what a credential's requests are counted as, and how many a
+// minute there may be; 0: as many as it likes. An account that cannot be read
+// has no limit for now: what needs the store fails by itself, and the rest, such
+// as hanging up calls, must work.
+func (o *Operations) limitOf(ctx context.Context, cred Credential) (who rated, perMinute int) {
+	if o.Known == nil {
+		return rated{}, 0
+	}
+	acct, err := o.Known(ctx, cred.Tenant)
+	if err != nil {
+		return rated{}, 0
+	}
+	if own := acct.Limits(cred.ProjectID).APIPerMinute; cred.ProjectID != "" && own > 0 {
+		return rated{tenant: cred.Tenant, project: cred.ProjectID}, own
+	}
+	limit := acct.Limits("").APIPerMinute
+	if limit <= 0 && cred.Kind == endpoint.KindOfYappr && cred.KeyID != "" {
+		return rated{tenant: cred.Tenant, key: cred.KeyID}, endpoint.YapprRequestsPerMinute
+	}
+	return rated{tenant: cred.Tenant}, limit
+}
+
+// Rate says how much of its requests a credential has left on this node, and
+// counts none; false: they are not limited.
+func (o *Operations) Rate(ctx context.Context, cred Credential) (Rate, bool) {
+	who, limit := o.limitOf(ctx, cred)
+	if limit <= 0 {
+		return Rate{}, false
+	}
+	b, now := o.meter.look(who), o.Now()
+	return Rate{Limit: limit, Remaining: b.Left(now, limit, time.Minute), Reset: b.Refill(now)}, true
 }

@@ -107,7 +107,7 @@ func TestSIPSettingsThatCannotBeAreRefused(t *testing.T) {
 		`{"fallback":{"url":"https://x.example","secrets":["` + strings.Repeat("x", 121) + `"]}}`:                          "invalid sip.fallback.secrets[0] invalid",
 		`{"fallback":{"url":"https://x.example","secrets":[` + strings.TrimSuffix(strings.Repeat(`"x",`, 11), ",") + `]}}`: "invalid sip.fallback.secrets too_many",
 		`{"fallback":{"url":"https://x.example","timeout_ms":60000}}`:                                                      "invalid sip.fallback.timeout_ms out_of_range",
-		`{"allow_all":true}`: "invalid allow_all unknown",
+		`{"allow_all":true}`: "invalid sip.allow_all unknown",
 	} {
 		if _, err := update(ops, "acme", sip); fieldsOf(err) != want {
 			t.Errorf("%.80s: got %s, want %s", sip, fieldsOf(err), want)

@@ -25,27 +25,17 @@ const (
 
 // A Service answers control requests over NATS.
 type Service struct {
-	nc       *nats.Conn
-	ops      *Operations
-	version  string
-	log      *slog.Logger
-	inFlight chan struct{}
-	ready    chan struct{}
-	wg       sync.WaitGroup
-
-	mu     sync.Mutex
-	shares map[string]int // of inFlight, by tenant
+	nc      *nats.Conn
+	ops     *Operations
+	version string
+	log     *slog.Logger
+	ready   chan struct{}
+	wg      sync.WaitGroup
 }
-
-// tenantShare is the part of control.max_in_flight that one tenant may take, so
-// that one who asks a lot, or for what takes long, does not keep the others out.
-// The operator may take all.
-const tenantShare = 4
 
 // NewService returns a Service over ops.
 func NewService(nc *nats.Conn, ops *Operations, version string, log *slog.Logger) *Service {
-	return &Service{nc: nc, ops: ops, version: version, log: log,
-		inFlight: make(chan struct{}, ops.Config.MaxInFlight), ready: make(chan struct{}), shares: make(map[string]int)}
+	return &Service{nc: nc, ops: ops, version: version, log: log, ready: make(chan struct{})}
 }
 
 // Ready implements lifecycle.Component.
@@ -77,7 +67,7 @@ func (s *Service) Run(ctx context.Context) error {
 // of an endpoint at a time, and one slow write must not hold up the rest.
 func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 	tenant := tenantOf(req.Subject())
-	if !s.enter(tenant) {
+	if !s.ops.places().enter(tenant) {
 		s.refuse(op, req, &Error{Code: CodeBusy, Message: "too many control requests at once"})
 		return
 	}
@@ -94,7 +84,7 @@ func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 // work carries the request out and gives its place back: whoever has the reply
 // may ask again at once.
 func (s *Service) work(ctx context.Context, op operation, req micro.Request, tenant string) (body []byte, told *Error) {
-	defer s.leave(tenant)
+	defer s.ops.places().leave(tenant)
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("control request panicked", "op", op.noun+"."+op.verb, "err", p)
@@ -114,42 +104,9 @@ func (s *Service) work(ctx context.Context, op operation, req micro.Request, ten
 	return body, nil
 }
 
-// enter takes a place for a request; false: there is none, or none left for the
-// tenant.
-func (s *Service) enter(tenant string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tenant != endpoint.OperatorTenant && s.shares[tenant] >= max(cap(s.inFlight)/tenantShare, 1) {
-		return false
-	}
-	select {
-	case s.inFlight <- struct{}{}:
-		s.shares[tenant]++
-		return true
-	default:
-		return false
-	}
-}
-
-func (s *Service) leave(tenant string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	<-s.inFlight
-	if s.shares[tenant]--; s.shares[tenant] == 0 {
-		delete(s.shares, tenant)
-	}
-}
-
-// told is what a client hears of an error. What is ours to fix is logged in full.
+// told is what a client hears of an error.
 func (s *Service) told(op operation, err error) *Error {
-	if s.ops.Translate != nil {
-		err = s.ops.Translate(err)
-	}
-	told := errorOf(err)
-	if told.Code == CodeInternal {
-		s.log.Error("control request failed", "op", op.noun+"."+op.verb, "err", err)
-	}
-	return told
+	return s.ops.Told(err, s.log.With("op", op.noun+"."+op.verb))
 }
 
 func (s *Service) refuse(op operation, req micro.Request, told *Error) {

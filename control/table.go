@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"patchbay/actors/endpoint"
@@ -12,6 +13,7 @@ type operation struct {
 	noun, verb string
 	scopes     []string // a key needs them all
 	operator   bool     // for endpoint.OperatorTenant only
+	in, out    reflect.Type
 	run        func(ctx context.Context, tenant string, body []byte) (any, error)
 }
 
@@ -79,12 +81,14 @@ func (o *Operations) liveTable() []operation {
 
 // own is an operation of every account on what is its own.
 func own[In, Out any](noun, verb string, do func(context.Context, string, In) (Out, error), scopes ...string) operation {
-	return operation{noun: noun, verb: verb, scopes: scopes, run: typed(do)}
+	return operation{noun: noun, verb: verb, scopes: scopes, run: typed(do), in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
 }
 
 // operators is an operation of the operator's account on the cluster.
 func operators[In, Out any](noun, verb string, do func(context.Context, string, In) (Out, error), scopes ...string) operation {
-	return operation{noun: noun, verb: verb, scopes: scopes, operator: true, run: typed(do)}
+	op := own(noun, verb, do, scopes...)
+	op.operator = true
+	return op
 }
 
 // typed decodes the request strictly before it is carried out.

@@ -34,5 +34,16 @@ func (b *Bucket) Spend(now time.Time, n int, period time.Duration) {
 	b.due = b.due.Add(period / time.Duration(n))
 }
 
+// Left returns how many tokens are there at now, of a bucket that holds n and
+// gains as many in each period. n is at least one.
+func (b Bucket) Left(now time.Time, n int, period time.Duration) int {
+	step := period / time.Duration(n)
+	free := step*time.Duration(n) - b.Refill(now)
+	return int(max(free, 0) / step)
+}
+
+// Refill returns how long it is until the bucket is full.
+func (b Bucket) Refill(now time.Time) time.Duration { return max(b.due.Sub(now), 0) }
+
 // Full reports that the bucket is as good as new and need not be kept.
 func (b Bucket) Full(now time.Time) bool { return !b.due.After(now) }

@@ -16,6 +16,12 @@ func TestBucketGivesABurstAndThenItsRate(t *testing.T) {
 		now := time.Unix(1_700_000_000, 0)
 		var b endpoint.Bucket
 		take := func() (n int) {
+			left := b.Left(now, rate, time.Second)
+			defer func() {
+				if n != left {
+					t.Fatalf("it said that %d were left, and gave %d", left, n)
+				}
+			}()
 			for b.Allows(now, rate) {
 				b.Take(now, rate)
 				n++

@@ -9,6 +9,10 @@ import (
 // UTC day, where the account sets no limit of its own.
 const YapprCreatesPerDay = 20
 
+// YapprRequestsPerMinute is how many requests one key of Yappr's kind makes in a
+// minute, where neither its project nor its account sets a limit.
+const YapprRequestsPerMinute = 60
+
 // ErrReused says that an idempotency key has been used for another request.
 var ErrReused = errors.New("endpoint: idempotency key of another request")
 
