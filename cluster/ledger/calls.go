@@ -43,10 +43,12 @@ type held struct {
 
 // give puts a step into the queue; false: it is full.
 func (w *worker) give(s step) bool {
+	w.ledger.unwritten.Add(1)
 	select {
 	case w.queue <- s:
 		return true
 	default:
+		w.ledger.unwritten.Add(-1)
 		return false
 	}
 }
@@ -81,6 +83,7 @@ func (w *worker) run(ctx, grace context.Context) {
 }
 
 func (w *worker) do(ctx context.Context, s step) {
+	defer w.ledger.unwritten.Add(-1)
 	h := w.held[s.id]
 	if s.rec != nil {
 		delete(w.held, s.id)

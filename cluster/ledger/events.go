@@ -53,6 +53,7 @@ func (l *Ledger) publish(e outgoing, acks chan<- outgoing) {
 		l.spoolEvent(e)
 		return
 	}
+	l.unsettled.Add(1)
 	e.future, e.err = l.send(e.to, e.id, e.data)
 	acks <- e
 }
@@ -66,6 +67,7 @@ func (l *Ledger) send(to, id string, data []byte) (jetstream.PubAckFuture, error
 func (l *Ledger) settle(ctx context.Context, acks <-chan outgoing) {
 	for e := range acks {
 		l.guard(func() {
+			defer l.unsettled.Add(-1)
 			if e.err == nil {
 				e.err = acknowledged(ctx, e.future)
 			}

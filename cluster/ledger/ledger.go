@@ -103,7 +103,9 @@ type Ledger struct {
 	// Whether JetStream failed to take events, or records, and has not taken
 	// them again since.
 	eventsAway, recordsAway atomic.Bool
-	unchecked               atomic.Bool // it could not be asked whose the calls are
+	unsettled               atomic.Int64 // events that were sent and neither acknowledged nor spooled
+	unwritten               atomic.Int64 // steps of calls that wait for a worker or are with one
+	unchecked               atomic.Bool  // it could not be asked whose the calls are
 }
 
 // Open creates what the ledger writes to, and opens the spool with what an
@@ -193,10 +195,12 @@ func (l *Ledger) Record(rec call.Record) {
 // is told of the call afterwards follows from there. It blocks while the queue
 // is full; false: ctx ended first.
 func (l *Ledger) Adopt(ctx context.Context, id call.ID, hold journal.Hold) bool {
+	l.unwritten.Add(1)
 	select {
 	case l.workerOf(id).queue <- step{id: id, hold: &hold}:
 		return true
 	case <-ctx.Done():
+		l.unwritten.Add(-1)
 		return false
 	}
 }
@@ -260,7 +264,7 @@ func (l *Ledger) Close() {
 
 // A Waiting is what has not reached JetStream.
 type Waiting struct {
-	Events, Records               int // in memory
+	Events, Records               int // in memory, or sent and not acknowledged
 	SpooledEvents, SpooledRecords int // on disk
 	SpooledSnapshots              int // likewise; memory has them, too
 	SpoolBytes                    int64
@@ -268,12 +272,9 @@ type Waiting struct {
 
 // Waiting returns how much waits.
 func (l *Ledger) Waiting() Waiting {
-	w := Waiting{Events: len(l.events), SpooledEvents: l.spool.Waiting(spool.Events),
-		SpooledRecords: l.spool.Waiting(spool.Records), SpooledSnapshots: l.spool.Waiting(spool.Snapshots), SpoolBytes: l.spool.Bytes()}
-	for i := range l.work {
-		w.Records += len(l.work[i].queue)
-	}
-	return w
+	return Waiting{Events: len(l.events) + int(l.unsettled.Load()), Records: int(l.unwritten.Load()),
+		SpooledEvents: l.spool.Waiting(spool.Events), SpooledRecords: l.spool.Waiting(spool.Records),
+		SpooledSnapshots: l.spool.Waiting(spool.Snapshots), SpoolBytes: l.spool.Bytes()}
 }
 
 // guard contains a panic: it costs what was being worked on.
