@@ -85,7 +85,8 @@ type Job struct {
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	DecisionID string              `json:"decision_id,omitempty"`
-	Packet     call.Packet         `json:"-"` // travels beside the JSON, as bytes
+	Dial       *Dial               `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
+	Packet     call.Packet         `json:"-"`              // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.
@@ -168,6 +169,9 @@ type Caller interface {
 	// Unsent says that no edge could send the INVITE (Transmission.Lost). It
 	// counts as a 503 (RFC 3261 8.1.3.1), where nothing was heard yet.
 	Unsent(now time.Time) []call.Output
+	// Heard reports that the carrier has said anything to the INVITE, a 100
+	// among it: before that, another address of its trunk may be tried.
+	Heard() bool
 }
 
 // A Dialog is the SIP side of one call: its transactions, tags, CSeqs and route

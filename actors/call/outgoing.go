@@ -18,6 +18,7 @@ type Outgoing struct {
 type Credentials struct {
 	Username string
 	Password string
+	Realm    string // the only one that is answered; empty: any
 }
 
 // String hides the password, and the name.
