@@ -218,9 +218,26 @@ func TestWorkersGetOffersAndAgentsGiveCommands(t *testing.T) {
 	if err := w.Cancel("a1", "w7", []byte("bye")); err != nil || await(t, cancelled) != "bye" {
 		t.Error(err)
 	}
-	stop := w.SubscribeCommands(5, func(cmd []byte) []byte { return append([]byte("did "), cmd...) })
+	stop := w.SubscribeCommands("a1", 5, func(cmd []byte) []byte { return append([]byte("did "), cmd...) })
 	if m, err := c.Hot().Request(subject.CallDo(5), []byte("hangup"), patience); err != nil || string(m.Data) != "did hangup" {
 		t.Errorf("got %v, %v", m, err)
+	}
+	if m, err := c.Hot().Request(subject.AgentDo("a1", 5), []byte("hangup"), patience); err != nil || string(m.Data) != "did hangup" {
+		t.Errorf("got %v, %v", m, err)
+	}
+	if _, err := c.Hot().Request(subject.AgentDo("a2", 5), []byte("hangup"), 50*time.Millisecond); !errors.Is(err, nats.ErrTimeout) {
+		t.Errorf("the agent of another call commands it: %v", err)
+	}
+	told := make(chan string, 1)
+	sub, err := c.Hot().Subscribe(subject.AgentEvents("a1", 5), func(m *nats.Msg) { told <- string(m.Data) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	flush(t, c)
+	w.PublishEvent("a1", 5, []byte("ringing"))
+	if got := await(t, told); got != "ringing" {
+		t.Errorf("heard %q", got)
 	}
 	stop()
 	stop()

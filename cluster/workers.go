@@ -25,15 +25,24 @@ type Workers struct {
 	obs   DoorObserver
 	subs  subscriptions
 	mu    sync.RWMutex
-	calls map[call.ID]func([]byte) []byte // as many as the node has calls
+	calls map[call.ID]commanded // as many as the node has calls
 }
 
-// OpenWorkers listens to agents' commands: one subscription for all calls of
-// the node, because one for each would be told to every server.
+// A commanded is a call that takes commands of its agent.
+type commanded struct {
+	agent string // as subjects name it
+	take  func([]byte) []byte
+}
+
+// OpenWorkers listens to agents' commands: subscriptions for all calls of the
+// node, because one for each would be told to every server.
 func OpenWorkers(c *Conn, obs DoorObserver) (*Workers, error) {
-	w := &Workers{nc: c.Control(), obs: obs, calls: make(map[call.ID]func([]byte) []byte)}
-	if err := w.subs.add(w.nc, subject.DoAll, "", maxPendingPackets, w.command); err != nil {
-		return nil, fmt.Errorf("open workers: %w", err)
+	w := &Workers{nc: c.Control(), obs: obs, calls: make(map[call.ID]commanded)}
+	for _, at := range []string{subject.DoAll, subject.AgentDoAll} {
+		if err := w.subs.add(w.nc, at, "", maxPendingPackets, w.command); err != nil {
+			w.subs.close()
+			return nil, fmt.Errorf("open workers: %w", err)
+		}
 	}
 	return w, nil
 }
@@ -96,21 +105,23 @@ func (w *Workers) Cancel(agent, worker string, payload []byte) error {
 	return nil
 }
 
-// PublishEvent tells whoever listens to the call. It does not block; an event
-// that cannot be sent is lost, as on any network.
-func (w *Workers) PublishEvent(id call.ID, payload []byte) {
-	if err := w.nc.Publish(subject.CallEvents(id), payload); err != nil {
-		w.obs.malformed(subject.CallEvents(id), err)
+// PublishEvent tells whoever listens to the call, or to the calls of its agent.
+// It does not block; an event that cannot be sent is lost, as on any network.
+func (w *Workers) PublishEvent(agent string, id call.ID, payload []byte) {
+	for _, to := range []string{subject.CallEvents(id), subject.AgentEvents(agent, id)} {
+		if err := w.nc.Publish(to, payload); err != nil {
+			w.obs.malformed(to, err)
+		}
 	}
 }
 
 // SubscribeCommands gives the commands of a call's agent to take, one at a
 // time, and sends its answers back. take must not block: all calls of the node
 // share its goroutine. stop may be called twice.
-func (w *Workers) SubscribeCommands(id call.ID, take func(cmd []byte) []byte) (stop func()) {
+func (w *Workers) SubscribeCommands(agent string, id call.ID, take func(cmd []byte) []byte) (stop func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls[id] = take
+	w.calls[id] = commanded{subject.Token(agent), take}
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -120,19 +131,18 @@ func (w *Workers) SubscribeCommands(id call.ID, take func(cmd []byte) []byte) (s
 
 func (w *Workers) command(m *nats.Msg) {
 	defer contain(w.obs.Panic)
-	const before, after = len(subject.Prefix + "call."), len(".do")
-	id, err := call.ParseID(m.Subject[before : len(m.Subject)-after])
+	agent, of, err := subject.CommandOf(m.Subject)
 	if err != nil {
 		w.obs.malformed(subject.DoAll, err)
 		return
 	}
 	w.mu.RLock()
-	take := w.calls[id]
+	held, ok := w.calls[of]
 	w.mu.RUnlock()
-	if take == nil {
-		return // another node's call
+	if !ok || agent != "" && agent != held.agent {
+		return // another node's call, or another agent's
 	}
-	answer := take(m.Data)
+	answer := held.take(m.Data)
 	if m.Reply != "" && answer != nil {
 		respond(m, w.obs, func() ([]byte, error) { return answer, nil })
 	}

@@ -42,7 +42,7 @@ func (p Principal) String() string {
 
 // Outside reports whether it is no process of the cluster.
 func (p Principal) Outside() bool {
-	return p.has([]Role{Operator, Tenant, Worker})
+	return p.has([]Role{Operator, Tenant, Worker, Key})
 }
 
 func (p Principal) has(any []Role) bool {
@@ -168,7 +168,9 @@ func Inbox(p Principal) string {
 // inboxes matches those of every principal that has a role.
 func inboxes(r Role) string {
 	switch r {
-	case Tenant, Worker:
+	case Server:
+		return "$SYS._INBOX.>"
+	case Tenant, Worker, Key:
 		return "_INBOX_" + string(r) + ".*.>"
 	case Operator:
 		return "_INBOX_" + string(r) + ".>"

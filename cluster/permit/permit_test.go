@@ -184,10 +184,17 @@ var messages = []struct{ subject, publish, subscribe string }{
 	{"pb.v1.agent.a2.offer", "media", ""}, // another agent's workers
 	{"pb.v1.agent.a2.w.w1.cancel", "media", ""},
 	{"pb.v1.agent.a2.hb", "", "media"},
+	{"pb.v1.agent.a1.call.04hkaps9lf6uu.evt", "media", "worker.a1"},
+	{"pb.v1.agent.a1.call.04hkaps9lf6uu.do", "worker.a1", "media"},
+	{"pb.v1.agent.a2.call.04hkaps9lf6uu.evt", "media", ""},
+	{"pb.v1.agent.a2.call.04hkaps9lf6uu.do", "", "media"},
 	{"pb.v1.call.04hkaps9lf6uu.evt", "media", "worker.a1 control"},
 	{"pb.v1.call.04hkaps9lf6uu.do", "worker.a1", "media"},
 	{"pb.v1.ctl.acme.endpoint.create", "tenant.acme operator control", "control"},
 	{"pb.v1.ctl.other.endpoint.create", "operator control", "control"},
+	{"pb.v1.ctl.acme.endpoint.create.k1", "", "control"}, // for API keys
+	{"pb.v1.auth.keys", "broker", "control"},
+	{"$SYS.REQ.USER.AUTH", "", "broker control"},
 	{"pb.v1.evt.3.acme.call.started", "actor media control", ""}, // heard from the stream
 	{"pb.v1.rec.04hkaps9lf6uu", "media control", ""},
 	{"pb.v1.recof.acme.04hkaps9lf6uu", "media control", ""},

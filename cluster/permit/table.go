@@ -24,6 +24,8 @@ const (
 	Operator Role = "operator" // who runs patchbay ctl for every tenant, and makes backups
 	Tenant   Role = "tenant"   // one tenant's own programs
 	Worker   Role = "worker"   // the workers of one agent
+	Key      Role = "key"      // a tenant's program that shows an API key: of this column, what the key's scopes allow
+	Server   Role = "server"   // a NATS server itself
 )
 
 // own stands for the name of the tenant or agent whose credential it is.
@@ -66,12 +68,18 @@ var Subjects = []Row{
 	{"beat.*.*", false, nil, nodes, "all of these"},
 	{"sync.>", true, []Role{Control}, []Role{Actor}, "do you know this revision of an endpoint, an account, an agent?"},
 	{"node.do", true, []Role{Control}, append([]Role{Broker}, nodes...), "an operator's wish to a node"},
-	{"agent." + own + ".offer", true, []Role{Media}, []Role{Worker}, "a call, to the workers of an agent"},
-	{"agent." + own + ".w.*.*", false, []Role{Media}, []Role{Worker}, "what one worker alone must hear"},
-	{"agent." + own + ".hb", false, []Role{Worker}, []Role{Media}, "how a worker is"},
-	{"call.*.evt", false, []Role{Media}, []Role{Worker, Control}, "events of one call"},
-	{"call.*.do", true, []Role{Worker}, []Role{Media}, "commands of one call's agent"},
-	{"ctl." + own + ".*.*", true, []Role{Tenant, Operator, Control}, []Role{Control}, "an operation of the control service"},
+	{"agent." + own + ".offer", true, []Role{Media}, []Role{Worker, Key}, "a call, to the workers of an agent"},
+	{"agent." + own + ".w.*.*", false, []Role{Media}, []Role{Worker, Key}, "what one worker alone must hear"},
+	{"agent." + own + ".hb", false, []Role{Worker, Key}, []Role{Media}, "how a worker is"},
+	{"agent." + own + ".call.*.evt", false, []Role{Media}, []Role{Worker, Key}, "events of one call of an agent"},
+	{"agent." + own + ".call.*.do", true, []Role{Worker, Key}, []Role{Media}, "commands of one call's agent"},
+	{"call.*.evt", false, []Role{Media}, []Role{Worker, Control}, "events of one call, whoever its agent is"},
+	{"call.*.do", true, []Role{Worker}, []Role{Media}, "commands of one call's agent, whoever it is"},
+	{"ctl." + own + ".*.*", true, []Role{Tenant, Operator, Control, Key}, []Role{Control}, "an operation of the control service"},
+	{"ctl." + own + ".*.*.*", true, []Role{Key}, []Role{Control}, "the same, with the id of the API key that asks"},
+	{"evt.*." + own + ".>", false, nil, []Role{Key}, "the tenant's events, as the stream takes them"},
+	{"auth.keys", true, []Role{Broker}, []Role{Control}, "which of these API keys are still good"},
+	{"$SYS.REQ.USER.AUTH", true, []Role{Server}, []Role{Broker, Control}, "who a client is, where API keys open NATS"},
 	{"$SRV.>", true, []Role{Operator}, []Role{Control}, "which control services there are"},
 }
 

@@ -3,6 +3,7 @@ package subject
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -16,6 +17,7 @@ const (
 	Deciders = "deciders" // owners and other deciders of INVITEs
 	Edges    = "edges"    // edges that share a transport
 	Workers  = "workers"  // agents' workers
+	Callout  = "callout"  // control nodes that are asked who a client of NATS is
 )
 
 // Wildcards that nodes subscribe to.
@@ -28,6 +30,7 @@ const (
 	ExplainAny   = Prefix + "explain.any"
 	FindAll      = Prefix + "call.find.*"
 	DoAll        = Prefix + "call.*.do"
+	AgentDoAll   = Prefix + "agent.*.call.*.do"
 	BeatAll      = Prefix + "beat.*.*"
 	HeartbeatAll = Prefix + "agent.*.hb"
 	SyncAll      = Prefix + "sync.>"
@@ -79,6 +82,26 @@ func CallEvents(id call.ID) string { return Prefix + "call." + id.String() + ".e
 
 // CallDo takes commands of a call's agent.
 func CallDo(id call.ID) string { return Prefix + "call." + id.String() + ".do" }
+
+// AgentEvents carries one call's events out to its agent alone.
+func AgentEvents(agent string, id call.ID) string {
+	return Prefix + "agent." + Token(agent) + ".call." + id.String() + ".evt"
+}
+
+// AgentDo takes commands of a call's agent, from its agent alone.
+func AgentDo(agent string, id call.ID) string {
+	return Prefix + "agent." + Token(agent) + ".call." + id.String() + ".do"
+}
+
+// CommandOf reads CallDo and AgentDo: agent is "" of the former.
+func CommandOf(subject string) (agent string, id call.ID, err error) {
+	words, of := strings.TrimSuffix(strings.TrimPrefix(subject, Prefix), ".do"), ""
+	if rest, ok := strings.CutPrefix(words, "agent."); ok {
+		of, words, _ = strings.Cut(rest, ".")
+	}
+	id, err = call.ParseID(strings.TrimPrefix(words, "call."))
+	return of, id, err
+}
 
 // Send is where one edge takes messages for its flows.
 func Send(edge string) string { return Prefix + "edge." + Token(edge) + ".send" }

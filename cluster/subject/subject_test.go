@@ -30,6 +30,8 @@ func TestTheTableOfSubjects(t *testing.T) {
 		"pb.v1.edge.edge_1.send":                    subject.Send("edge.1"),
 		"pb.v1.edge.out.udp":                        subject.SendAny(call.UDP),
 		"pb.v1.beat.media.m-1":                      subject.Beat("media", "m-1"),
+		"pb.v1.agent.a1.call.04hkaps9lf6uu.evt":     subject.AgentEvents("a1", id),
+		"pb.v1.agent.a1.call.04hkaps9lf6uu.do":      subject.AgentDo("a1", id),
 		"pb.v1.agent.a1.offer":                      subject.Offer("a1"),
 		"pb.v1.agent.a1.w.w_1.cancel":               subject.Worker("a1", "w 1", "cancel"),
 		"pb.v1.sync.p.3":                            subject.Sync(3),

@@ -34,9 +34,9 @@ func (w workers) Offer(ctx context.Context, agent string, payload []byte) ([]byt
 	return m.Data, nil
 }
 
-func (w workers) Cancel(string, string, []byte) error                   { return nil }
-func (w workers) PublishEvent(call.ID, []byte)                          {}
-func (w workers) SubscribeCommands(call.ID, func([]byte) []byte) func() { return func() {} }
+func (w workers) Cancel(string, string, []byte) error                           { return nil }
+func (w workers) PublishEvent(string, call.ID, []byte)                          {}
+func (w workers) SubscribeCommands(string, call.ID, func([]byte) []byte) func() { return func() {} }
 
 // patchbay is a connector that offers calls to the example.
 func patchbay(t *testing.T) (*connect.NATS, *nats.Conn) {

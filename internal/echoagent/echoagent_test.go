@@ -41,8 +41,8 @@ func (w workers) Offer(ctx context.Context, agent string, payload []byte) ([]byt
 func (w workers) Cancel(agent, worker string, payload []byte) error {
 	return w.nc.Publish("pb.v1.agent."+agent+".w."+worker+".cancel", payload)
 }
-func (w workers) PublishEvent(call.ID, []byte)                          {}
-func (w workers) SubscribeCommands(call.ID, func([]byte) []byte) func() { return func() {} }
+func (w workers) PublishEvent(string, call.ID, []byte)                          {}
+func (w workers) SubscribeCommands(string, call.ID, func([]byte) []byte) func() { return func() {} }
 
 // start runs an echo agent until the test ends, and returns its connector.
 func start(t testing.TB, opts echoagent.Options) (*connect.NATS, *nats.Conn) {

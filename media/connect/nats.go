@@ -21,11 +21,12 @@ type Workers interface {
 	Offer(ctx context.Context, agent string, payload []byte) ([]byte, error)
 	// Cancel tells one worker that its call is over.
 	Cancel(agent, worker string, payload []byte) error
-	// PublishEvent tells whoever listens to the call. It does not block.
-	PublishEvent(id call.ID, payload []byte)
+	// PublishEvent tells whoever listens to the call of an agent. It does not
+	// block.
+	PublishEvent(agent string, id call.ID, payload []byte)
 	// SubscribeCommands gives the commands of a call's agent to take, and sends
 	// its answers back. take must not block. stop may be called twice.
-	SubscribeCommands(id call.ID, take func(cmd []byte) []byte) (stop func())
+	SubscribeCommands(agent string, id call.ID, take func(cmd []byte) []byte) (stop func())
 }
 
 // NATS is the connector for workers in a queue group.
@@ -144,7 +145,7 @@ func (n *NATS) cancel(req media.JoinRequest, worker string, cause call.Cause) {
 // Farewell tells a worker, by NATS alone, that its call has ended with the node
 // that carried it.
 func (n *NATS) Farewell(f actors.Farewell, event []byte) {
-	n.workers.PublishEvent(f.ID, event)
+	n.workers.PublishEvent(f.Agent.ID, f.ID, event)
 	if f.Worker != "" {
 		n.cancel(media.JoinRequest{ID: f.ID, Agent: f.Agent}, f.Worker, f.Cause)
 	}
@@ -167,7 +168,7 @@ func (l *natsLeg) Start(rx func([]byte), closed func(call.Cause), command func(m
 	commands := peer.NewCommands(command)
 	l.mu.Lock()
 	if !l.closed {
-		l.stop = l.n.workers.SubscribeCommands(l.req.ID, func(cmd []byte) []byte {
+		l.stop = l.n.workers.SubscribeCommands(l.req.Agent.ID, l.req.ID, func(cmd []byte) []byte {
 			return commands.Answer(time.Now(), cmd)
 		})
 	}
@@ -177,7 +178,7 @@ func (l *natsLeg) Start(rx func([]byte), closed func(call.Cause), command func(m
 
 // Notify implements [media.AgentLeg].
 func (l *natsLeg) Notify(event []byte) {
-	l.n.workers.PublishEvent(l.req.ID, event)
+	l.n.workers.PublishEvent(l.req.Agent.ID, l.req.ID, event)
 	l.Peer.Notify(event)
 }
 

@@ -40,11 +40,11 @@ func (w *workers) Cancel(agent, worker string, payload []byte) error {
 	return nil
 }
 
-func (w *workers) PublishEvent(id call.ID, payload []byte) {
+func (w *workers) PublishEvent(_ string, id call.ID, payload []byte) {
 	w.tell("event " + id.String() + " " + string(payload))
 }
 
-func (w *workers) SubscribeCommands(_ call.ID, take func([]byte) []byte) func() {
+func (w *workers) SubscribeCommands(_ string, _ call.ID, take func([]byte) []byte) func() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.take = take

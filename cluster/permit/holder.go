@@ -1,0 +1,52 @@
+package permit
+
+import "patchbay/cluster/subject"
+
+// A Holder is a program that shows a tenant's API key, and what the key's scopes
+// come to. The broker narrows the subjects by them; what else of a key counts,
+// such as its project, travels as its id in the subject.
+type Holder struct {
+	Tenant, Key string   // the key's id
+	Whole       bool     // it may do all that its tenant may: no operation needs the key's id
+	Operations  []string // noun.verb, that it may ask with the key's id; Whole: all
+	Plain       []string // of these, what it may ask without
+	Events      []string // kinds of the tenant's events that it may hear, such as call; Whole: all
+	Agent       string   // whose worker it is; "": nobody's
+}
+
+// ForKey returns what a program with an API key may do: no more than the table
+// has for [Key].
+func ForKey(h Holder) Permissions {
+	g := &grant{publish: map[string]bool{}, subscribe: map[string]bool{}}
+	inbox := InboxOfKey(h.Key) + ".>"
+	g.listen(inbox)
+	g.send(inbox)
+	tenant, key := subject.Token(h.Tenant), subject.Token(h.Key)
+	if h.Whole {
+		h.Plain, h.Operations, h.Events = []string{"*.*"}, []string{"*.*"}, []string{"*"}
+	}
+	for _, op := range h.Plain {
+		g.send(subject.Prefix + "ctl." + tenant + "." + op)
+	}
+	for _, op := range h.Operations {
+		g.send(subject.Prefix + "ctl." + tenant + "." + op + "." + key)
+	}
+	for _, kind := range h.Events {
+		g.listen(subject.Prefix + "evt.*." + tenant + "." + kind + ".>")
+	}
+	if h.Agent != "" {
+		g.worker(subject.Prefix + "agent." + subject.Token(h.Agent))
+	}
+	return Permissions{Publish: sorted(g.publish), Subscribe: sorted(g.subscribe), Respond: h.Agent != ""}
+}
+
+// worker adds what a worker of one agent needs, of that agent's calls alone.
+func (g *grant) worker(agent string) {
+	g.listen(agent + ".offer")
+	g.listen(agent + ".w.*.*")
+	g.listen(agent + ".call.*.evt")
+	g.send(agent+".hb", agent+".call.*.do")
+}
+
+// InboxOfKey is what the inboxes of programs that show an API key begin with.
+func InboxOfKey(id string) string { return "_INBOX_" + string(Key) + "." + subject.Token(id) }
