@@ -90,7 +90,7 @@ func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, e
 		return nil, &Error{Code: CodeDenied, Message: "the request is nobody's"}
 	}
 	if !r.Counted {
-		if err := o.Count(ctx, cred); err != nil {
+		if _, err := o.Count(ctx, cred); err != nil {
 			return nil, err
 		}
 	}
@@ -110,10 +110,6 @@ func (o *Operations) Do(ctx context.Context, cred Credential, r Request) (any, e
 	}
 	return op.run(withCall(ctx, cred, r), cred.Tenant, r.Body)
 }
-
-// Count counts one request of a credential against its limit, or refuses it with
-// CodeRate. Do counts by itself, unless the request says that it was counted.
-func (o *Operations) Count(ctx context.Context, cred Credential) error { return o.ration(ctx, cred) }
 
 // errOperator is the same whatever else the request says, so that it tells
 // nothing about what exists.

@@ -7,5 +7,5 @@ const MaxRated = maxRated
 func (o *Operations) Rated() int {
 	o.meter.mu.Lock()
 	defer o.meter.mu.Unlock()
-	return len(o.meter.buckets)
+	return len(o.meter.spent)
 }

@@ -16,8 +16,9 @@ type Kit struct {
 	Do func(ctx context.Context, cred Credential, r Request) (any, error)
 	// Count counts a request of a client by itself, or refuses it with CodeRate: for
 	// a face that counts also what never reaches Do, or needs Do several times for
-	// one request. What it has counted goes to Do with Request.Counted.
-	Count func(ctx context.Context, cred Credential) error
+	// one request. What it has counted goes to Do with Request.Counted. It returns
+	// what is left; the zero Rate: there is no limit.
+	Count func(ctx context.Context, cred Credential) (Rate, error)
 	// Verify returns what a key may do. Any key that is not good is CodeDenied.
 	Verify func(ctx context.Context, key string) (Credential, error)
 	// Rate says how much of its requests a credential has left, without counting

@@ -21,46 +21,75 @@ type rated struct{ tenant, project, key string }
 // A meter counts requests against limits.api_per_minute: those of this node
 // alone. The zero meter is ready.
 type meter struct {
-	mu      sync.Mutex
-	buckets map[rated]endpoint.Bucket
+	mu    sync.Mutex
+	spent map[rated]spent
 }
 
-// take counts one request, or returns how long it is until one is free.
-func (m *meter) take(who rated, perMinute int, now time.Time) time.Duration {
+// A spent is what was counted of one limit: those of keys in windows, all others
+// in buckets.
+type spent struct {
+	bucket endpoint.Bucket
+	window window
+}
+
+// over reports that nothing of it matters any more.
+func (s spent) over(now time.Time) bool {
+	return s.bucket.Full(now) && s.window.at(now).n == 0
+}
+
+// take counts one request, or returns how long it is until one is free, and what
+// is left.
+func (m *meter) take(who rated, perMinute int, now time.Time) (Rate, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	b, known := m.buckets[who]
-	if wait := b.Wait(now, perMinute, time.Minute); wait > 0 {
-		return wait
+	s, known := m.spent[who]
+	if who.key != "" {
+		s.window = s.window.at(now)
+		if s.window.n >= perMinute {
+			left := s.window.rate(perMinute, now)
+			return left, left.Reset
+		}
+		s.window.n++
+	} else {
+		if wait := s.bucket.Wait(now, perMinute, time.Minute); wait > 0 {
+			return s.rate(who, perMinute, now), wait
+		}
+		s.bucket.Spend(now, perMinute, time.Minute)
 	}
-	b.Spend(now, perMinute, time.Minute)
 	if !known {
 		m.makeRoom(now)
 	}
-	m.buckets[who] = b
-	return 0
+	m.spent[who] = s
+	return s.rate(who, perMinute, now), 0
 }
 
-// look returns the bucket as it is.
-func (m *meter) look(who rated) endpoint.Bucket {
+// look returns what is left.
+func (m *meter) look(who rated, perMinute int, now time.Time) Rate {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.buckets[who]
+	return m.spent[who].rate(who, perMinute, now)
 }
 
-// makeRoom forgets buckets that are as good as new, or else any one: what it
-// allowed its owner may be allowed once more.
-func (m *meter) makeRoom(now time.Time) {
-	if m.buckets == nil {
-		m.buckets = make(map[rated]endpoint.Bucket)
+func (s spent) rate(who rated, perMinute int, now time.Time) Rate {
+	if who.key != "" {
+		return s.window.at(now).rate(perMinute, now)
 	}
-	if len(m.buckets) < maxRated {
+	return Rate{Limit: perMinute, Remaining: s.bucket.Left(now, perMinute, time.Minute), Reset: s.bucket.Refill(now)}
+}
+
+// makeRoom forgets what is as good as new, or else any one: what it allowed its
+// owner may be allowed once more.
+func (m *meter) makeRoom(now time.Time) {
+	if m.spent == nil {
+		m.spent = make(map[rated]spent)
+	}
+	if len(m.spent) < maxRated {
 		return
 	}
 	looked := 0
-	for who, b := range m.buckets { // in no order
-		if looked++; b.Full(now) || len(m.buckets) >= maxRated && looked == rateLook {
-			delete(m.buckets, who)
+	for who, s := range m.spent { // in no order
+		if looked++; s.over(now) || len(m.spent) >= maxRated && looked == rateLook {
+			delete(m.spent, who)
 		}
 		if looked == rateLook {
 			return
@@ -68,18 +97,32 @@ func (m *meter) makeRoom(now time.Time) {
 	}
 }
 
-// ration counts a request against the limit of its account, or of its key's
+// Count counts a request against the limit of its account, or of its key's
 // project where that has one; a key of Yappr's kind has a limit of its own where
-// neither does.
-func (o *Operations) ration(ctx context.Context, cred Credential) error {
+// neither does. It returns what is left, the zero Rate where nothing is limited,
+// and refuses with CodeRate. Do counts by itself, unless the request says that it
+// was counted.
+func (o *Operations) Count(ctx context.Context, cred Credential) (Rate, error) {
 	who, limit := o.limitOf(ctx, cred)
 	if limit <= 0 {
-		return nil
+		return Rate{}, nil
 	}
-	if wait := o.meter.take(who, limit, o.Now()); wait > 0 {
-		return &Error{Code: CodeRate, Message: "the account has used up its requests of this minute", RetryAfterMs: (wait + time.Millisecond - 1).Milliseconds()}
+	left, wait := o.meter.take(who, limit, o.Now())
+	if wait > 0 {
+		return left, &Error{Code: CodeRate, Message: "the " + who.word() + " has used up its requests of this minute", RetryAfterMs: (wait + time.Millisecond - 1).Milliseconds()}
 	}
-	return nil
+	return left, nil
+}
+
+// word names whose limit it is.
+func (r rated) word() string {
+	switch {
+	case r.key != "":
+		return "key"
+	case r.project != "":
+		return "project"
+	}
+	return "account"
 }
 
 // limitOf returns what a credential's requests are counted as, and how many a
@@ -111,6 +154,5 @@ func (o *Operations) Rate(ctx context.Context, cred Credential) (Rate, bool) {
 	if limit <= 0 {
 		return Rate{}, false
 	}
-	b, now := o.meter.look(who), o.Now()
-	return Rate{Limit: limit, Remaining: b.Left(now, limit, time.Minute), Reset: b.Refill(now)}, true
+	return o.meter.look(who, limit, o.Now()), true
 }
