@@ -69,17 +69,30 @@ func (o *Operations) accountAgain(ctx context.Context, before endpoint.Repeat, e
 	return accountViewOf(a), nil
 }
 
+// An AccountQuery is the request of account.get.
+type AccountQuery struct {
+	AccountRef
+	Secrets bool `json:"secrets,omitempty"` // those of sip.fallback too, for whoever may change them
+}
+
 // GetAccount returns the tenant's account, or another one to the operator.
-func (o *Operations) GetAccount(ctx context.Context, tenant string, in AccountRef) (AccountView, error) {
+func (o *Operations) GetAccount(ctx context.Context, tenant string, in AccountQuery) (AccountView, error) {
 	name, err := in.of(tenant)
 	if err != nil {
 		return AccountView{}, err
+	}
+	if in.Secrets && !callOf(ctx, tenant).cred.Allows(endpoint.ScopeAccountManage) {
+		return AccountView{}, &Error{Code: CodeForbidden, Message: "the key lacks the scope " + endpoint.ScopeAccountManage + ", which secrets want"}
 	}
 	a, err := o.Store.Account(ctx, name)
 	if err != nil {
 		return AccountView{}, fmt.Errorf("get account: %w", err)
 	}
-	return accountViewOf(a), nil
+	v := accountViewOf(a)
+	if in.Secrets && v.SIP.Fallback != nil {
+		v.SIP.Fallback.Secrets, err = o.fallbackSecrets(a.SIP.Fallback)
+	}
+	return v, err
 }
 
 // ListAccounts returns one page of all accounts, oldest first.

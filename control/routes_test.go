@@ -54,7 +54,7 @@ func fieldsOf(err error) string {
 	return strings.TrimSpace(string(told.Code) + " " + strings.Join(fields, ", "))
 }
 
-func TestWebhookSecretsAreWrittenAndNeverRead(t *testing.T) {
+func TestWebhookSecretsReadBackOnlyWhereTheyAreAskedFor(t *testing.T) {
 	t.Parallel()
 	ops, store := twoAccounts(t)
 	v, err := update(ops, "acme", `{"fallback":{"url":"https://route.example/sip"}}`)
@@ -69,9 +69,17 @@ func TestWebhookSecretsAreWrittenAndNeverRead(t *testing.T) {
 	if len(stored) != 1 || strings.Contains(string(stored[0]), made[0]) || !strings.HasPrefix(string(stored[0]), "sealed:") {
 		t.Errorf("stored as %d secrets", len(stored))
 	}
-	read, err := ops.GetAccount(t.Context(), "acme", control.AccountRef{})
+	read, err := ops.GetAccount(t.Context(), "acme", control.AccountQuery{})
 	if err != nil || read.SIP.Fallback.Secrets != nil || !read.SIP.Fallback.SecretSet {
 		t.Errorf("reads back as %+v, %v", read.SIP.Fallback, err)
+	}
+	read, err = ops.GetAccount(t.Context(), "acme", control.AccountQuery{Secrets: true})
+	if err != nil || len(read.SIP.Fallback.Secrets) != 1 || !strings.EqualFold(read.SIP.Fallback.Secrets[0], made[0]) {
+		t.Errorf("asked for, it reads back as %d secrets, %v", len(read.SIP.Fallback.Secrets), err)
+	}
+	reader := control.Credential{Tenant: "acme", Kind: endpoint.KindOfNative, Scopes: []string{endpoint.ScopeAccountRead}}
+	if out, err := ops.Do(t.Context(), reader, control.Request{Noun: "account", Verb: "get", Body: []byte(`{"secrets":true}`)}); codeOf(err) != control.CodeForbidden {
+		t.Errorf("a key that may only read gets %v, %v", out, err)
 	}
 	v, err = update(ops, "acme", `{"fallback":{"url":"https://route.example/v2","timeout_ms":1000}}`)
 	if f := store.accounts["acme"].SIP.Fallback; err != nil || v.SIP.Fallback.Secrets != nil || f.Secrets[0] != stored[0] || f.URL != "https://route.example/v2" {

@@ -25,9 +25,9 @@ type SIPSpec struct {
 	StartCallAgent string               `json:"start_call_agent,omitempty"`
 }
 
-// A FallbackSpec is the owner's webhook. Secrets are write-only and read back
-// as SecretSet. Without any a secret is made, and told once in the reply to
-// the change that made it.
+// A FallbackSpec is the owner's webhook. Secrets read back as SecretSet, unless
+// account.get asks for them. Without any a secret is made, and told in the reply
+// to the change that made it.
 type FallbackSpec struct {
 	URL       string   `json:"url"`
 	Secrets   []string `json:"secrets,omitempty"`
@@ -144,6 +144,19 @@ func (o *Operations) putFallback(a *endpoint.Account, spec *FallbackSpec, proble
 		}
 	}
 	return made, nil
+}
+
+// fallbackSecrets opens what the webhook's requests are signed with, for its
+// owner to verify them.
+func (o *Operations) fallbackSecrets(f *endpoint.FallbackHandler) ([]string, error) {
+	secrets := make([]string, len(f.Secrets))
+	for i, sealed := range f.Secrets {
+		var err error
+		if secrets[i], err = o.Sealer.Open(sealed); err != nil {
+			return nil, fmt.Errorf("open sip.fallback.secrets: %w", err)
+		}
+	}
+	return secrets, nil
 }
 
 // newSecret returns 256 random bits.
