@@ -213,7 +213,7 @@ func (a *actor) close(cause call.Cause) {
 // dialog may linger.
 func (a *actor) finish(rec call.Record) {
 	a.leave()
-	rec.Quality = a.quality
+	rec.Quality, rec.Metadata = a.quality, call.Document(a.ruling.Metadata)
 	a.calls.ports.Ledger.Record(rec)
 	if a.calls.observer.Ended != nil {
 		a.calls.observer.Ended(rec)

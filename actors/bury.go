@@ -60,6 +60,9 @@ func (c *Calls) standFor(a *actor) {
 // restore gives the actor a call from its snapshot, before its loop knows it.
 func (a *actor) restore(dialog Dialog, s *Snapshot) {
 	a.invitation = s.Invitation
+	if s.Ruling != nil {
+		a.ruling = *s.Ruling
+	}
 	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: s.Record.Node,
 		DecisionID: a.job.DecisionID, Invitation: s.Invitation, Agents: candidates(a.job.agents())}
 	a.machine = Machine{Dialog: dialog, Call: call.Resume(params, s.Record)}

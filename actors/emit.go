@@ -15,7 +15,7 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 	}
 	a.calls.ports.Ledger.Event(a.job.Tenant, CallEvent{
 		V: 1, ID: a.id.String() + "." + strconv.FormatUint(a.seq, 10), Call: a.id, Seq: a.seq, Type: name,
-		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev),
+		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev), Facts: FactsOf(a.record()),
 	})
 	if a.lost && name == call.EventEnded {
 		a.farewell(ev.Cause)
@@ -34,6 +34,13 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		name = call.EventStarted // for its agent the call begins here
 	}
 	a.bridge.Notify(name, ev)
+}
+
+// record is what is known of the call so far.
+func (a *actor) record() call.Record {
+	rec := a.machine.Call.Record()
+	rec.Metadata = call.Document(a.ruling.Metadata)
+	return rec
 }
 
 // details are what an event says beside its name.

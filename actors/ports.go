@@ -287,4 +287,5 @@ type CallEvent struct {
 	Tenant   string         `json:"tenant"`
 	Endpoint endpoint.Key   `json:"endpoint"`
 	Data     map[string]any `json:"data,omitempty"`
+	Facts    *CallFacts     `json:"facts,omitempty"` // of the call, as it then was; nil: it became none
 }

@@ -63,6 +63,28 @@ type Record struct {
 	EndedBy    string    `json:"ended_by"` // carrier, agent, operator, node, owner
 	Stages     Stages    `json:"stages"`
 	Quality    Quality   `json:"quality"`
+	// Direction is "outbound" of a call that we began; "": the carrier did.
+	Direction string   `json:"direction,omitempty"`
+	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
+}
+
+// A Document is a piece of JSON that is handed on as it came; "": none.
+type Document string
+
+// MarshalJSON writes the document.
+func (d Document) MarshalJSON() ([]byte, error) {
+	if d == "" {
+		return []byte("null"), nil
+	}
+	return []byte(d), nil
+}
+
+// UnmarshalJSON takes the document.
+func (d *Document) UnmarshalJSON(text []byte) error {
+	if *d = Document(text); string(text) == "null" {
+		*d = ""
+	}
+	return nil
 }
 
 // Stages are the moments of a call; zero where it never got there.
