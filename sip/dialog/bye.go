@@ -32,37 +32,50 @@ func (d *UAS) Bye(now time.Time, cause call.Cause) []call.Output {
 
 // sendBye sends the BYE that waited, and ends the dialog: RFC 3261 15.1.1.
 func (d *UAS) sendBye(now time.Time) {
-	requestURI, routes, next, ok := d.route.plan()
-	to := call.Transmission{Flow: d.flow}
-	if ok {
-		to = address(d.flow, next)
-	}
-	d.seq++
-	d.bye.branch = d.options.Keys.Branch(d.options.Slot, d.id, d.callID, d.seq)
-	request := wire.Request{
-		Method: "BYE",
-		URI:    requestURI,
-		Vias:   []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(d.flow), Branch: d.bye.branch}.String()},
-		From:   d.route.local + ";tag=" + d.tag,
-		To:     d.route.remote,
-		CallID: d.callID,
-		CSeq:   d.seq,
-		Route:  routes,
-	}
-	if v := reasonOf(*d.hangup, ""); v != "" {
-		request.Headers = []call.Header{{Name: "Reason", Value: v}}
-	}
-	raw := request.Bytes()
-	d.bye.tx = txn.StartClient(now, d.options.Timers, to.Flow.Transport.Reliable(), raw)
-	d.bye.to = to
+	d.startBye(now)
 	d.end()
-	d.sendByeCopy(raw)
 }
 
-// sendByeCopy sends the BYE by the dialog's latest flow: the edge that took
-// the first copy may be gone.
-func (d *UAS) sendByeCopy(raw []byte) {
-	tx := d.bye.to
+// startBye sends the BYE that hangup is the cause of, with further header
+// fields.
+func (d *dialog) startBye(now time.Time, extra ...call.Header) {
+	d.seq++
+	var raw []byte
+	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, extra)
+	d.sendByeCopy(&d.bye, raw)
+}
+
+// writeBye returns a BYE and its transaction.
+func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, extra []call.Header) ([]byte, bye) {
+	requestURI, routes, next, ok := r.plan()
+	to := call.Transmission{Flow: flow}
+	if ok {
+		to = address(flow, next)
+	}
+	b := bye{branch: d.branch(), to: to}
+	request := wire.Request{
+		Method:  "BYE",
+		URI:     requestURI,
+		Vias:    []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(flow), Branch: b.branch}.String()},
+		From:    r.local + ";tag=" + d.tag,
+		To:      r.remote,
+		CallID:  d.callID,
+		CSeq:    seq,
+		Route:   routes,
+		Headers: extra,
+	}
+	if v := reasonOf(*d.hangup, ""); v != "" {
+		request.Headers = append(request.Headers, call.Header{Name: "Reason", Value: v})
+	}
+	raw := request.Bytes()
+	b.tx = txn.StartClient(now, d.options.Timers, to.Flow.Transport.Reliable(), raw)
+	return raw, b
+}
+
+// sendByeCopy sends a BYE by the dialog's latest flow: the edge that took the
+// first copy may be gone.
+func (d *dialog) sendByeCopy(b *bye, raw []byte) {
+	tx := b.to
 	if d.flow.Transport == tx.Flow.Transport {
 		tx.Flow = d.flow
 	}
@@ -70,23 +83,25 @@ func (d *UAS) sendByeCopy(raw []byte) {
 	d.send(tx)
 }
 
-func (d *UAS) wakeBye(now time.Time) {
+func (d *dialog) wakeBye(now time.Time) {
 	raw, timeout := d.bye.tx.Wake(now)
 	if raw != nil {
-		d.sendByeCopy(raw)
+		d.sendByeCopy(&d.bye, raw)
 	}
 	if timeout { // timer F counts as 408 (RFC 3261 8.1.3.1)
 		d.tell(call.Event{Kind: call.ByeDone, Status: 408, Cause: call.CauseByeUnanswered})
 	}
 }
 
+// matches reports whether a response is one to the BYE.
+func (b *bye) matches(m *wire.Message) bool {
+	return m.CSeqMethod == "BYE" && b.branch != "" && strings.EqualFold(m.Branch, b.branch)
+}
+
 // response takes a response to our BYE. Whatever its status, the call is over:
 // one that asks for credentials or sends us elsewhere gets no second BYE.
 func (d *UAS) response(now time.Time, m *wire.Message) {
-	if m.CSeqMethod != "BYE" || d.bye.branch == "" || !strings.EqualFold(m.Branch, d.bye.branch) {
-		return
-	}
-	if d.bye.tx.Response(now, m.Status) {
+	if d.bye.matches(m) && d.bye.tx.Response(now, m.Status) {
 		d.tell(call.Event{Kind: call.ByeDone, Status: m.Status})
 	}
 }

@@ -12,7 +12,7 @@ import (
 // host is where peers reach us: what the edge of the flow advertises, else what
 // this node does, else the socket that the message arrived at. The port that is
 // advertised is that of UDP and TCP; the other listeners have their own.
-func (d *UAS) host(flow call.Flow) string {
+func (d *dialog) host(flow call.Flow) string {
 	advertised := flow.Advertise
 	if advertised == "" {
 		advertised = d.options.Advertise
@@ -33,7 +33,7 @@ func (d *UAS) host(flow call.Flow) string {
 // contact is our Contact: its user routes in-dialog requests to this node.
 // Secured is a SIPS URI, which says TLS by itself (RFC 3261 26.2.2). A
 // WebSocket with TLS is "ws" in a URI too (RFC 7118 5.2.2).
-func (d *UAS) contact(flow call.Flow, secured bool) string {
+func (d *dialog) contact(flow call.Flow, secured bool) string {
 	scheme, transport := "sip:", flow.Transport
 	if transport == call.WSS {
 		transport = call.WS

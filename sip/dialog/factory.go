@@ -68,17 +68,19 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 	inv := f.invitation(m, p.Flow)
 	inv.Offer = &offer
 	d := &UAS{
-		options: &f.options,
-		id:      id,
-		callID:  strings.Clone(m.CallID),
-		tag:     f.options.Keys.Mint(token.Call, f.options.Slot, id, m.CallID),
-		peerTag: strings.Clone(m.FromTag),
+		dialog: dialog{
+			options: &f.options,
+			id:      id,
+			callID:  strings.Clone(m.CallID),
+			tag:     f.options.Keys.Mint(token.Call, f.options.Slot, id, m.CallID),
+			peerTag: strings.Clone(m.FromTag),
+			flow:    p.Flow,
+			peerSeq: m.CSeq,
+			route:   readRoute(m, target),
+		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},
 		message: m,
 		session: session,
-		flow:    p.Flow,
-		peerSeq: m.CSeq,
-		route:   readRoute(m, target),
 	}
 	d.first.tx = txn.StartInvite(f.options.Timers, p.Flow.Transport.Reliable())
 	return d, inv, nil

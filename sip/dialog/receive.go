@@ -59,14 +59,7 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	if !d.ours(m) {
 		return
 	}
-	if c := d.change; c != nil && c.seq == m.CSeq {
-		c.tx.Ack(now)
-		if c.tx.Done() {
-			d.change = nil
-		}
-		return
-	}
-	if m.CSeq != d.first.seq {
+	if d.ackOfChange(now, m) || m.CSeq != d.first.seq {
 		return
 	}
 	accepted := d.first.tx.Accepted()
@@ -78,6 +71,19 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	if d.hangup != nil {
 		d.sendBye(now)
 	}
+}
+
+// ackOfChange takes the ACK of a re-INVITE that was refused.
+func (d *dialog) ackOfChange(now time.Time, m *wire.Message) bool {
+	c := d.change
+	if c == nil || c.seq != m.CSeq {
+		return false
+	}
+	c.tx.Ack(now)
+	if c.tx.Done() {
+		d.change = nil
+	}
+	return true
 }
 
 // cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).
@@ -98,26 +104,46 @@ func (d *UAS) cancel(now time.Time, m *wire.Message, flow call.Flow) {
 
 // request takes a request within the dialog.
 func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
+	if !d.admit(now, m, flow) {
+		return
+	}
+	switch {
+	case m.Method == "BYE" && d.carrierBye(now, m, flow):
+		d.first.tx.Abandon()
+		if d.first.tx.Final() { // else the call still answers the INVITE
+			d.end()
+		}
+	case m.Method == "INVITE" && !d.over && !d.first.tx.Final(): // RFC 3261 14.2
+		d.answer(now, m, flow, wire.Reply{Status: 500, Headers: []call.Header{{Name: "Retry-After", Value: strconv.Itoa(1 + int(d.id%10))}}})
+	case m.Method != "BYE":
+		d.serve(now, m, flow)
+	}
+}
+
+// admit takes note of a request within the dialog and reports whether it is a
+// new one, in order.
+func (d *dialog) admit(now time.Time, m *wire.Message, flow call.Flow) bool {
 	switch {
 	case !d.ours(m): // keeps no state: each copy gets the same
 		d.send(call.Transmission{Flow: flow, Raw: m.Reply(wire.Reply{Status: 481})})
-		return
+		return false
 	case d.again(m, flow):
-		return
+		return false
 	case m.CSeq < d.peerSeq: // RFC 3261 12.2.2
 		d.answer(now, m, flow, wire.Reply{Status: 500})
-		return
+		return false
 	}
 	d.peerSeq = m.CSeq
 	d.revision++
 	d.move(flow)
+	return true
+}
+
+// serve answers a request other than BYE.
+func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
-	case m.Method == "BYE":
-		d.carrierBye(now, m, flow)
 	case d.over:
 		d.answer(now, m, flow, wire.Reply{Status: 481})
-	case m.Method == "INVITE" && !d.first.tx.Final(): // RFC 3261 14.2
-		d.answer(now, m, flow, wire.Reply{Status: 500, Headers: []call.Header{{Name: "Retry-After", Value: strconv.Itoa(1 + int(d.id%10))}}})
 	case m.Method == "INVITE":
 		d.answer(now, m, flow, wire.Reply{Status: 488, Headers: []call.Header{d.warning(399, "changes of a call are not served")}})
 	case m.Method == "OPTIONS":
@@ -128,30 +154,28 @@ func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
 	}
 }
 
-// carrierBye ends the dialog from the other side. If our own BYE is under way
-// both are answered; if it still waits for the ACK it is not needed any more.
-func (d *UAS) carrierBye(now time.Time, m *wire.Message, flow call.Flow) {
+// carrierBye ends the dialog from the other side, and reports that it did. If
+// our own BYE is under way both are answered; if it still waits for the ACK it
+// is not needed any more.
+func (d *dialog) carrierBye(now time.Time, m *wire.Message, flow call.Flow) bool {
 	if d.gone || d.over && !d.bye.tx.Started() {
 		d.answer(now, m, flow, wire.Reply{Status: 481})
-		return
+		return false
 	}
 	d.answer(now, m, flow, wire.Reply{Status: 200})
 	d.gone = true
-	d.first.tx.Abandon()
 	d.tell(call.Event{Kind: call.CarrierBye, Cause: told(m)})
-	if d.first.tx.Final() { // else the call still answers the INVITE
-		d.end()
-	}
+	return true
 }
 
 // ours reports whether a message has the tags of the dialog. Ours is compared
 // without case, because some peers fold it.
-func (d *UAS) ours(m *wire.Message) bool {
+func (d *dialog) ours(m *wire.Message) bool {
 	return strings.EqualFold(m.ToTag, d.tag) && m.FromTag == d.peerTag
 }
 
 // again answers a copy of a request that was answered before.
-func (d *UAS) again(m *wire.Message, flow call.Flow) bool {
+func (d *dialog) again(m *wire.Message, flow call.Flow) bool {
 	if m.Method == "INVITE" {
 		c := d.change
 		if c == nil || !c.matches(m) {
@@ -172,7 +196,7 @@ func (d *UAS) again(m *wire.Message, flow call.Flow) bool {
 
 // answer sends a final response and keeps it for copies of the request. A
 // re-INVITE takes the place of the one before, which the carrier has given up.
-func (d *UAS) answer(now time.Time, m *wire.Message, flow call.Flow, r wire.Reply) {
+func (d *dialog) answer(now time.Time, m *wire.Message, flow call.Flow, r wire.Reply) {
 	raw := bytes.Clone(m.Reply(r)) // kept for copies: no spare room
 	reliable := flow.Transport.Reliable()
 	if m.Method == "INVITE" {

@@ -67,17 +67,6 @@ func (d *UAS) Snapshot() json.RawMessage {
 	return raw
 }
 
-// Revision implements [actors.Dialog].
-func (d *UAS) Revision() uint64 { return d.revision }
-
-// move notes the flow of the dialog's latest message.
-func (d *UAS) move(flow call.Flow) {
-	if flow != d.flow {
-		d.flow = flow
-		d.revision++
-	}
-}
-
 // Restore makes the dialog of a call that another node carried; it implements
 // [actors.Dialogs]. Its tag stays, its requests bear this node's slot. An
 // answered dialog counts as acknowledged: its carrier will not hear the 200
@@ -90,8 +79,11 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 	if s.V != stateVersion {
 		return nil, fmt.Errorf("%w: of version %d, want %d", ErrState, s.V, stateVersion)
 	}
-	d := &UAS{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq, flow: s.Flow,
-		first: invite{branch: s.InviteBranch, seq: s.InviteCSeq, flow: s.InviteFlow}}
+	d := &UAS{
+		dialog: dialog{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq,
+			sent: s.CSeq, flow: s.Flow},
+		first: invite{branch: s.InviteBranch, seq: s.InviteCSeq, flow: s.InviteFlow},
+	}
 	if s.Answered {
 		return d, d.reanswered(&s)
 	}

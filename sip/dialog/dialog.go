@@ -1,0 +1,98 @@
+package dialog
+
+import (
+	"strconv"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/sip/sdp"
+	"patchbay/sip/txn"
+)
+
+// A dialog is what is the same whoever began the call (RFC 3261 12): tags,
+// CSeqs and the route set, the requests of the other side, and our BYE.
+type dialog struct {
+	options *Options
+	id      call.ID
+	callID  string
+	tag     string // ours
+	peerTag string
+	peerSeq uint32    // highest CSeq of the carrier's requests
+	seq     uint32    // CSeq of our last request
+	sent    uint32    // requests of ours so far: no two have the same branch
+	flow    call.Flow // of the dialog's latest message
+	route   route
+
+	change  *invite     // a re-INVITE that was refused, until its ACK
+	answers txn.Answers // all other requests
+
+	hangup *call.Cause // of our BYE
+	bye    bye
+	gone   bool // the carrier sent BYE
+	over   bool // no dialog any more: refused, or BYE in either direction
+
+	revision uint64 // see Revision
+	out      []call.Output
+}
+
+// Revision implements [actors.Dialog].
+func (d *dialog) Revision() uint64 { return d.revision }
+
+// move notes the flow of the dialog's latest message.
+func (d *dialog) move(flow call.Flow) {
+	if flow != d.flow {
+		d.flow = flow
+		d.revision++
+	}
+}
+
+// branch returns the Via branch of our next request.
+func (d *dialog) branch() string {
+	d.sent++
+	return d.options.Keys.Branch(d.options.Slot, d.id, d.callID, d.sent)
+}
+
+// origin is the o= line of our SDP. Many peers read its id as a signed number.
+func (d *dialog) origin() sdp.Origin { return sdp.Origin{ID: uint64(d.id) >> 1, Version: 1} }
+
+// warning is a Warning header field (RFC 3261 20.43).
+func (d *dialog) warning(code int, text string) call.Header {
+	return call.Header{Name: "Warning", Value: strconv.Itoa(code) + " " + d.host(d.flow) + ` "` + plain(text) + `"`}
+}
+
+// wake does what is due but for the INVITE that began the call.
+func (d *dialog) wake(now time.Time) {
+	if c := d.change; c != nil {
+		if raw, _ := c.tx.Wake(now); raw != nil {
+			d.send(call.Transmission{Flow: c.flow, Raw: raw})
+		}
+		if c.tx.Done() {
+			d.change = nil
+		}
+	}
+	d.answers.Wake(now)
+	d.wakeBye(now)
+}
+
+// deadline is when wake wants to be called; zero: not at all.
+func (d *dialog) deadline() time.Time {
+	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline())
+	if d.change != nil {
+		first = txn.Earliest(first, d.change.tx.Deadline())
+	}
+	return first
+}
+
+// settled reports that no transaction but that of the first INVITE is left.
+func (d *dialog) settled() bool {
+	return d.change == nil && d.answers.Empty() && d.bye.tx.Done()
+}
+
+// begin lets go of the outputs of the method before.
+func (d *dialog) begin() {
+	clear(d.out)
+	d.out = d.out[:0]
+}
+
+func (d *dialog) send(tx call.Transmission) { d.out = append(d.out, call.Output{Send: &tx}) }
+func (d *dialog) tell(ev call.Event)        { d.out = append(d.out, call.Output{Event: &ev}) }
