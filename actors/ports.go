@@ -167,7 +167,8 @@ type Caller interface {
 	// Invite sends the INVITE with our offer. It is called once.
 	Invite(now time.Time, offer call.Offer) []call.Output
 	// Unsent says that no edge could send the INVITE (Transmission.Lost). It
-	// counts as a 503 (RFC 3261 8.1.3.1), where nothing was heard yet.
+	// counts as a 503 (RFC 3261 8.1.3.1), where nothing was heard yet: the next
+	// of the call's hops is tried, or the call fails.
 	Unsent(now time.Time) []call.Output
 	// Heard reports that the carrier has said anything to the INVITE, a 100
 	// among it: before that, another address of its trunk may be tried.

@@ -5,13 +5,19 @@ type Outgoing struct {
 	To      string // sip or sips URI: Request-URI and To; its transport parameter counts
 	From    string // sip or sips URI; empty: anonymous (RFC 3323 4.1.1.3)
 	Display string // name beside From; empty: none
-	// NextHop is the SIP URI that the INVITE is sent to, where that is not To: a
-	// trunk's address. It is no route: what follows goes where the answer says.
-	NextHop     string
+	// Hops are the SIP URIs that the INVITE is sent to, where that is not To: a
+	// trunk's addresses. Where nothing could be sent to one, it was not heard
+	// within 64*T1, or said 503, the next one is tried (RFC 3263 4.3), within the
+	// same dialog; at most MaxHops. They are no routes: what follows goes where
+	// the answer says.
+	Hops        []string
 	Credentials Credentials
 	Headers     []Header // further header fields, at most MaxHeaders of MaxHeaderBytes
 	Edge        string   // edge that sends the INVITE, if it lives; empty: any
 }
+
+// MaxHops is how many addresses of a trunk one call tries.
+const MaxHops = 8
 
 // Credentials are a user name and a password at a trunk (RFC 3261 22). They
 // redact themselves. The zero value is none.
@@ -38,7 +44,7 @@ func (c Credentials) MarshalJSON() ([]byte, error) { return []byte(`null`), nil 
 
 // A WrongOutgoing says which part of an Outgoing cannot be used, and why.
 type WrongOutgoing struct {
-	Field string // to, from, display, next_hop, credentials or headers
+	Field string // to, from, display, hops, credentials or headers
 	Why   string // without the value, which may be a secret
 }
 
