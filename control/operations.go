@@ -37,6 +37,11 @@ type Operations struct {
 	Records   Records
 	Workers   Workers // nil: none can be asked
 	Board     Board   // nil: endpoints are shown without totals
+	// Webhooks keeps what hears of events, and Hooks sends; nil: nothing is sent
+	// here. PlainWebhooks lets them be http://, for nodes of developers.
+	Webhooks      WebhookStore
+	Hooks         Hooks
+	PlainWebhooks bool
 	// Known returns an account as this node knows it, from memory where it can:
 	// what limits requests must not cost one. nil: they are not limited.
 	Known func(ctx context.Context, tenant string) (endpoint.Account, error)

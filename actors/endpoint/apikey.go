@@ -42,6 +42,8 @@ const (
 	ScopeAgentsAnswer    = "agents:answer" // see and take the calls that wait for an agent
 	ScopeCallsRead       = "calls:read"
 	ScopeCallsManage     = "calls:manage"
+	ScopeWebhooksRead    = "webhooks:read"
+	ScopeWebhooksManage  = "webhooks:manage"
 	ScopeOperatorRead    = "operator:read" // of OperatorTenant only: accounts, blocks, nodes
 	ScopeOperatorManage  = "operator:manage"
 	ScopeYapprRead       = "sip_endpoints:read"   // Yappr's word for endpoints:read
@@ -51,7 +53,7 @@ const (
 // scopeWords are all scopes, in the order in which they are told.
 var scopeWords = []string{ScopeAll, ScopeAccountRead, ScopeAccountManage, ScopeKeysRead, ScopeKeysManage, ScopeEndpointsRead,
 	ScopeEndpointsManage, ScopeAgentsRead, ScopeAgentsManage, ScopeAgentsAnswer, ScopeCallsRead, ScopeCallsManage,
-	ScopeOperatorRead, ScopeOperatorManage, ScopeYapprRead, ScopeYapprManage}
+	ScopeWebhooksRead, ScopeWebhooksManage, ScopeOperatorRead, ScopeOperatorManage, ScopeYapprRead, ScopeYapprManage}
 
 // The form of a key's secret.
 const (
