@@ -39,14 +39,15 @@ func (l *Ledger) spoolSnapshot(h *held) {
 }
 
 // replaySnapshots puts back what an earlier start could not write, so that its
-// calls get their record. Those of this start are in memory.
+// calls get their record. Those of this start are in memory, and leave the
+// spool only once JetStream is back: until then the node may die.
 func (l *Ledger) replaySnapshots(ctx context.Context, c *cursor) {
 	for ctx.Err() == nil {
 		entries, ok := l.next(c)
 		if !ok {
 			return
 		}
-		if len(entries) == 0 {
+		if len(entries) == 0 || l.recordsAway.Load() {
 			return
 		}
 		for _, entry := range entries {
