@@ -52,9 +52,9 @@ func (a *actor) asked(now time.Time, d call.Dispatch) Asked {
 		Epoch: d.Epoch, Cause: d.Cause}
 }
 
-// failover reads the agents that an agent names for when it does not take a
+// Failover reads the agents that an agent names for when it does not take a
 // call. Those that do not exist or are not active are passed over.
-func failover(agent *endpoint.Agent, read func(id string) (*endpoint.Agent, error)) ([]endpoint.Agent, error) {
+func Failover(agent *endpoint.Agent, read func(id string) (*endpoint.Agent, error)) ([]endpoint.Agent, error) {
 	if agent == nil {
 		return nil, nil
 	}

@@ -166,7 +166,7 @@ func (c *consultation) agent(id string, r Ruling) (Ruling, error) {
 		return refusal(v), nil
 	}
 	r.Agent = &agent
-	r.Failover, err = failover(&agent, func(id string) (*endpoint.Agent, error) {
+	r.Failover, err = Failover(&agent, func(id string) (*endpoint.Agent, error) {
 		return storeSource{ctx: ctx, store: c.store}.agent(c.q.Tenant, id)
 	})
 	if err != nil {

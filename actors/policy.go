@@ -59,7 +59,7 @@ func policyFor(src source, in *invite, partition uint8) (Policy, error) {
 		if pol.Agent, err = src.agent(tenant, pol.asked); err != nil {
 			return pol, err
 		}
-		pol.Failover, err = failover(pol.Agent, func(id string) (*endpoint.Agent, error) { return src.agent(tenant, id) })
+		pol.Failover, err = Failover(pol.Agent, func(id string) (*endpoint.Agent, error) { return src.agent(tenant, id) })
 	}
 	return pol, err
 }

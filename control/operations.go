@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,8 +36,14 @@ type Operations struct {
 	Read      func(ExplainRequest) (endpoint.Invite, error)
 	Explainer Explainer
 	Records   Records
-	Workers   Workers // nil: none can be asked
-	Board     Board   // nil: endpoints are shown without totals
+	// Of calls that we place. Dialable says whether one may be sent to an
+	// address; nil: to any.
+	Dialler    Dialler
+	Trunks     Trunks
+	Identities Identities
+	Dialable   func(netip.Addr) error
+	Workers    Workers // nil: none can be asked
+	Board      Board   // nil: endpoints are shown without totals
 	// Webhooks keeps what hears of events, and Hooks sends; nil: nothing is sent
 	// here. PlainWebhooks lets them be http://, for nodes of developers.
 	Webhooks      WebhookStore

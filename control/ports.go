@@ -88,6 +88,9 @@ type CallView struct {
 	Answered time.Time    `json:"answered,omitzero"`
 	Quality  call.Quality `json:"quality"`
 	CallID   string       `json:"sip_call_id,omitempty"`
+
+	Direction string `json:"direction"`       // inbound, outbound
+	Trunk     string `json:"trunk,omitempty"` // id; of an outbound call
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

@@ -23,6 +23,7 @@ type SIPSpec struct {
 	Rules          []endpoint.RouteRule `json:"rules"`
 	Fallback       *FallbackSpec        `json:"fallback,omitempty"` // null removes
 	StartCallAgent string               `json:"start_call_agent,omitempty"`
+	OutgoingFrom   string               `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: account, or any, which the operator sets
 }
 
 // A FallbackSpec is the owner's webhook. Secrets read back as SecretSet, unless
@@ -37,7 +38,7 @@ type FallbackSpec struct {
 
 func sipSpecOf(s endpoint.SipSettings) SIPSpec {
 	spec := SIPSpec{DomainLabel: s.DomainIdentifier, CustomDomains: s.CustomDomains, Ingress: ipSpecOf(s.Ingress), AllowAllAgents: s.AllowAllAgents,
-		Rules: s.Rules, StartCallAgent: s.StartCallAgent}
+		Rules: s.Rules, StartCallAgent: s.StartCallAgent, OutgoingFrom: s.OutgoingFrom}
 	if spec.Ingress.Mode == "" {
 		spec.Ingress.Mode = endpoint.IPNone
 	}
@@ -62,6 +63,7 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 	}
 	a.SIP.AllowAllAgents, a.SIP.Rules, a.SIP.StartCallAgent = spec.AllowAllAgents, spec.Rules, spec.StartCallAgent
 	a.SIP.DomainIdentifier, a.SIP.CustomDomains = spec.DomainLabel, spec.CustomDomains
+	a.SIP.OutgoingFrom = spec.OutgoingFrom
 	if before.DomainIdentifier != "" && spec.DomainLabel != before.DomainIdentifier {
 		problems = append(problems, endpoint.Problem{Field: "sip.domain_label", Code: endpoint.CodeInvalid,
 			Message: "it stays " + before.DomainIdentifier + ": what is dialled there must not become another's"})
@@ -79,6 +81,9 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 		return "", err
 	case len(problems) > 0:
 		return "", invalidAll(problems)
+	}
+	if err := o.mayCallAs(ctx, a.Tenant, before.OutgoingFrom, spec.OutgoingFrom); err != nil {
+		return "", err
 	}
 	return made, o.mayAdd(ctx, a.Tenant, before.CustomDomains, spec.CustomDomains)
 }

@@ -25,6 +25,7 @@ const (
 	StateNew         State = "new"
 	StateDeciding    State = "deciding"    // ours since 100; the owner's webhook is asked
 	StateTrying      State = "trying"      // ours since 100; looking for an agent
+	StateCalling     State = "calling"     // we called; nobody rings yet
 	StateRinging     State = "ringing"     // an agent is chosen and joins
 	StateAnswered    State = "answered"    // 200 sent, ACK not yet seen
 	StateEstablished State = "established" // acknowledged

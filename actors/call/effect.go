@@ -65,6 +65,7 @@ type Record struct {
 	Quality    Quality   `json:"quality"`
 	// Direction is "outbound" of a call that we began; "": the carrier did.
 	Direction string   `json:"direction,omitempty"`
+	Trunk     string   `json:"trunk,omitempty"`    // id; that a call of ours went through
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
 }
 

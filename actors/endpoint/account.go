@@ -21,6 +21,7 @@ func (a *Account) Validate() []Problem {
 		a.Projects[i].Limits.validate(&ps)
 	}
 	a.SIP.validate(&ps)
+	ps.word("sip.outgoing_from", a.SIP.OutgoingFrom, "", FromAccount, FromAny)
 	return ps
 }
 

@@ -92,6 +92,7 @@ type SipSettings struct {
 	Rules             []RouteRule      `json:"rules,omitempty"` // ordered, at most 20
 	Fallback          *FallbackHandler `json:"fallback,omitempty"`
 	StartCallAgent    string           `json:"start_call_agent,omitempty"`
+	OutgoingFrom      string           `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: FromAccount, FromAny; "": FromAccount
 }
 
 // A RouteRule gives calls whose To user matches to an agent.

@@ -22,7 +22,7 @@ func (t *CallTerms) read(f field) (known bool, err error) {
 	case "joinTimeout":
 		t.JoinTimeoutMs, err = lasting(f, maxJoinMs)
 	case "maxDuration":
-		t.MaxDurationMs, err = lasting(f, maxDurationMs)
+		t.MaxDurationMs, err = lasting(f, MaxDurationMs)
 	case "medium": // always this call
 		_, err = document(f)
 	default:

@@ -67,6 +67,9 @@ func cutScheme(uri string) (rest string, ok bool) {
 	return uri[len(scheme):], true
 }
 
+// IsUser reports whether a text may stand as the user of a SIP URI.
+func IsUser(user string) bool { return isTargetUser(user) }
+
 func isTargetUser(user string) bool {
 	if user == "" || len(user) > maxTargetUser {
 		return false

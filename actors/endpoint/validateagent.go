@@ -14,7 +14,7 @@ const (
 	MaxAgentCodecs = 8          // names in webrtc.codecs
 	MaxFailover    = 5          // agents asked after one
 	maxMetaValue   = 1024       // bytes
-	maxDurationMs  = 86_400_000 // a day
+	MaxDurationMs  = 86_400_000 // of a call: a day
 	maxJoinMs      = 120_000
 	maxAttemptMs   = 30_000
 	maxAttempts    = 5
@@ -36,7 +36,7 @@ func (a *Agent) Validate() []Problem {
 	ps.text("name", a.Name, 1, MaxName)
 	a.WebRTC.validate(&ps)
 	if a.MaxDurationMs != 0 {
-		ps.between("max_duration_ms", a.MaxDurationMs, 1000, maxDurationMs)
+		ps.between("max_duration_ms", a.MaxDurationMs, 1000, MaxDurationMs)
 	}
 	if a.JoinTimeoutMs != 0 {
 		ps.between("join_timeout_ms", a.JoinTimeoutMs, 1000, maxJoinMs)
