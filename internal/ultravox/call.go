@@ -213,9 +213,3 @@ func orElse(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// OfRecord returns what a call's record has to tell. The agent's name is not in
-// it.
-func OfRecord(r call.Record) Facts {
-	return Facts{ID: r.ID, Created: r.Stages.Invited, Joined: r.Stages.Answered, Ended: r.Stages.Ended, AgentID: r.Agent,
-		Status: r.Status, Cause: r.Cause, Billed: true}
-}

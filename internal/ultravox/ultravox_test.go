@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/internal/golden"
 	"patchbay/internal/ultravox"
@@ -168,5 +169,20 @@ func TestEventBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden.Compare(t, "testdata/"+name+".json", append(body, '\n'))
+	}
+}
+
+func TestARecordIsToldWithWhomItWasForAndItsMetadata(t *testing.T) {
+	t.Parallel()
+	r := call.Record{ID: 7, Agent: "a", Direction: actors.Outbound, To: call.Party{URI: "sip:bob@carrier.example"}, From: call.Party{URI: "sip:me@acme.example"},
+		Status: 486, Cause: call.Cause{Q850: 17, Word: "busy"}, Metadata: `{"order":"7","n":7}`, Stages: call.Stages{Invited: began, Ended: began.Add(time.Second)}}
+	f := ultravox.OfRecord(r)
+	if f.Outgoing == nil || *f.Outgoing != (ultravox.Outgoing{To: r.To.URI, From: r.From.URI}) || len(f.Metadata) != 1 || f.Metadata["order"] != "7" ||
+		!f.Billed || f.Cause != r.Cause || f.Status != 486 || !f.Ended.Equal(r.Stages.Ended) {
+		t.Errorf("%+v", f)
+	}
+	r.Direction = ""
+	if f := ultravox.OfRecord(r); f.Outgoing != nil {
+		t.Errorf("an incoming call is for %+v", f.Outgoing)
 	}
 }
