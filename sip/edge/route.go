@@ -7,6 +7,7 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/sip/token"
+	"patchbay/sip/wire"
 )
 
 // settled makes sure that a message is answered once at most.
@@ -37,8 +38,10 @@ func (e *Edge) route(r *request) {
 		e.invite(r)
 	case m.Method == "ACK":
 		e.obs.dropped(DropStrayAck)
-	default:
+	case wire.Recognised(m.Method):
 		e.answer(r, 405, allow)
+	default:
+		e.answer(r, 501, allow)
 	}
 }
 

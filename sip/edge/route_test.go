@@ -301,13 +301,13 @@ func TestACopyOfAnInviteThatADrainingEdgeHasPassedOnGoesTheWayOfTheFirst(t *test
 	}
 }
 
-func TestOtherMethodsAreNotAllowed(t *testing.T) {
+func TestMethodsThatAreNotServedAre405AndUnknownOnes501(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
 	p := rig.udp()
-	for _, method := range []string{"REGISTER", "BYE", "SUBSCRIBE", "MESSAGE", "PRACK", "NEWFANGLED"} {
-		if res := p.ask(msg{method: method}.String()); status(res) != "405" || header(res, "Allow") == "" {
-			t.Errorf("%s: got %q", method, res)
+	for method, want := range map[string]string{"REGISTER": "405", "BYE": "405", "SUBSCRIBE": "405", "MESSAGE": "405", "PRACK": "405", "NEWFANGLED": "501", "invite": "501"} {
+		if res := p.ask(msg{method: method}.String()); status(res) != want || header(res, "Allow") == "" {
+			t.Errorf("%s: got %q, want %s", method, res, want)
 		}
 	}
 	p.send(msg{method: "ACK"}.String())

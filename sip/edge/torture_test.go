@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"encoding/csv"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,8 +15,30 @@ import (
 	"patchbay/actors/call"
 )
 
+// owed returns what the oracle says that we answer: by file and transport, a
+// status or "none". 404 stands for the verdict on an address nobody knows.
+func owed(t *testing.T) map[string]map[call.Transport]string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "testdata", "torture", "oracle.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(lines) != 62 {
+		t.Fatalf("%d lines of the oracle, want a head and 61: %v", len(lines), err)
+	}
+	udp, tcp := slices.Index(lines[0], "we_answer_udp"), slices.Index(lines[0], "we_answer_tcp")
+	all := map[string]map[call.Transport]string{}
+	for _, line := range lines[1:] {
+		all[line[0]] = map[call.Transport]string{call.UDP: line[udp], call.TCP: line[tcp], call.TLS: line[tcp]}
+	}
+	return all
+}
+
 // TestTortureMessagesAreSurvived sends each message of RFC 4475 and RFC 5118
-// to a live edge. Whatever it answers, it neither panics nor hangs.
+// to a live edge: each gets the answer that the oracle owes it, and the edge
+// neither panics nor hangs.
 func TestTortureMessagesAreSurvived(t *testing.T) {
 	t.Parallel()
 	var files []string
@@ -28,7 +51,7 @@ func TestTortureMessagesAreSurvived(t *testing.T) {
 	}
 	cfg := secureSettings(t)
 	cfg.MaxConns, cfg.MaxConnsPerIP = 1000, 1000
-	rig := start(t, cfg, rejecting(404))
+	rig, oracle := start(t, cfg, rejecting(404)), owed(t)
 
 	var mu sync.Mutex
 	var rows []string
@@ -50,12 +73,21 @@ func TestTortureMessagesAreSurvived(t *testing.T) {
 					m = withRport(raw)
 				}
 				p.send(m)
-				got[over] = outcome(p, 2*silence)
+				wait := 2 * silence // that no answer comes
+				if want := oracle[filepath.Base(file)][over]; want != "" && want != "none" {
+					wait = patience
+				}
+				got[over] = outcome(p, wait)
 				row += fmt.Sprintf(" %s %-5s", over, got[over])
 			}
 			twice := strings.HasSuffix(file, "dblreq.dat") // on a stream two requests, answered in any order
 			if !twice && got[call.TLS] != got[call.TCP] || got[call.WSS] != got[call.WS] {
 				t.Errorf("%s: a layer of TLS changes the answer: %v", file, got)
+			}
+			for over, want := range oracle[filepath.Base(file)] {
+				if !slices.Contains(strings.Split(want, " or "), got[over]) {
+					t.Errorf("%s over %s: %s, owed %s", file, over, got[over], want)
+				}
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -63,6 +63,8 @@ func TestAFieldThatIdentifiesMayStandOnce(t *testing.T) {
 		"CSeq: 1 INVITE, 2 BYE":                         "bad_cseq",
 		"Call-ID: a b":                                  "bad_call_id",
 		"Call-ID:":                                      "bad_call_id",
+		"Call-ID: a\u00a0b":                             "bad_call_id",
+		"From: <sip:a@example.net>;tag=\xe2\x82":        "bad_from",
 		"To: <sip:a@example.net>;tag=\"x":               "bad_to",
 		"From: Bell, Alexander <sip:a@example.com>;t=1": "bad_from",
 	} {

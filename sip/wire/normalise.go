@@ -128,7 +128,7 @@ func absoluteURI(s []byte) bool {
 }
 
 // appendParams reads *( ";" name [ "=" value ] ) up to a comma or the end. The
-// parameter named once identifies: it may stand once, and has a value.
+// parameter named once identifies: it may stand once, and has a value of ASCII.
 func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 	seen := false
 	for {
@@ -149,7 +149,7 @@ func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 			return dst, false
 		}
 		if string(dst[at:]) == once {
-			if seen || len(value) == 0 {
+			if seen || len(value) == 0 || !visible(value) {
 				return dst, false
 			}
 			seen = true

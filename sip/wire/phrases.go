@@ -3,6 +3,17 @@ package wire
 // Allow lists the methods we serve, for the Allow header (RFC 3261 20.5).
 const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS"
 
+// Recognised reports whether a method is one that RFCs define: what we do not
+// serve of them is 405, any other is 501 (RFC 3261 8.2.1, 21.5.2).
+func Recognised(method string) bool {
+	switch method {
+	case "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", // RFC 3261
+		"PRACK", "UPDATE", "INFO", "REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH": // RFC 3262, 3311, 6086, 3515, 6665, 3428, 3903
+		return true
+	}
+	return false
+}
+
 var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
 	200: "OK", 202: "Accepted", 204: "No Notification",

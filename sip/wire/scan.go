@@ -67,6 +67,17 @@ func (c *cursor) quoted() []byte {
 	return nil
 }
 
+// visible reports whether all octets are visible ASCII, as in what identifies a
+// dialog or a transaction.
+func visible(s []byte) bool {
+	for _, b := range s {
+		if b <= ' ' || b > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func isBlank(b byte) bool { return b == ' ' || b == '\t' }
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }
