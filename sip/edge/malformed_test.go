@@ -78,7 +78,7 @@ func spoilings() []spoiling {
 		put("bad port", "<sip:a@b:99999>"), put("negative port", "<sip:a@b:-1>"), put("long host", "<sip:a@"+strings.Repeat("b.", 200)+"c>"),
 		put("bad IPv6", "<sip:a@[::1:::]>"), put("open IPv6", "<sip:a@[::1>"), put("zone", "<sip:a@[fe80::1%25eth0]>"), put("tel", "tel:+15550100"),
 		put("scheme only", "sip:"), put("other scheme", "javascript:alert(1)"), put("format", "%s%n%x%p%d"), put("bad escape", "sip:%zz@b"), put("escaped NUL", "sip:%00@b"),
-		put("star", "*"), put("path", "../../../../etc/passwd"), put("template", "${jndi:ldap://a}"), put("markup", "<script>1</script>"),
+		put("star", "*"), put("path", strings.Repeat("../", 4)+"etc/passwd"), put("template", "${jndi:ldap://a}"), put("markup", "<script>1</script>"),
 	}
 	for _, n := range []string{"-1", "+1", "0", "00", "007", "0x10", "1e9", "1.5", "2147483647", "2147483648", "4294967295", "4294967296",
 		"9223372036854775807", "9223372036854775808", "18446744073709551616", "36893488147419103232", "१२"} {

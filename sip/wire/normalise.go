@@ -149,7 +149,7 @@ func appendParams(dst []byte, c *cursor, once string) ([]byte, bool) {
 			return dst, false
 		}
 		if string(dst[at:]) == once {
-			if seen || len(value) == 0 || !visible(value) {
+			if seen || !identifies(value) {
 				return dst, false
 			}
 			seen = true

@@ -161,7 +161,7 @@ func (r *reader) single(id fieldID, value []byte) bool {
 		r.out, ok = appendAddress(r.out, &c)
 		value, ok = nil, ok && c.end()
 	case callID:
-		ok = len(value) > 0 && visible(value)
+		ok = identifies(value)
 	case cseq:
 		var method []byte
 		r.m.CSeq, method, ok = readCSeq(value)

@@ -67,15 +67,15 @@ func (c *cursor) quoted() []byte {
 	return nil
 }
 
-// visible reports whether all octets are visible ASCII, as in what identifies a
-// dialog or a transaction.
-func visible(s []byte) bool {
+// identifies reports whether a value may name a dialog or a transaction: some
+// octets of visible ASCII.
+func identifies(s []byte) bool {
 	for _, b := range s {
 		if b <= ' ' || b > '~' {
 			return false
 		}
 	}
-	return true
+	return len(s) > 0
 }
 
 func isBlank(b byte) bool { return b == ' ' || b == '\t' }
