@@ -127,6 +127,10 @@ func TestHowACallEndedIsSaidInTheVendorsWords(t *testing.T) {
 		if got := bodies.Name(endpoint.WebhookYappr, &ev); got != want[0] {
 			t.Errorf("%d: yappr says %s, want %s", status, got, want[0])
 		}
+		theirs, err := bodies.Render(endpoint.WebhookYappr, &ev)
+		if err != nil || strings.Contains(string(theirs), `"error":"`+call.CauseNoAgent.Word+`"`) != (want[0] == "call.failed") {
+			t.Errorf("%d: %v: yappr says %s, want the error of call.failed alone", status, err, theirs)
+		}
 		body, err := bodies.Render(endpoint.WebhookUltravox, &ev)
 		if err != nil {
 			t.Fatal(err)

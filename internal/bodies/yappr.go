@@ -74,6 +74,7 @@ type yapprData struct {
 	EndedAt    *string `json:"ended_at,omitempty"`
 	EndedBy    string  `json:"ended_by,omitempty"`
 	Seconds    *int    `json:"duration_seconds,omitempty"`
+	Error      string  `json:"error,omitempty"` // of call.failed: why
 }
 
 func yappr(name string, ev *Event) any {
@@ -100,6 +101,9 @@ func yappr(name string, ev *Event) any {
 	b.Data.EndedAt, b.Data.Seconds, b.Data.EndedBy = &at, &talked, "system"
 	if who, ok := yapprEnders[f.EndedBy]; ok {
 		b.Data.EndedBy = who
+	}
+	if name == yapprFailed && f.Cause != nil {
+		b.Data.Error = f.Cause.Word
 	}
 	return b
 }
