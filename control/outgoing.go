@@ -96,7 +96,7 @@ func (o *Operations) CreateCall(ctx context.Context, tenant string, in NewCall) 
 		return CallView{}, fmt.Errorf("place call %s: %w", id, err)
 	}
 	return CallView{ID: id, Tenant: tenant, Direction: actors.Outbound, Trunk: in.Trunk, Agent: in.AgentID, Node: node,
-		State: string(call.StateCalling), From: party(p.from), To: party(p.to.URI()), Since: o.Now()}, nil
+		State: string(call.StateCalling), From: party(p.from), To: party(p.to.URI()), Since: o.Now(), Metadata: call.Document(in.Metadata)}, nil
 }
 
 // claimed returns the id of the call: a new one, kept under the request's
@@ -141,7 +141,7 @@ func (o *Operations) placedBefore(ctx context.Context, tenant, kept string) (Cal
 func viewOfRecord(r call.Record) CallView {
 	return CallView{ID: r.ID, Tenant: r.Tenant, Endpoint: endpoint.Key(r.Endpoint), Direction: directionOf(r.Direction), Trunk: r.Trunk, Agent: r.Agent,
 		Worker: r.Worker, Node: r.Node, State: string(call.StateEnded), From: r.From, To: r.To, Source: r.Source, Codec: r.Codec,
-		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID}
+		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID, Metadata: r.Metadata}
 }
 
 func directionOf(said string) string {

@@ -20,7 +20,7 @@ import (
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
 	fx.Provide(newOperations, newService, newExplainer, newCommander),
-	fx.Invoke(attachFaces, attachControl),
+	fx.Invoke(attachFaces, attachControl, attachTenants),
 )
 
 func newCommander(g *ground) *cluster.Commander {
@@ -78,7 +78,7 @@ func (l liveCalls) Get(ctx context.Context, tenant string, id call.ID) (control.
 func viewOf(s actors.CallStatus) control.CallView {
 	return control.CallView{ID: s.ID, Tenant: s.Tenant, Endpoint: s.Endpoint, Agent: s.Agent, Worker: s.Worker, Node: s.Node,
 		State: fmt.Sprint(s.State), From: s.From, To: s.To, Source: s.Source, Codec: s.Codec, Since: s.Since,
-		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID}
+		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID, Metadata: s.Metadata}
 }
 
 // rim says in control's words what the store and the cluster could not do.
