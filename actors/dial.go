@@ -20,6 +20,7 @@ type Dial struct {
 	Headers       []call.Header      `json:"headers,omitempty"`
 	Context       json.RawMessage    `json:"context,omitempty"`  // for the agent, JSON
 	Metadata      json.RawMessage    `json:"metadata,omitempty"` // likewise
+	Settings      json.RawMessage    `json:"settings,omitempty"` // likewise: further wishes
 	RingTimeoutMs int64              `json:"ring_timeout_ms,omitempty"`
 	MaxDurationMs int64              `json:"max_duration_ms,omitempty"`
 	EarlyMedia    bool               `json:"early_media,omitempty"` // the agent is asked at the carrier's first SDP, and hears it before the answer

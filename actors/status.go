@@ -30,6 +30,9 @@ type CallStatus struct {
 	Answered   time.Time      `json:"answered,omitzero"`
 	Codec      string         `json:"codec,omitempty"`
 	Quality    call.Quality   `json:"quality"`
+	Direction  string         `json:"direction,omitempty"` // Outbound; "": a carrier called
+	Trunk      string         `json:"trunk,omitempty"`     // id
+	Metadata   call.Document  `json:"metadata,omitempty"`  // that its owner gave it
 }
 
 // Get returns how a call stands. ErrNotMine: it is not live here; ErrBusy: its
@@ -101,7 +104,8 @@ func (a *actor) status() CallStatus {
 	s := CallStatus{V: 1, ID: a.id, Tenant: rec.Tenant, Endpoint: a.job.Endpoint, Agent: rec.Agent, Worker: rec.Worker,
 		Node: rec.Node, State: a.machine.Call.State(), From: rec.From, To: rec.To, Transport: rec.Transport,
 		Source: rec.Source, SIPCallID: rec.SIPCallID, DecisionID: rec.DecisionID,
-		Since: rec.Stages.Invited, Answered: rec.Stages.Answered, Codec: rec.Codec, Quality: a.quality}
+		Since: rec.Stages.Invited, Answered: rec.Stages.Answered, Codec: rec.Codec, Quality: a.quality, Direction: rec.Direction, Trunk: rec.Trunk,
+		Metadata: call.Document(a.ruling.Metadata)}
 	if a.bridge != nil {
 		s.Quality = a.bridge.Quality()
 	}

@@ -124,7 +124,7 @@ func (r *running) add(core process.Core, program string, args ...string) error {
 // node starts one process of Patchbay and waits until it is ready.
 func (r *running) node(binary, dir, name string, more ...string) error {
 	listen := fmt.Sprintf("127.0.0.1:%d", firstHTTP+len(r.procs))
-	args := append([]string{"serve", "--name=" + name, "--data-dir=" + filepath.Join(dir, name), "--http-listen=" + listen,
+	args := append([]string{"serve", "--name=" + name, "--data-dir=" + filepath.Join(dir, name), "--http-listen=" + listen, "--http-tls-listen=",
 		"--sip-udp=" + sipAddress, "--sip-tcp=", "--sip-tls=", "--sip-ws=", "--log-level=warn",
 		"--media-rtp-ports=" + rtpPorts, "--media-ice-ports=" + icePorts}, more...)
 	if err := r.add(process.Target, binary, args...); err != nil {

@@ -36,6 +36,7 @@ func (c *checker) check() {
 	c.sip()
 	c.media()
 	c.listeners()
+	c.http()
 	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", c.cfg.Log.Format, "json", "text")
 }

@@ -21,7 +21,7 @@ type Config struct {
 	Actor   Actor   `koanf:"actor" doc:"How endpoint actors decide."`
 	Media   Media   `koanf:"media" doc:"How calls are carried."`
 	Control Control `koanf:"control" doc:"How operators reach the control service."`
-	HTTP    HTTP    `koanf:"http" doc:"The node's own web listener: health, metrics, agents that dial in."`
+	HTTP    HTTP    `koanf:"http" doc:"The node's own web listeners: health, metrics, agents that dial in, the API."`
 }
 
 // Node is the process as a whole.
@@ -180,10 +180,19 @@ type Control struct {
 	MaxAgents      int           `koanf:"max_agents" default:"10000" doc:"Agents one account may have."`
 }
 
-// HTTP is the node's own web listener: health, metrics, agents that dial in.
+// HTTP is the node's own web listeners: health, metrics, agents that dial in, the
+// API.
 type HTTP struct {
-	Listen      string   `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics and dial-in agents; empty: none."`
-	CORSOrigins []string `koanf:"cors_origins" default:"" doc:"Origins of browser pages that may dial in from another host, like https://app.example.com; empty: none."`
-	MaxConns    int      `koanf:"max_connections" default:"1024" doc:"HTTP connections kept at once; further ones wait."`
-	Profiles    bool     `koanf:"profiles" default:"false" doc:"Whether /debug/pprof/ shows CPU and heap profiles to whoever reaches listen."`
+	Listen        string   `koanf:"listen" default:"127.0.0.1:8080" doc:"Address of /livez, /readyz, /metrics, dial-in agents and the API, without TLS; empty: none. The API takes no keys there from other machines: see plain_keys."`
+	TLS           string   `koanf:"tls_listen" default:"127.0.0.1:8443" doc:"Address of the API and dial-in agents over HTTPS, on nodes with the role control; empty: none."`
+	TLSCert       string   `koanf:"tls_certificate_file" default:"" doc:"PEM file with the certificate of tls_listen and the chain above it; read again when it changes. Empty: one that the node makes for itself, with an authority of its own in https of data_dir."`
+	TLSKey        string   `koanf:"tls_key_file" default:"" doc:"PEM file with the private key of tls_certificate_file."`
+	Faces         []string `koanf:"faces" default:"" doc:"Which APIs are served: native, yappr, ultravox; empty: all."`
+	Hosts         []string `koanf:"hosts" default:"" doc:"Names of hosts at which one API is served alone, like yappr=api.yappr.example.com. At every other name all are, each under its own paths."`
+	PublicURL     string   `koanf:"public_url" default:"" doc:"Scheme and host by which clients reach the API, for links in replies, like https://api.example.com; empty: what each client used."`
+	PlainKeys     bool     `koanf:"plain_keys" default:"false" doc:"Whether the API takes keys over listen from other machines; true only where a proxy in front of it, or the network, encrypts."`
+	CORSOrigins   []string `koanf:"cors_origins" default:"" doc:"Origins of browser pages of other hosts that may dial in and use the API, like https://app.example.com; empty: none."`
+	MaxConns      int      `koanf:"max_connections" default:"1024" doc:"HTTP connections kept at once, of each listener; further ones wait."`
+	MaxConnsPerIP int      `koanf:"max_connections_per_source" default:"256" doc:"HTTP connections kept at once from one address that is not loopback, of each listener; further ones are closed."`
+	Profiles      bool     `koanf:"profiles" default:"false" doc:"Whether /debug/pprof/ shows CPU and heap profiles to whoever reaches listen."`
 }

@@ -85,6 +85,7 @@ func (c *checker) listeners() {
 		{"sip.ws", c.cfg.SIP.WS, edge},
 		{"sip.wss", c.cfg.SIP.WSS, edge},
 		{"http.listen", c.cfg.HTTP.Listen, true},
+		{"http.tls_listen", c.cfg.HTTP.TLS, c.cfg.Node.Has("control")},
 		{"nats.listen", c.cfg.NATS.Listen, broker},
 		{"nats.cluster_listen", c.cfg.NATS.Cluster, broker},
 	} {

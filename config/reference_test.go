@@ -28,7 +28,7 @@ that is wrong at once, with the place where it was set. The variables that Kuber
 
 ` + "`patchbay config check` checks a configuration without a start; `patchbay config default`" + ` writes a file with every setting.
 
-Listeners (` + "`sip.udp`, `sip.tcp`, `sip.tls`, `sip.ws`, `sip.wss`, `http.listen`, `nats.listen`, `nats.cluster_listen`" + `) take ` + "`ip:port`, `:port` or `localhost:port`" + `;
+Listeners (` + "`sip.udp`, `sip.tcp`, `sip.tls`, `sip.ws`, `sip.wss`, `http.listen`, `http.tls_listen`, `nats.listen`, `nats.cluster_listen`" + `) take ` + "`ip:port`, `:port` or `localhost:port`" + `;
 port 0 is any free port.
 `
 

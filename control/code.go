@@ -35,7 +35,13 @@ type Error struct {
 	Problems []endpoint.Problem `json:"problems,omitempty"`
 	// RetryAfterMs, of CodeRate, is how long to wait before the next request.
 	RetryAfterMs int64 `json:"retry_after_ms,omitempty"`
+
+	stale bool
 }
+
+// Stale reports that the object is not at the revision that the request was made
+// for, or changed in the same moment.
+func (e *Error) Stale() bool { return e.stale }
 
 // Error implements error.
 func (e *Error) Error() string {
@@ -68,15 +74,19 @@ func invalidAll(ps []endpoint.Problem) *Error {
 func errorOf(err error) *Error {
 	var known *Error
 	var taken *endpoint.Taken
+	var twice *endpoint.Duplicate
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &taken):
 		return &Error{Code: CodeExists, Message: taken.Error()}
+	case errors.As(err, &twice):
+		return &Error{Code: CodeExists, Message: "another object has it already",
+			Problems: []endpoint.Problem{{Field: twice.Field, Code: endpoint.CodeDuplicate, Message: "another has it already"}}}
 	case errors.Is(err, endpoint.ErrNotFound):
 		return &Error{Code: CodeNotFound, Message: "no such object"}
 	case errors.Is(err, endpoint.ErrConflict):
-		return &Error{Code: CodeConflict, Message: "the object changed since you read it"}
+		return &Error{Code: CodeConflict, Message: "the object changed since you read it", stale: true}
 	case errors.Is(err, endpoint.ErrReused):
 		return &Error{Code: CodeConflict, Message: "the idempotency key belongs to another request"}
 	case errors.Is(err, endpoint.ErrExists):

@@ -165,6 +165,9 @@ func (o *Operations) terms(ctx context.Context, tenant string, acct *endpoint.Ac
 	if acct == nil {
 		return t
 	}
+	if t.Registrations = acct.Limits("").MaxRegisterOut; t.Registrations == 0 {
+		t.Registrations = endpoint.DefaultRegistration
+	}
 	t.Day, t.PerDay = endpoint.Day(o.Now()), acct.Limits("").EndpointCreatesPerDay
 	if c.cred.ProjectID != "" {
 		t.Project, t.ProjectPerDay = c.cred.ProjectID, acct.Limits(c.cred.ProjectID).EndpointCreatesPerDay

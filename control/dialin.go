@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -69,10 +67,13 @@ func (g *Gateway) Routes(mount func(pattern string, h http.Handler)) {
 	mount("GET /v1/agents/{agent}/waiting", g.face(g.waiting))
 	mount("POST /v1/agents/{agent}/webrtc", g.face(g.park))
 	mount("DELETE /v1/agents/{agent}/webrtc/{session}", g.face(g.leave))
-	mount("OPTIONS /v1/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	preflight := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.allowOrigin(w, r)
 		w.WriteHeader(http.StatusNoContent)
-	}))
+	})
+	for _, path := range []string{"/v1/calls/{call}/webrtc", "/v1/agents/{agent}/waiting", "/v1/agents/{agent}/webrtc", "/v1/agents/{agent}/webrtc/{session}"} {
+		mount("OPTIONS "+path, preflight)
+	}
 }
 
 // face contains panics and turns errors into problem+json (RFC 9457).
@@ -81,7 +82,7 @@ func (g *Gateway) face(do func(http.ResponseWriter, *http.Request) error) http.H
 		defer func() {
 			if p := recover(); p != nil {
 				g.Log.Error("http request panicked", "path", r.Pattern, "err", p)
-				writeProblem(w, &Error{Code: CodeInternal, Message: "internal error"})
+				writeProblem(w, r, &Error{Code: CodeInternal, Message: "internal error"})
 			}
 		}()
 		g.allowOrigin(w, r)
@@ -96,7 +97,7 @@ func (g *Gateway) face(do func(http.ResponseWriter, *http.Request) error) http.H
 		if told.Code == CodeInternal {
 			g.Log.Error("http request failed", "path", r.Pattern, "err", err)
 		}
-		writeProblem(w, told)
+		writeProblem(w, r, told)
 	})
 }
 
@@ -146,30 +147,12 @@ func bearer(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// httpStatus is the one table from codes to HTTP.
-var httpStatus = map[Code]int{
-	CodeInvalid: http.StatusBadRequest, CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusPreconditionFailed,
-	CodeExists: http.StatusConflict, CodeLimit: http.StatusTooManyRequests, CodeRate: http.StatusTooManyRequests, CodeBusy: http.StatusServiceUnavailable,
-	CodeUnavailable: http.StatusServiceUnavailable, CodeDenied: http.StatusUnauthorized,
-	CodeForbidden: http.StatusForbidden, CodeInternal: http.StatusInternalServerError,
-}
-
-func writeProblem(w http.ResponseWriter, e *Error) {
-	status := httpStatus[e.Code]
-	w.Header().Set("Content-Type", "application/problem+json")
+func writeProblem(w http.ResponseWriter, r *http.Request, e *Error) {
 	if e.Code == CodeDenied {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	if e.RetryAfterMs > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt((e.RetryAfterMs+999)/1000, 10))
 	}
-	w.WriteHeader(status)
-	body := struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		*Error
-	}{http.StatusText(status), status, e}
-	if err := json.NewEncoder(w).Encode(body); err != nil && !errors.Is(err, http.ErrHandlerTimeout) {
-		return // the client went away
-	}
+	WriteProblem(w, r, HTTPStatus(e.Code), e)
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 
@@ -11,15 +10,15 @@ import (
 
 // A NewEndpoint is the request of endpoint.create.
 type NewEndpoint struct {
+	Kind       endpoint.Kind   `json:"kind,omitempty"`        // "": slug, or address where there is a user
 	SlugPrefix string          `json:"slug_prefix,omitempty"` // 1 to 12 characters; "": ep
 	ProjectID  string          `json:"project_id,omitempty"`  // "": the account's first
 	User       string          `json:"user,omitempty"`        // at the account's domain, instead of a slug
+	Domain     string          `json:"domain,omitempty"`      // of kind domain: its label
 	AgentID    string          `json:"agent_id,omitempty"`    // short for a handler bound to this agent
+	Origin     string          `json:"origin,omitempty"`      // the API that it is made through; "": native
 	Spec       json.RawMessage `json:"spec,omitempty"`        // an EndpointSpec over the defaults
 }
-
-// defaultPrefix starts the slug of an endpoint whose owner named none.
-const defaultPrefix = "ep"
 
 // newEndpointSpec is what an endpoint has unless its owner says otherwise.
 func newEndpointSpec() EndpointSpec {
@@ -46,12 +45,15 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 	if err != nil {
 		return EndpointView{}, err
 	}
-	now := o.Now()
-	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, Origin: "native", CreatedAt: now}
+	ep := endpoint.Endpoint{V: 1, ID: NewUUID(), Tenant: tenant, CreatedAt: o.Now()}
 	if err := place(&ep, in, acct); err != nil {
 		return EndpointView{}, err
 	}
-	if problems := spec.put(&ep, now); len(problems) > 0 {
+	problems, err := o.putEndpoint(spec, &ep)
+	if err != nil {
+		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
+	}
+	if len(problems) > 0 {
 		return EndpointView{}, invalidAll(problems)
 	}
 	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
@@ -64,37 +66,6 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 		return EndpointView{}, fmt.Errorf("create endpoint: %w", err)
 	}
 	return o.viewOf(ep), nil
-}
-
-// place gives a new endpoint its project and its address.
-func place(ep *endpoint.Endpoint, in NewEndpoint, acct *endpoint.Account) error {
-	if in.ProjectID != "" && acct.Project(in.ProjectID) == nil {
-		return invalid("project_id", "unknown", "no such project")
-	}
-	ep.ProjectID = in.ProjectID
-	return address(ep, in, acct)
-}
-
-// address gives a new endpoint its slug, or its user at the account's domain.
-func address(ep *endpoint.Endpoint, in NewEndpoint, acct *endpoint.Account) error {
-	if in.User != "" {
-		if in.SlugPrefix != "" {
-			return invalid("slug_prefix", endpoint.CodeInvalid, "a user at the account's domain has no slug")
-		}
-		ep.Kind, ep.User, ep.Domain = endpoint.KindAddress, in.User, acct.SIP.DomainIdentifier
-		return nil
-	}
-	if in.SlugPrefix == "" {
-		in.SlugPrefix = defaultPrefix
-	}
-	var random [endpoint.SlugSecret]byte
-	_, _ = rand.Read(random[:])
-	slug, err := endpoint.NewSlug(in.SlugPrefix, random)
-	if err != nil {
-		return problemOf(err)
-	}
-	ep.Kind, ep.Slug = endpoint.KindSlug, slug
-	return nil
 }
 
 // endpointAgain answers a creation that was made before with what it made, as
@@ -115,29 +86,11 @@ func (o *Operations) GetEndpoint(ctx context.Context, tenant string, in ID) (End
 	if err := in.check(); err != nil {
 		return EndpointView{}, err
 	}
-	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	ep, err := o.endpointOf(ctx, tenant, in.ID)
 	if err != nil {
 		return EndpointView{}, fmt.Errorf("get endpoint %s: %w", in.ID, err)
 	}
 	return o.withTotals(ctx, []endpoint.Endpoint{ep}, []EndpointView{o.viewOf(ep)})[0], nil
-}
-
-// ListEndpoints returns one page of the tenant's endpoints, oldest first.
-func (o *Operations) ListEndpoints(ctx context.Context, tenant string, in PageRequest) (Page[EndpointView], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[EndpointView]{}, err
-	}
-	eps, next, err := o.Store.Endpoints(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[EndpointView]{}, fmt.Errorf("list endpoints: %w", err)
-	}
-	page := Page[EndpointView]{Items: make([]EndpointView, len(eps)), Next: next}
-	for i, ep := range eps {
-		page.Items[i] = o.viewOf(ep)
-	}
-	page.Items = o.withTotals(ctx, eps, page.Items)
-	return page, nil
 }
 
 // UpdateEndpoint changes an endpoint; its slug never changes.
@@ -145,7 +98,7 @@ func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Chang
 	if err := (ID{in.ID}).check(); err != nil {
 		return EndpointView{}, err
 	}
-	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	ep, err := o.endpointOf(ctx, tenant, in.ID)
 	if err != nil {
 		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
 	}
@@ -156,10 +109,15 @@ func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Chang
 	if err != nil {
 		return EndpointView{}, err
 	}
-	if problems := spec.put(&ep, o.Now()); len(problems) > 0 {
+	before := ep.Handler
+	problems, err := o.putEndpoint(spec, &ep)
+	if err != nil {
+		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
+	}
+	if len(problems) > 0 {
 		return EndpointView{}, invalidAll(problems)
 	}
-	if err := o.agentExists(ctx, tenant, ep.Handler); err != nil {
+	if err := o.newlyNamed(ctx, tenant, before, ep.Handler); err != nil {
 		return EndpointView{}, err
 	}
 	if ep.Revision, err = o.Store.UpdateEndpoint(ctx, ep); err != nil {
@@ -174,7 +132,7 @@ func (o *Operations) DeleteEndpoint(ctx context.Context, tenant string, in Targe
 	if err := in.check(); err != nil {
 		return Deleted{}, err
 	}
-	ep, err := o.Store.EndpointByID(ctx, tenant, in.ID)
+	ep, err := o.endpointOf(ctx, tenant, in.ID)
 	if err == nil && in.stale(ep.Revision) {
 		err = endpoint.ErrConflict
 	}

@@ -31,6 +31,9 @@ type Line struct {
 	Slug       string          `json:"slug,omitempty"`        // of an endpoint; "": made here, or kept
 	SlugPrefix string          `json:"slug_prefix,omitempty"` // of an endpoint without one
 	User       string          `json:"user,omitempty"`        // of an endpoint at the account's domain
+	As         endpoint.Kind   `json:"as,omitempty"`          // the endpoint's kind; "": slug, or address where there is a user
+	Domain     string          `json:"domain,omitempty"`      // of an endpoint of kind domain
+	Origin     string          `json:"origin,omitempty"`      // of an endpoint: the API that it was made through; "": native
 	ProjectID  string          `json:"project_id,omitempty"`  // of an endpoint
 	Spec       json.RawMessage `json:"spec"`
 }
@@ -162,7 +165,7 @@ func (b *batch) add(ctx context.Context, l Line) error {
 }
 
 func (b *batch) addAgent(ctx context.Context, l Line) error {
-	if l.Slug+l.SlugPrefix+l.User+l.ProjectID != "" {
+	if l.Slug+l.SlugPrefix+l.User+l.ProjectID+string(l.As)+l.Domain+l.Origin != "" {
 		return invalid("kind", endpoint.CodeInvalid, "an agent has no address and no project")
 	}
 	spec, err := merge(newAgentSpec(), l.Spec)
@@ -226,7 +229,11 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 		}
 	}
 	before := ep
-	if problems := spec.put(&ep, b.now); len(problems) > 0 {
+	problems, err := b.o.putEndpoint(spec, &ep)
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
 		return invalidAll(problems)
 	}
 	if ep.Revision != 0 && reflect.DeepEqual(specOf(before), specOf(ep)) {
@@ -243,7 +250,8 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 // stays refuses a line that would move an endpoint.
 func (l *Line) stays(ep *endpoint.Endpoint) error {
 	switch {
-	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User:
+	case l.Slug != "" && endpoint.Slug(l.Slug) != ep.Slug, l.User != "" && l.User != ep.User, l.As != "" && l.As != ep.Kind,
+		l.Domain != "" && l.Domain != ep.Domain:
 		return invalid("slug", endpoint.CodeInvalid, "the endpoint exists at another address, and an address never changes")
 	case l.ProjectID != ep.ProjectID:
 		return invalid("project_id", endpoint.CodeInvalid, "the endpoint exists in another project, and a project never changes")
@@ -267,11 +275,11 @@ func (b *batch) claim(line int, ep *endpoint.Endpoint) error {
 // newEndpoint is an endpoint that does not exist yet, with the address of its
 // line or a slug of its own.
 func (b *batch) newEndpoint(l Line) (endpoint.Endpoint, error) {
-	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, Origin: "native", CreatedAt: b.now}
-	if l.Slug != "" && l.User+l.SlugPrefix != "" {
+	ep := endpoint.Endpoint{V: 1, ID: l.ID, Tenant: b.tenant, CreatedAt: b.now}
+	if l.Slug != "" && (l.User+l.SlugPrefix != "" || l.As != "" && l.As != endpoint.KindSlug) {
 		return ep, invalid("slug", endpoint.CodeInvalid, "want one of slug, slug_prefix and user")
 	}
-	err := place(&ep, NewEndpoint{SlugPrefix: l.SlugPrefix, User: l.User, ProjectID: l.ProjectID}, b.acct)
+	err := place(&ep, NewEndpoint{Kind: l.As, SlugPrefix: l.SlugPrefix, User: l.User, Domain: l.Domain, Origin: l.Origin, ProjectID: l.ProjectID}, b.acct)
 	if err == nil && l.Slug != "" { // over the one that was made
 		ep.Slug, err = endpoint.ParseSlug(l.Slug)
 	}

@@ -17,7 +17,7 @@ func merge[T any](base T, patch json.RawMessage) (T, error) {
 	if len(bytes.TrimSpace(patch)) == 0 {
 		return base, nil
 	}
-	before, err := json.Marshal(base)
+	before, err := plainJSON(base)
 	if err != nil {
 		return out, fmt.Errorf("merge: %w", err)
 	}
@@ -31,13 +31,50 @@ func merge[T any](base T, patch json.RawMessage) (T, error) {
 	if _, ok := change.(map[string]any); !ok {
 		return out, invalid("", "invalid", "want a JSON object")
 	}
-	var after bytes.Buffer
-	enc := json.NewEncoder(&after)
-	enc.SetEscapeHTML(false) // what is six times as long might be too long
-	if err := enc.Encode(apply(doc, change)); err != nil {
+	merged := apply(doc, change)
+	keepCompat(merged, before, patch)
+	after, err := plainJSON(merged)
+	if err != nil {
 		return out, fmt.Errorf("merge: %w", err)
 	}
-	return out, strict(after.Bytes(), &out)
+	return out, strict(after, &out)
+}
+
+// plainJSON writes JSON in which <, > and & stand for themselves: what is six
+// times as long might be too long.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+// keepCompat merges vendors' fields by their names alone: each value is one
+// JSON text, kept as it was written, with the nulls in it and in its order.
+func keepCompat(merged any, before, patch []byte) {
+	var old, change struct {
+		Compat map[string]json.RawMessage `json:"compat"`
+	}
+	object, ok := merged.(map[string]any)
+	if !ok || json.Unmarshal(before, &old) != nil || json.Unmarshal(patch, &change) != nil {
+		return // whoever decodes it says what is wrong
+	}
+	if _, stays := object["compat"]; !stays {
+		return
+	}
+	kept := old.Compat
+	if kept == nil {
+		kept = map[string]json.RawMessage{}
+	}
+	for name, value := range change.Compat {
+		if string(value) == "null" {
+			delete(kept, name)
+			continue
+		}
+		kept[name] = value
+	}
+	object["compat"] = kept
 }
 
 // verbatim decodes JSON and keeps numbers as they are written: vendors' ids are

@@ -74,10 +74,12 @@ type PageRequest struct {
 	Cursor string `json:"cursor,omitempty"` // next of the page before; "": the first
 }
 
-// A Page is one page of a list. Next is empty on the last.
+// A Page is one page of a list. Next is empty on the last. Total is there where
+// the request asked for it.
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
+	Total *int   `json:"total,omitempty"`
 }
 
 // A Change is an update: a merge patch of the object's spec. With a Revision

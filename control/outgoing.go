@@ -35,6 +35,8 @@ type NewCall struct {
 	Headers       []call.Header   `json:"headers,omitempty"`         // of the INVITE: X-* and User-to-User
 	Context       json.RawMessage `json:"context,omitempty"`         // for the agent
 	Metadata      json.RawMessage `json:"metadata,omitempty"`        // for the agent
+	Settings      json.RawMessage `json:"settings,omitempty"`        // for the agent: an object of further wishes
+	Session       json.RawMessage `json:"session,omitempty"`         // in place of the agent's webrtc.session
 	MaxDurationMs int64           `json:"max_duration_ms,omitempty"` // from the answer; 0: the agent's
 	RingTimeoutMs int64           `json:"ring_timeout_ms,omitempty"` // from the INVITE to the answer; 0: 60 s
 	EarlyMedia    bool            `json:"early_media,omitempty"`     // the agent hears what comes before the answer
@@ -94,7 +96,7 @@ func (o *Operations) CreateCall(ctx context.Context, tenant string, in NewCall) 
 		return CallView{}, fmt.Errorf("place call %s: %w", id, err)
 	}
 	return CallView{ID: id, Tenant: tenant, Direction: actors.Outbound, Trunk: in.Trunk, Agent: in.AgentID, Node: node,
-		State: string(call.StateCalling), From: party(p.from), To: party(p.to.URI()), Since: o.Now()}, nil
+		State: string(call.StateCalling), From: party(p.from), To: party(p.to.URI()), Since: o.Now(), Metadata: call.Document(in.Metadata)}, nil
 }
 
 // claimed returns the id of the call: a new one, kept under the request's
@@ -139,7 +141,7 @@ func (o *Operations) placedBefore(ctx context.Context, tenant, kept string) (Cal
 func viewOfRecord(r call.Record) CallView {
 	return CallView{ID: r.ID, Tenant: r.Tenant, Endpoint: endpoint.Key(r.Endpoint), Direction: directionOf(r.Direction), Trunk: r.Trunk, Agent: r.Agent,
 		Worker: r.Worker, Node: r.Node, State: string(call.StateEnded), From: r.From, To: r.To, Source: r.Source, Codec: r.Codec,
-		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID}
+		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID, Metadata: r.Metadata}
 }
 
 func directionOf(said string) string {
@@ -293,7 +295,7 @@ func (p *placing) checkForm() {
 			p.wrong(fmt.Sprintf("headers[%d]", i), endpoint.CodeInvalid, "%s", why)
 		}
 	}
-	for field, doc := range map[string]json.RawMessage{"context": in.Context, "metadata": in.Metadata} {
+	for field, doc := range map[string]json.RawMessage{"context": in.Context, "metadata": in.Metadata, "settings": in.Settings, "session": in.Session} {
 		var object map[string]json.RawMessage
 		if len(doc) > endpoint.MaxDocument || len(doc) > 0 && json.Unmarshal(doc, &object) != nil {
 			p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
@@ -304,7 +306,7 @@ func (p *placing) checkForm() {
 // jobOf is what the media node gets.
 func (o *Operations) jobOf(p *placing, id call.ID) (actors.Job, error) {
 	d := &actors.Dial{ID: id, Trunk: p.in.Trunk, To: p.to.URI(), From: p.from, Username: p.in.Username, Headers: slices.Clone(p.in.Headers),
-		Context: p.in.Context, Metadata: p.in.Metadata, RingTimeoutMs: p.in.RingTimeoutMs, MaxDurationMs: p.in.MaxDurationMs, EarlyMedia: p.in.EarlyMedia}
+		Context: p.in.Context, Metadata: p.in.Metadata, Settings: p.in.Settings, RingTimeoutMs: p.in.RingTimeoutMs, MaxDurationMs: p.in.MaxDurationMs, EarlyMedia: p.in.EarlyMedia}
 	if d.RingTimeoutMs == 0 {
 		d.RingTimeoutMs = DefaultRingMs
 	}
@@ -314,6 +316,12 @@ func (o *Operations) jobOf(p *placing, id call.ID) (actors.Job, error) {
 			return actors.Job{}, fmt.Errorf("seal password: %w", err)
 		}
 		d.Password = sealed
+	}
+	if p.in.Session != nil {
+		p.agent.WebRTC.Session = p.in.Session
+		for i := range p.others {
+			p.others[i].WebRTC.Session = p.in.Session
+		}
 	}
 	job := actors.Job{V: 1, Key: call.TransactionKey{CallID: id.String(), FromTag: "out", CSeq: 1}, Tenant: p.tenant, Agent: &p.agent, Failover: p.others, Dial: d}
 	if project := p.acct.Project(p.agent.ProjectID); project != nil {

@@ -26,9 +26,12 @@ type Store interface {
 
 	CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, terms endpoint.Terms) (endpoint.Revision, error)
 	EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error)
+	EndpointByNumber(ctx context.Context, tenant, numeric string) (endpoint.Endpoint, error)
 	UpdateEndpoint(ctx context.Context, ep endpoint.Endpoint) (endpoint.Revision, error)
 	DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error
 	Endpoints(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.Endpoint, next string, err error)
+	// FindEndpoints returns those that a filter chooses, and how many there are.
+	FindEndpoints(ctx context.Context, tenant string, f endpoint.Filter, w endpoint.Window) (endpoint.Listed, error)
 
 	CreateNumber(ctx context.Context, n endpoint.Number, terms endpoint.Terms) (endpoint.Revision, error)
 	NumberByID(ctx context.Context, tenant, id string) (endpoint.Number, error)
@@ -91,6 +94,8 @@ type CallView struct {
 
 	Direction string `json:"direction"`       // inbound, outbound
 	Trunk     string `json:"trunk,omitempty"` // id; of an outbound call
+
+	Metadata call.Document `json:"metadata,omitempty"` // that its owner gave it
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

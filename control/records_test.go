@@ -128,7 +128,7 @@ func TestAnEndpointIsShownWithItsTotalsOrWithoutThem(t *testing.T) {
 	if err != nil || got.Totals == nil || got.Totals.Calls != 3 || got.LastCallAt == nil || !got.LastCallAt.Equal(exampleTime) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	page, err := ops.ListEndpoints(t.Context(), "acme", control.PageRequest{})
+	page, err := ops.ListEndpoints(t.Context(), "acme", control.EndpointQuery{})
 	if err != nil || len(page.Items) != 1 || page.Items[0].Totals == nil || page.Items[0].Totals.Rejected != 1 {
 		t.Errorf("got %+v, %v", page, err)
 	}

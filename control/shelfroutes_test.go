@@ -2,6 +2,8 @@ package control_test
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"sync"
 
 	"patchbay/actors/endpoint"
@@ -100,4 +102,42 @@ func (s *shelf) Numbers(_ context.Context, tenant, _ string, _ int) ([]endpoint.
 		}
 	}
 	return page, "", nil
+}
+
+func (s *shelf) EndpointByNumber(_ context.Context, tenant, numeric string) (endpoint.Endpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ep := range s.eps {
+		if ep.Tenant == tenant && ep.NumericID == numeric {
+			return ep, nil
+		}
+	}
+	return endpoint.Endpoint{}, endpoint.ErrNotFound
+}
+
+// FindEndpoints goes by the offset alone: cursors are the store's own.
+func (s *shelf) FindEndpoints(_ context.Context, tenant string, f endpoint.Filter, w endpoint.Window) (endpoint.Listed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []endpoint.Endpoint
+	f = f.Folded()
+	for _, ep := range s.eps {
+		stored, err := json.Marshal(ep)
+		if err != nil {
+			return endpoint.Listed{}, err
+		}
+		brief, err := endpoint.ReadBrief(stored, func(text string) string { return text })
+		if err != nil {
+			return endpoint.Listed{}, err
+		}
+		if ep.Tenant == tenant && f.Matches(&brief) {
+			all = append(all, ep)
+		}
+	}
+	slices.SortFunc(all, func(a, b endpoint.Endpoint) int { return int(a.Revision) - int(b.Revision) })
+	if w.Newest {
+		slices.Reverse(all)
+	}
+	from := min(w.Offset, len(all))
+	return endpoint.Listed{Items: all[from:min(from+w.Limit, len(all))], Total: len(all)}, nil
 }

@@ -23,7 +23,17 @@ type SIPSpec struct {
 	Rules          []endpoint.RouteRule `json:"rules"`
 	Fallback       *FallbackSpec        `json:"fallback,omitempty"` // null removes
 	StartCallAgent string               `json:"start_call_agent,omitempty"`
-	OutgoingFrom   string               `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: account, or any, which the operator sets
+	SIPDefaults
+	OutgoingFrom string `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: account, or any, which the operator sets
+}
+
+// SIPDefaults are what endpoints have that say nothing of their own.
+type SIPDefaults struct {
+	DefaultCodecs     []string `json:"default_codecs,omitempty"`     // by name; absent: all that are served
+	DefaultCiphers    []string `json:"default_ciphers,omitempty"`    // kept for devices
+	DefaultEncryption string   `json:"default_encryption,omitempty"` // optional, forbidden, required
+	DefaultSendAs     *string  `json:"default_send_as,omitempty"`    // kept for devices; absent: random
+	OutboundPolicy    string   `json:"outbound_policy,omitempty"`    // passthrough, block-pstn; kept for devices
 }
 
 // A FallbackSpec is the owner's webhook. Secrets read back as SecretSet, unless
@@ -38,7 +48,9 @@ type FallbackSpec struct {
 
 func sipSpecOf(s endpoint.SipSettings) SIPSpec {
 	spec := SIPSpec{DomainLabel: s.DomainIdentifier, CustomDomains: s.CustomDomains, Ingress: ipSpecOf(s.Ingress), AllowAllAgents: s.AllowAllAgents,
-		Rules: s.Rules, StartCallAgent: s.StartCallAgent, OutgoingFrom: s.OutgoingFrom}
+		Rules: s.Rules, StartCallAgent: s.StartCallAgent, OutgoingFrom: s.OutgoingFrom,
+		SIPDefaults: SIPDefaults{DefaultCodecs: s.DefaultCodecs, DefaultCiphers: s.DefaultCiphers, DefaultEncryption: s.DefaultEncryption,
+			DefaultSendAs: s.DefaultSendAs, OutboundPolicy: s.OutboundPolicy}}
 	if spec.Ingress.Mode == "" {
 		spec.Ingress.Mode = endpoint.IPNone
 	}
@@ -63,7 +75,8 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 	}
 	a.SIP.AllowAllAgents, a.SIP.Rules, a.SIP.StartCallAgent = spec.AllowAllAgents, spec.Rules, spec.StartCallAgent
 	a.SIP.DomainIdentifier, a.SIP.CustomDomains = spec.DomainLabel, spec.CustomDomains
-	a.SIP.OutgoingFrom = spec.OutgoingFrom
+	a.SIP.OutgoingFrom, a.SIP.OutboundPolicy, a.SIP.DefaultSendAs = spec.OutgoingFrom, spec.OutboundPolicy, spec.DefaultSendAs
+	a.SIP.DefaultCodecs, a.SIP.DefaultCiphers, a.SIP.DefaultEncryption = spec.DefaultCodecs, spec.DefaultCiphers, spec.DefaultEncryption
 	if before.DomainIdentifier != "" && spec.DomainLabel != before.DomainIdentifier {
 		problems = append(problems, endpoint.Problem{Field: "sip.domain_label", Code: endpoint.CodeInvalid,
 			Message: "it stays " + before.DomainIdentifier + ": what is dialled there must not become another's"})

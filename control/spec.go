@@ -23,12 +23,36 @@ type EndpointSpec struct {
 	SendAs             *string                    `json:"send_as,omitempty"`
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"`
 	Perm               endpoint.Permissions       `json:"perm"`
+	SubAccount         *string                    `json:"sub_account,omitempty"`
+	Register           *RegisterSpec              `json:"register,omitempty"` // of kind register
 	Compat             map[string]json.RawMessage `json:"compat,omitempty"`
 }
 
-// An AuthSpec is how callers prove themselves; only none is served yet.
+// An AuthSpec is how callers prove themselves: none, or digest of an endpoint
+// of kind credential. Password is write-only; PasswordSetAt says since when it
+// counts, and cannot be written.
 type AuthSpec struct {
-	Mode string `json:"mode"`
+	Mode          string     `json:"mode"`
+	Username      string     `json:"username,omitempty"`
+	Password      string     `json:"password,omitempty"`
+	PasswordSetAt *time.Time `json:"password_set_at,omitempty"`
+}
+
+// A RegisterSpec is how we register at somebody's PBX. Password is write-only:
+// it reads back as SecretSet. Status, Detail and Successful cannot be written.
+type RegisterSpec struct {
+	Username      string `json:"username"`
+	AuthUser      string `json:"auth_user,omitempty"`
+	Server        string `json:"server"` // host, or host:port
+	OutboundProxy string `json:"outbound_proxy,omitempty"`
+	Transport     string `json:"transport,omitempty"` // udp, tcp, tls
+	Region        string `json:"region,omitempty"`
+	Password      string `json:"password,omitempty"`
+	SecretSet     bool   `json:"secret_set,omitempty"`
+	ExpiresS      int64  `json:"expires_s,omitempty"`
+	Status        string `json:"status,omitempty"`
+	Detail        string `json:"detail,omitempty"`
+	Successful    *bool  `json:"successful,omitempty"`
 }
 
 // An IPSpec is an allowlist as its owner writes it.
@@ -49,12 +73,14 @@ type IPEntrySpec struct {
 // what the server knows. SIPURI of a bearer slug is a credential.
 type EndpointView struct {
 	ID         string            `json:"id"`
-	Key        endpoint.Key      `json:"key"` // names it in logs, metrics and events
+	NumericID  string            `json:"numeric_id,omitempty"` // of kind credential
+	Key        endpoint.Key      `json:"key"`                  // names it in logs, metrics and events
 	Kind       endpoint.Kind     `json:"kind"`
-	SIPURI     string            `json:"sip_uri"`
+	SIPURI     string            `json:"sip_uri,omitempty"`
 	Slug       string            `json:"slug,omitempty"`
 	ProjectID  string            `json:"project_id,omitempty"`
-	User       string            `json:"user,omitempty"` // at the account's domain
+	User       string            `json:"user,omitempty"`   // at the account's domain
+	Domain     string            `json:"domain,omitempty"` // label that the user is at
 	LastCallAt *time.Time        `json:"last_call_at,omitempty"`
 	Totals     *Totals           `json:"totals,omitempty"`
 	Origin     string            `json:"origin,omitempty"`

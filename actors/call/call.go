@@ -15,6 +15,12 @@ type Params struct {
 	Fallback     time.Duration // likewise, where none of the known candidates takes the call; 0: the owner is not asked then
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
+
+	// Of a call that we place.
+	Outbound    bool
+	Trunk       string        // id
+	RingTimeout time.Duration // longest wait for the carrier's answer
+	EarlyMedia  bool          // the agent is asked at the first SDP, not at the answer
 }
 
 // A State is where a call stands.
@@ -70,7 +76,9 @@ type Call struct {
 	deadline time.Time // of the search for an agent
 	left     Cause     // why the last agent left an answered call
 	unopened bool      // there is no bridge yet
-	rang     bool      // the carrier has its 180
+	rang     bool      // the carrier has its 180; of a call of ours, we have its
+	invited  bool      // of a call of ours: its INVITE is on its way
+	asked    bool      // of a call of ours: an agent is
 }
 
 // New returns a call that waits for [Invited].
@@ -81,6 +89,9 @@ func New(p Params) *Call {
 		From: inv.From, To: inv.To, Transport: inv.Transport, Source: inv.Source,
 	}}
 	c.record.Agent = c.candidate().ID
+	if p.Outbound {
+		c.record.Direction, c.record.Trunk = Outbound, p.Trunk
+	}
 	return c
 }
 
@@ -104,7 +115,8 @@ func (c *Call) Record() Record { return c.record }
 // Whatever the events and their order, a call gives at most one final
 // response, opens and closes its bridge at most once, asks agents only between
 // the two, never answers after CANCEL, and finishes once; after Finish it has
-// no effects.
+// no effects. One that we place sends at most one INVITE, and at most one BYE
+// or CANCEL, which are one effect.
 func (c *Call) Step(now time.Time, ev Event) []Effect {
 	c.effects = c.effects[:0]
 	switch ev.Kind {
@@ -122,19 +134,30 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	switch c.state {
 	case StateNew:
 		c.begin(now, ev)
-	case StateDeciding, StateTrying, StateRinging:
+	case StateDeciding, StateTrying, StateCalling, StateRinging:
 		c.early(now, ev)
 	case StateAnswered, StateEstablished:
-		c.answered(now, ev)
+		c.talking(now, ev)
 	case StateHeld:
 		c.held(now, ev)
 	case StateEnding:
-		if ev.Kind == ByeDone || ev.Kind == CarrierBye {
-			c.finish()
-		}
+		c.ending(ev)
 	case StateEnded:
 	}
 	return c.handOut()
+}
+
+// ending is a call that waits for the carrier's last word.
+func (c *Call) ending(ev Event) {
+	switch ev.Kind {
+	case ByeDone, CarrierBye:
+		c.finish()
+	case CarrierFailed:
+		if c.params.Outbound && c.record.Status != 200 {
+			c.record.Status = ev.Status
+			c.finish()
+		}
+	}
 }
 
 // handOut returns the effects of a step.
@@ -159,7 +182,10 @@ func (c *Call) audio(now time.Time, ev Event) {
 }
 
 func (c *Call) begin(now time.Time, ev Event) {
-	if ev.Kind != Invited {
+	if ev.Kind == Placed && c.params.Outbound {
+		c.place(now, ev)
+	}
+	if ev.Kind != Invited || c.params.Outbound {
 		return
 	}
 	c.record.Stages.Invited = now
@@ -176,11 +202,23 @@ func (c *Call) begin(now time.Time, ev Event) {
 
 // early is a call between its 100 and its final response.
 func (c *Call) early(now time.Time, ev Event) {
-	if c.state == StateDeciding {
+	switch {
+	case c.params.Outbound:
+		c.calling(now, ev)
+	case c.state == StateDeciding:
 		c.deciding(now, ev)
+	default:
+		c.unanswered(now, ev)
+	}
+}
+
+// talking is a call after its answer.
+func (c *Call) talking(now time.Time, ev Event) {
+	if c.params.Outbound && c.state == StateAnswered {
+		c.waiting(now, ev)
 		return
 	}
-	c.unanswered(now, ev)
+	c.answered(now, ev)
 }
 
 // unanswered is a call that looks for its first agent.
@@ -320,6 +358,9 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	}
 	if c.state == StateHeld {
 		c.do(Effect{Do: Disarm, Timer: TimerAgent})
+	}
+	if c.params.Outbound && c.state != StateHeld {
+		c.endOutbound()
 	}
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now

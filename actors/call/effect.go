@@ -8,7 +8,7 @@ type EffectKind string
 // Effects.
 const (
 	Respond     EffectKind = "respond"      // answer the INVITE: Response
-	SendBye     EffectKind = "send-bye"     // Cause becomes the Reason header
+	SendBye     EffectKind = "send-bye"     // Cause becomes the Reason header; CANCEL, where the carrier that we call has not answered
 	AskRuling   EffectKind = "ask-ruling"   // ask the owner's webhook; Ruled brings its answer
 	OpenBridge  EffectKind = "open-bridge"  // reserve RTP and join an agent: Dispatch
 	AskAgent    EffectKind = "ask-agent"    // ask another agent on the open bridge: Dispatch
@@ -17,6 +17,10 @@ const (
 	Disarm      EffectKind = "disarm"
 	Emit        EffectKind = "emit"   // Name and Event go to the agent and the event stream
 	Finish      EffectKind = "finish" // the call is over: Record
+
+	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
+	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
+	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
 )
 
 // An Effect is something the caller of Step must do.
@@ -30,6 +34,8 @@ type Effect struct {
 	Event    Event  // of Emit: what it is about
 	Record   *Record
 	Dispatch Dispatch
+	Offer    *Offer  // of SendInvite
+	Answer   *Answer // of TakeAnswer
 }
 
 // A Response is an answer to the INVITE. Answer is rendered as SDP; Cause, if
@@ -91,9 +97,11 @@ func (d *Document) UnmarshalJSON(text []byte) error {
 // Stages are the moments of a call; zero where it never got there.
 type Stages struct {
 	Invited       time.Time `json:"invited"`
-	Ruled         time.Time `json:"ruled,omitzero"` // the owner's webhook named an agent
+	Ruled         time.Time `json:"ruled,omitzero"`   // the owner's webhook named an agent
+	Ringing       time.Time `json:"ringing,omitzero"` // of a call of ours: its carrier rings
 	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
-	Answered      time.Time `json:"answered,omitzero"` // 200 sent
+	AgentJoined   time.Time `json:"agent_joined,omitzero"` // of a call of ours
+	Answered      time.Time `json:"answered,omitzero"`     // 200 sent
 	Acked         time.Time `json:"acked,omitzero"`
 	FirstRTP      time.Time `json:"first_rtp,omitzero"`
 	FirstAgentRTP time.Time `json:"first_agent_rtp,omitzero"`

@@ -21,6 +21,9 @@ const (
 	CarrierAnswered EventKind = "carrier-answered" // the first 2xx to our INVITE, which is acknowledged: Answer
 	CarrierFailed   EventKind = "carrier-failed"   // our INVITE came to nothing: Status and Cause; 487 also where we gave it up
 
+	Placed       EventKind = "placed"        // a call of ours begins here
+	CarrierReady EventKind = "carrier-ready" // there is a port for the carrier that we call: Offer
+
 	Ruled         EventKind = "ruled"           // the owner's webhook has decided: Ruling
 	AgentChosen   EventKind = "agent-chosen"    // an agent took the offer, or may now dial in
 	AgentJoined   EventKind = "agent-joined"    // both legs are up: Answer holds the codec
@@ -44,6 +47,7 @@ type Event struct {
 	// Answer is ours, of AgentJoined; of CarrierRings and CarrierAnswered it is
 	// the carrier's to our offer: its address, and its number of the codec.
 	Answer *Answer
+	Offer  *Offer // of CarrierReady
 	Ruling *Ruling
 	Agent  string // name or id of the worker that took the call
 	// Dispatch is the number of the agent that this is news of; 0: of none, or
@@ -63,4 +67,5 @@ const (
 	TimerRuling   Timer = "ruling"   // longest wait for the owner's webhook
 	TimerAgent    Timer = "agent"    // longest wait for an agent
 	TimerDuration Timer = "duration" // longest call
+	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )

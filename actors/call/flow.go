@@ -45,8 +45,8 @@ type Transmission struct {
 	// Host is set instead of To where the next hop of a request is a name that
 	// must be looked up first: host, or host:port.
 	Host string
-	// Fill says that Raw, an INVITE of ours outside a dialog, has [SenderHost]
-	// in Via and Contact. The edge that sends it writes its own address there.
+	// Fill says that Raw, a request of ours outside a dialog, has [SenderHost] in
+	// Via and Contact. The edge that sends it writes its own address there.
 	Fill bool
 	Raw  []byte
 	// Lost, if not nil, is called at most once, from any goroutine, where no
@@ -54,7 +54,7 @@ type Transmission struct {
 	Lost func()
 }
 
-// SenderHost stands for the host of the edge that sends an INVITE of ours: no
+// SenderHost stands for the host of the edge that sends a request of ours: no
 // media node knows what an edge is reached by. No name of the domain is ever
 // in DNS (RFC 6761 6.4).
 const SenderHost = "edge.invalid"

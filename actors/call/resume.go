@@ -9,6 +9,8 @@ func Resume(p Params, rec Record) *Call {
 	c.record = rec
 	c.epoch = 1
 	switch {
+	case p.Outbound && rec.Stages.Answered.IsZero():
+		c.state, c.invited = StateCalling, true
 	case rec.Status != 200:
 		c.state = StateTrying
 	case rec.Stages.Acked.IsZero():
@@ -40,7 +42,14 @@ func (c *Call) lost(now time.Time, ev Event) {
 	case StateNew, StateEnded:
 	case StateEnding:
 		c.finish()
-	case StateDeciding, StateTrying, StateRinging:
+	case StateDeciding, StateTrying, StateCalling, StateRinging:
+		if c.params.Outbound {
+			c.giveUp(now, ev, ByNode, CauseNodeLost)
+			if c.state == StateEnding {
+				c.finish()
+			}
+			return
+		}
 		c.reject(now, ev, 503, ByNode, CauseNodeLost)
 	case StateAnswered, StateEstablished, StateHeld:
 		c.hangUp(now, ev, ByNode, CauseNodeLost)

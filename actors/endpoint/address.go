@@ -104,14 +104,17 @@ func (a Address) Account() (Address, bool) {
 	return AccountAddress(label), true
 }
 
-// Address returns where the endpoint is dialled; false: its kind has no
-// address that is served.
+// Address returns where the endpoint is found: where it is dialled, or, of a
+// kind that is not dialled by itself, what only a number leads to. False: it
+// is not whole.
 func (e *Endpoint) Address() (Address, bool) {
 	switch {
 	case e.Kind == KindSlug && e.Slug != "":
 		return SlugAddress(e.Slug), true
-	case e.Kind == KindAddress && e.Domain != "" && e.User != "":
+	case (e.Kind == KindAddress || e.Kind == KindCredential) && e.Domain != "" && e.User != "":
 		return UserAddress(e.Domain, e.User), true
+	case (e.Kind == KindRegister || e.Kind == KindDomain) && e.ID != "":
+		return Address("e/" + e.ID), true // which nobody can dial: see Dialled
 	}
 	return "", false
 }

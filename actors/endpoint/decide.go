@@ -11,12 +11,12 @@ const (
 	RuleExists             Rule = "exists"              // the address is an endpoint
 	RuleSource             Rule = "source"              // IPPolicy admits the packet's source
 	RuleActive             Rule = "active"              // is_active
+	RuleServed             Rule = "served"              // nothing is asked of us that we do not serve
 	RuleOwner              Rule = "owner"               // cap_policy strict, and the partition has no owner
 	RuleRate               Rule = "rate"                // max_calls_per_second
 	RuleProjectRate        Rule = "project_rate"        // limits.cps of the project
 	RuleConcurrency        Rule = "concurrency"         // max_concurrent_calls
 	RuleProjectConcurrency Rule = "project_concurrency" // limits.max_concurrent_calls
-	RuleServed             Rule = "served"              // nothing is asked of us that we do not serve
 	RuleHandler            Rule = "handler"             // who answers
 	RuleRoute              Rule = "route_rule"          // a rule of the account; Verdict.Route says which
 	RuleAllAgents          Rule = "allow_all_agents"    // the To user names an agent
@@ -58,6 +58,9 @@ func Decide(ep Endpoint, acct Account, use Usage, inv Invite) Verdict {
 	case !ep.IsActive:
 		return refuse(603, ReasonInactive, RuleActive)
 	}
+	if v, lacks := unserved(&ep, &acct); lacks {
+		return v
+	}
 	if v, over := overLimit(&ep, &acct, &use); over {
 		return v
 	}
@@ -86,13 +89,23 @@ func overLimit(ep *Endpoint, acct *Account, use *Usage) (Verdict, bool) {
 	return Verdict{}, false
 }
 
-// answerer names the agent. What the owner asked for and we do not serve is
-// refused, never left out: a call without the digest, or the encryption, that
-// its owner demands would be worse than none.
+// unserved refuses a call that its owner wants to be more than we serve, never
+// leaves it out: a call without the digest, or the encryption, that its owner
+// demands would be worse than none. Whose device is dialled that cannot
+// register yet is not there: 480. We have no encryption to answer with: 488.
+func unserved(ep *Endpoint, acct *Account) (Verdict, bool) {
+	switch {
+	case ep.Auth.Mode == AuthDigest:
+		return refuse(480, ReasonDigest, RuleServed), true
+	case acct.encryption(ep) == EncryptionRequired:
+		return refuse(488, ReasonEncryption, RuleServed), true
+	}
+	return Verdict{}, false
+}
+
+// answerer names the agent.
 func answerer(ep *Endpoint, acct *Account, inv *Invite) Verdict {
 	switch {
-	case ep.Auth.Mode == AuthDigest, ep.Media.Encryption == EncryptionRequired:
-		return refuse(480, ReasonUnsupported, RuleServed)
 	case ep.Handler.Active == "":
 		return refuse(404, ReasonNoAgent, RuleHandler)
 	case ep.Handler.Active == HandlerRules:

@@ -71,9 +71,16 @@ func TestDecide(t *testing.T) {
 			acct: endpoint.Account{Projects: []endpoint.Project{{ID: projectID, Limits: endpoint.Limits{MaxConcurrentCalls: 3}}, {ID: agentID}}},
 			use:  endpoint.Usage{ProjectCalls: 3}, want: accept},
 		"digest is never left out": {change: func(e *endpoint.Endpoint) { e.Auth.Mode = endpoint.AuthDigest },
-			want: refuse(480, endpoint.ReasonUnsupported, endpoint.RuleServed)},
+			want: refuse(480, endpoint.ReasonDigest, endpoint.RuleServed)},
 		"encryption is never left out": {change: func(e *endpoint.Endpoint) { e.Media.Encryption = endpoint.EncryptionRequired },
-			want: refuse(480, endpoint.ReasonUnsupported, endpoint.RuleServed)},
+			want: refuse(488, endpoint.ReasonEncryption, endpoint.RuleServed)},
+		"the account's encryption is its endpoints'": {acct: endpoint.Account{SIP: endpoint.SipSettings{DefaultEncryption: endpoint.EncryptionRequired}},
+			want: refuse(488, endpoint.ReasonEncryption, endpoint.RuleServed)},
+		"an endpoint's own word is before the account's": {change: func(e *endpoint.Endpoint) { e.Media.Encryption = endpoint.EncryptionOptional },
+			acct: endpoint.Account{SIP: endpoint.SipSettings{DefaultEncryption: endpoint.EncryptionRequired}}, want: accept},
+		"what is not served uses up no cap": {change: func(e *endpoint.Endpoint) {
+			e.Media.Encryption, e.MaxConcurrentCalls = endpoint.EncryptionRequired, ptr(2)
+		}, use: endpoint.Usage{Calls: 2}, want: refuse(488, endpoint.ReasonEncryption, endpoint.RuleServed)},
 		"nobody answers": {change: func(e *endpoint.Endpoint) { e.Handler = endpoint.Handler{} },
 			want: refuse(404, endpoint.ReasonNoAgent, endpoint.RuleHandler)},
 		"the agent has no id": {change: func(e *endpoint.Endpoint) { e.Handler.AgentID = nil },

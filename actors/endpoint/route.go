@@ -107,6 +107,9 @@ func DecideAccount(acct Account, use Usage, inv Invite) Verdict {
 	if !acct.SIP.Ingress.Admits(inv.Source.Addr()) {
 		return refuse(403, ReasonSourceNotAllowed, RuleSource)
 	}
+	if v, lacks := unserved(&Endpoint{}, &acct); lacks {
+		return v
+	}
 	if v, over := overLimit(&Endpoint{}, &acct, &use); over {
 		return v
 	}

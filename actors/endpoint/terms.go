@@ -25,6 +25,8 @@ type Terms struct {
 
 	Project       string // of the credential, if it has a limit of its own
 	ProjectPerDay int    // endpoints that its credentials may create, of those
+
+	Registrations int // that the tenant may have, of endpoints and alone; 0: no limit
 }
 
 // Once makes a creation happen once under a key that its caller chose.

@@ -46,7 +46,12 @@ func (e *Endpoint) Validate() []Problem {
 	ps.word("cap_policy", string(e.CapPolicy), "", string(CapShare), string(CapStrict), string(CapOpen))
 	ps.text("caller_id", e.CallerID, 0, MaxName)
 	ps.optional("send_as", e.SendAs, MaxName)
-	e.validateUnserved(&ps)
+	if e.SubAccount != nil {
+		ps.text("sub_account", *e.SubAccount, 1, MaxName)
+	}
+	e.validateAuth(&ps)
+	e.Media.validate(&ps)
+	ps.word("origin", e.Origin, origins...)
 	ps.compat("compat", e.Compat)
 	return ps
 }
@@ -58,16 +63,47 @@ func (e *Endpoint) validateAddress(ps *problems) {
 			p := err.(Problem) // ParseSlug returns nothing else
 			ps.add("slug", p.Code, "%s", p.Message)
 		}
-	case KindAddress:
+	case KindAddress, KindCredential:
 		e.validateUser(ps)
-	case KindCredential, KindRegister, KindDomain:
-		ps.add("kind", CodeNotSupported, "only %q and %q are served yet", KindSlug, KindAddress)
+	case KindRegister:
+		e.validateRegister(ps)
+	case KindDomain:
+		e.validateDomain(ps)
 	default:
-		ps.word("kind", string(e.Kind), string(KindSlug), string(KindAddress))
+		ps.word("kind", string(e.Kind), string(KindSlug), string(KindAddress), string(KindCredential), string(KindRegister), string(KindDomain))
+		return
+	}
+	if e.Kind != KindSlug && e.Slug != "" {
+		ps.add("slug", CodeInvalid, "an address of kind %q has none", e.Kind)
+	}
+	if e.Kind != KindRegister && e.Register != nil {
+		ps.add("register", CodeInvalid, "belongs to endpoints of kind %q", KindRegister)
+	}
+	if e.NumericID != "" && !IsNumericID(e.NumericID) {
+		ps.add("numeric_id", CodeInvalid, "want %d digits", NumericDigits)
 	}
 	ps.text("user", e.User, 0, MaxName)
 	ps.text("domain", e.Domain, 0, MaxName)
 	ps.text("auth.username", e.Auth.Username, 0, MaxName)
+}
+
+func (e *Endpoint) validateRegister(ps *problems) {
+	if e.Register == nil {
+		ps.add("register", CodeRequired, "want the server and the username to register with")
+		return
+	}
+	e.Register.validate(ps, "register.")
+}
+
+// validateDomain checks a domain of its own: its label, and the user at it, or
+// "*" for all.
+func (e *Endpoint) validateDomain(ps *problems) {
+	if !isLabel(e.Domain) || len(e.Domain) > MaxLabel {
+		ps.add("domain", CodeInvalid, "want a label of 1 to %d lower-case letters, digits and hyphens", MaxLabel)
+	}
+	if e.User == "" || strings.ContainsAny(e.User, " @/") {
+		ps.add("user", CodeInvalid, "want * or 1 to %d bytes without space, / and @", MaxName)
+	}
 }
 
 // validateUser checks the address of a user at an account's domain. Domain is
@@ -79,22 +115,6 @@ func (e *Endpoint) validateUser(ps *problems) {
 	if !isLabel(e.Domain) || len(e.Domain) > MaxLabel {
 		ps.add("domain", CodeRequired, "want the account's sip.domain_label to be set first")
 	}
-	if e.Slug != "" {
-		ps.add("slug", CodeInvalid, "an address of kind %q has none", KindAddress)
-	}
-}
-
-// validateUnserved refuses wishes that a call would silently not get.
-func (e *Endpoint) validateUnserved(ps *problems) {
-	if ps.word("auth.mode", e.Auth.Mode, "", AuthNone, AuthDigest) {
-		ps.notServed(e.Auth.Mode == AuthDigest, "auth.mode")
-	}
-	if ps.word("media.encryption", e.Media.Encryption, "", "default", "optional", "forbidden", EncryptionRequired) {
-		ps.notServed(e.Media.Encryption == EncryptionRequired, "media.encryption")
-	}
-	ps.notServed(e.Media.Codecs != nil && len(*e.Media.Codecs) > 0, "media.codecs")
-	ps.notServed(e.Media.Ciphers != nil && len(*e.Media.Ciphers) > 0, "media.ciphers")
-	ps.notServed(e.Register != nil, "register")
 }
 
 func (p IPPolicy) validate(ps *problems, at string) {

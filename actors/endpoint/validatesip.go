@@ -39,6 +39,11 @@ func (s *SipSettings) validate(ps *problems) {
 	if s.Fallback != nil {
 		s.Fallback.validate(ps)
 	}
+	ps.names("sip.default_codecs", s.DefaultCodecs)
+	ps.names("sip.default_ciphers", s.DefaultCiphers)
+	ps.word("sip.default_encryption", s.DefaultEncryption, "", EncryptionOptional, EncryptionForbidden, EncryptionRequired)
+	ps.optional("sip.default_send_as", s.DefaultSendAs, MaxName)
+	ps.word("sip.outbound_policy", s.OutboundPolicy, "", "passthrough", "block-pstn")
 }
 
 func (s *SipSettings) validateDomains(ps *problems) {

@@ -43,17 +43,19 @@ const (
 	ReasonAgentInactive    Reason = "agent_inactive"
 	ReasonConcurrency      Reason = "concurrency_limit"
 	ReasonRate             Reason = "rate_limit"
-	ReasonNoOwner          Reason = "no_owner"              // 480: strict caps, and nobody keeps them at the moment
-	ReasonUnsupported      Reason = "handler_not_supported" // stored by a vendor's API, not served yet
-	ReasonNoRoute          Reason = "no_route"              // 404: no rule of the account, and no webhook
-	ReasonBusy             Reason = "node_busy"             // a mailbox is full: 503
-	ReasonUnavailable      Reason = "store_unavailable"     // configuration cannot be read: 503
-	ReasonNoMedia          Reason = "no_media_node"         // nobody can carry the call: 503
-	ReasonDraining         Reason = "draining"              // 503
-	ReasonMerged           Reason = "merged_request"        // 482: the same INVITE came by another path (RFC 3261 8.2.2.2)
-	ReasonCancelled        Reason = "cancelled"             // 487: its CANCEL came first
-	ReasonBadInvite        Reason = "bad_invite"            // the media node could not make a call of it
-	ReasonInternal         Reason = "internal"              // 500: a fault of ours
+	ReasonNoOwner          Reason = "no_owner"                 // 480: strict caps, and nobody keeps them at the moment
+	ReasonUnsupported      Reason = "handler_not_supported"    // stored by a vendor's API, not served yet
+	ReasonDigest           Reason = "digest_not_supported"     // 480: of kind credential; nobody can register yet
+	ReasonEncryption       Reason = "encryption_not_supported" // 488: required by the owner
+	ReasonNoRoute          Reason = "no_route"                 // 404: no rule of the account, and no webhook
+	ReasonBusy             Reason = "node_busy"                // a mailbox is full: 503
+	ReasonUnavailable      Reason = "store_unavailable"        // configuration cannot be read: 503
+	ReasonNoMedia          Reason = "no_media_node"            // nobody can carry the call: 503
+	ReasonDraining         Reason = "draining"                 // 503
+	ReasonMerged           Reason = "merged_request"           // 482: the same INVITE came by another path (RFC 3261 8.2.2.2)
+	ReasonCancelled        Reason = "cancelled"                // 487: its CANCEL came first
+	ReasonBadInvite        Reason = "bad_invite"               // the media node could not make a call of it
+	ReasonInternal         Reason = "internal"                 // 500: a fault of ours
 )
 
 // Reasons a call is rejected after its owner's webhook was asked. The webhook

@@ -49,6 +49,10 @@ const (
 
 	tlsTimeout = 2 * time.Second // of a handshake
 
+	// authTimeout is how long a client may take to say who it is, and a control
+	// node to say what it may.
+	authTimeout = 3 * time.Second
+
 	// A broker that stops hands its streams' leadership to others, waits, and
 	// closes its clients one after the other within the rest.
 	leaveTime  = 3 * time.Second
@@ -62,6 +66,7 @@ type Config struct {
 	Advertise  string        // host:port of it that clients are told; empty: every address of the host
 	Cluster    Cluster       // of which the server is one; the zero value: it is alone
 	Keys       *keys.Cluster // clients and brokers show credentials made of it; nil: anybody may do everything
+	Tenants    bool          // with Keys: clients that show something else are asked about of control nodes
 	ClientTLS  *tls.Config   // of the client port; nil: no TLS
 	RouteTLS   *tls.Config   // of the route port; nil: no TLS
 	StoreDir   string        // of JetStream; one process at a time
@@ -186,7 +191,13 @@ func guarded(o *server.Options, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	o.CustomClientAuthentication, o.AlwaysEnableNonce = g, true
+	if cfg.Tenants {
+		if err := g.delegate(o); err != nil {
+			return err
+		}
+	} else {
+		o.CustomClientAuthentication, o.AlwaysEnableNonce = g, true
+	}
 	if cfg.Cluster.Listen == "" {
 		return nil
 	}
@@ -229,6 +240,14 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.waitHealthy(ctx); err != nil {
 		return err
 	}
+	leave, err := s.watchDoor(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	defer leave()
 	close(s.ready)
 	s.log.Info("nats server ready", "listen", s.nats.ClientURL(), "store", s.cfg.StoreDir)
 	select {

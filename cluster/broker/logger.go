@@ -17,7 +17,15 @@ type logger struct {
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
-func (l *logger) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
+
+// Warnf implements server.Logger.
+func (l *logger) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if strings.HasPrefix(format, refusal) {
+		level = slog.LevelDebug
+	}
+	l.write(level, format, v)
+}
 
 // Errorf implements server.Logger. That another broker of a cluster is not
 // there yet is no error: who waits for it says so.
@@ -28,6 +36,9 @@ func (l *logger) Errorf(format string, v ...any) {
 	}
 	l.write(level, format, v)
 }
+
+// refusals of clients are logged by those who refuse them, counted.
+const refusal = "Auth callout service returned an error"
 
 func (l *logger) Debugf(string, ...any) {}
 func (l *logger) Tracef(string, ...any) {}

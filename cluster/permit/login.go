@@ -62,6 +62,9 @@ func Logins(c *keys.Cluster, p Principal) ([]string, error) {
 	return public, nil
 }
 
+// PasswordSize is the length of such a password, characters.
+const PasswordSize = 2 * keys.Size
+
 // Password is what a tenant's program or an agent's worker shows with its name,
 // [Principal.String], as the user: every NATS client can.
 func Password(c *keys.Cluster, p Principal) string {

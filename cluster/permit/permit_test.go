@@ -29,11 +29,22 @@ const (
 func clusterKey(t *testing.T) *keys.Cluster { return parsed(t, hexKey) }
 
 // guarded runs a broker that asks for credentials.
-func guarded(t *testing.T) *broker.Server { return guardedBy(t, clusterKey(t)) }
+func guarded(t *testing.T) *broker.Server { return guardedBy(t, clusterKey(t), false) }
 
-func guardedBy(t *testing.T, c *keys.Cluster) *broker.Server {
+// eachWay runs a test at a broker that decides alone about who comes, and at one
+// that asks about whom it does not know.
+func eachWay(t *testing.T, test func(t *testing.T, srv *broker.Server)) {
+	for name, tenants := range map[string]bool{"alone": false, "asking": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, guardedBy(t, clusterKey(t), tenants))
+		})
+	}
+}
+
+func guardedBy(t *testing.T, c *keys.Cluster, tenants bool) *broker.Server {
 	t.Helper()
-	srv, err := broker.New(broker.Config{Name: "b1", Listen: "127.0.0.1:0", StoreDir: t.TempDir(), MaxStore: 1 << 30, StartWait: patience, Keys: c},
+	srv, err := broker.New(broker.Config{Name: "b1", Listen: "127.0.0.1:0", StoreDir: t.TempDir(), MaxStore: 1 << 30, StartWait: patience, Keys: c, Tenants: tenants},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +233,10 @@ var messages = []struct{ subject, publish, subscribe string }{
 
 func TestEveryRoleTriesEverySubjectAndOnlyItsOwnSucceed(t *testing.T) {
 	t.Parallel()
-	srv := guarded(t)
+	eachWay(t, everyRoleTriesEverySubjectAndOnlyItsOwnSucceed)
+}
+
+func everyRoleTriesEverySubjectAndOnlyItsOwnSucceed(t *testing.T, srv *broker.Server) {
 	var subjects []string
 	for _, m := range messages {
 		subjects = append(subjects, m.subject)
@@ -244,7 +258,10 @@ func TestEveryRoleTriesEverySubjectAndOnlyItsOwnSucceed(t *testing.T) {
 
 func TestNobodyHearsAnothersAnswers(t *testing.T) {
 	t.Parallel()
-	srv := guarded(t)
+	eachWay(t, nobodyHearsAnothersAnswers)
+}
+
+func nobodyHearsAnothersAnswers(t *testing.T, srv *broker.Server) {
 	all := append(principals(), permit.Process("edge", "actor"), permit.Process("actor", "media", "control"),
 		permit.Principal{Roles: []permit.Role{permit.Tenant}, Name: "other"}, permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a2"})
 	subjects := []string{"_INBOX.>", "_INBOX.*.*", "_INBOX.*.actor.>"}
@@ -467,7 +484,10 @@ func TestAStrangerIsNotLetIn(t *testing.T) {
 
 func TestAWorkerAnswersOffersAndAProcessAnswersItsAskers(t *testing.T) {
 	t.Parallel()
-	srv := guarded(t)
+	eachWay(t, aWorkerAnswersOffersAndAProcessAnswersItsAskers)
+}
+
+func aWorkerAnswersOffersAndAProcessAnswersItsAskers(t *testing.T, srv *broker.Server) {
 	worker := join(t, srv, permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a1"})
 	media := join(t, srv, permit.Process("media"))
 	actor := join(t, srv, permit.Process("actor", "control"))
@@ -508,7 +528,15 @@ func TestWhileTheKeyIsRotatedCredentialsOfBothAreTaken(t *testing.T) {
 	t.Parallel()
 	const next = "1:ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff"
 	old, after := clusterKey(t), parsed(t, next)
-	srv := guardedBy(t, parsed(t, next+"\n"+hexKey))
+	for name, tenants := range map[string]bool{"alone": false, "asking": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bothAreTaken(t, guardedBy(t, parsed(t, next+"\n"+hexKey), tenants), old, after)
+		})
+	}
+}
+
+func bothAreTaken(t *testing.T, srv *broker.Server, old, after *keys.Cluster) {
 	worker := permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a1"}
 	for name, c := range map[string]*keys.Cluster{"the old": old, "the new": after} {
 		l, err := permit.LoginOf(c, permit.Process("edge"))

@@ -2,15 +2,20 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
 )
 
-// MaxApply is how many objects one batch holds at most: each new one is two
-// messages of it, and a NATS server takes 1,000 unless told otherwise.
-const MaxApply = 500
+// MaxApply is how many objects one batch holds at most, and maxBatch how many
+// messages: each new object is two of them, and one more for each name that it
+// has alone. A NATS server takes 1,000 unless told otherwise.
+const (
+	MaxApply = 500
+	maxBatch = 1000
+)
 
 // Apply creates the objects at revision 0 and replaces the others, all or none.
 // All are one tenant's, and no id is there twice. It returns endpoint.ErrExists
@@ -32,39 +37,97 @@ func (s *Store) Apply(ctx context.Context, tenant string, agents []endpoint.Agen
 	var ops []op
 	last, err = s.write(ctx, tenant, "batch", func() (uint64, error) {
 		var err error
-		if ops, err = s.batch(ctx, tenant, items, revs, terms); err != nil {
+		if ops, err = s.assemble(ctx, tenant, items, revs, terms); err != nil {
 			return 0, err
+		}
+		if len(ops) > maxBatch {
+			return 0, fmt.Errorf("%w: %d messages at once, want at most %d", ErrLimit, len(ops), maxBatch)
 		}
 		return s.commit(ctx, ops...)
 	})
 	if err != nil {
 		return fmt.Errorf("write %d objects of %s: %w", len(items), tenant, err)
 	}
+	for i, o := range ops {
+		if _, ok := indexedTenant(o.key); ok {
+			s.raise(o.key, last-uint64(len(ops)-1-i))
+		}
+	}
 	s.announce(ctx, ops[len(ops)-len(items):], last) // the objects are the end of the batch
 	return nil
 }
 
-// batch returns the writes of all items: terms, index entries, counts, objects.
-func (s *Store) batch(ctx context.Context, tenant string, items []item, revs []endpoint.Revision, terms endpoint.Terms) ([]op, error) {
-	made := map[subject.Noun]int{}
-	var ops, objects []op
+// assemble returns the writes of a batch. It looks at what any replica has,
+// with one request, and only where that stands in the way at the leader's.
+func (s *Store) assemble(ctx context.Context, tenant string, items []item, revs []endpoint.Revision, terms endpoint.Terms) ([]op, error) {
+	keys := batchKeys(tenant, items, revs)
+	have, err := s.newest(ctx, keys)
+	if err == nil {
+		var ops []op
+		if ops, err = s.batch(ctx, tenant, items, revs, terms, have); err == nil {
+			return ops, nil
+		}
+	}
+	if errors.Is(err, ErrLimit) || errors.Is(err, ErrDaily) {
+		return nil, err
+	}
+	leads, err := s.leader(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	for _, raw := range leads {
+		have[raw.key] = raw
+	}
+	return s.batch(ctx, tenant, items, revs, terms, have)
+}
+
+// batchKeys are the keys that say whether a batch may be written.
+func batchKeys(tenant string, items []item, revs []endpoint.Revision) []string {
+	var keys []string
 	for i, it := range items {
-		o := op{key: it.key, expect: uint64(revs[i]), data: it.data}
+		keys = append(keys, it.key)
 		if revs[i] == 0 {
+			keys = append(keys, subject.KeyIndex(tenant, it.noun, it.id))
+		}
+		if it.names != nil {
+			for _, c := range it.names.Unique() {
+				keys = append(keys, subject.KeyUnique(tenant, c))
+			}
+		}
+	}
+	return keys
+}
+
+// batch returns the writes of all items: terms, index entries, names, counts,
+// objects. have is what there is now.
+func (s *Store) batch(ctx context.Context, tenant string, items []item, revs []endpoint.Revision, terms endpoint.Terms, have map[string]stored) ([]op, error) {
+	made := map[subject.Noun]int{}
+	taken := map[string]bool{}
+	var ops, objects []op
+	for i := range items {
+		it := &items[i]
+		object, index := have[it.key], have[subject.KeyIndex(tenant, it.noun, it.id)]
+		o := op{key: it.key, expect: uint64(revs[i]), data: it.data}
+		switch {
+		case revs[i] != 0:
+			if object.gone() || object.rev != uint64(revs[i]) {
+				return nil, fmt.Errorf("%s %s: %w", it.noun, it.id, endpoint.ErrConflict)
+			}
+		case !object.gone() || !index.gone():
+			return nil, fmt.Errorf("%s %s: %w", it.noun, it.id, endpoint.ErrExists)
+		default:
 			made[it.noun]++
-			have, err := s.leader(ctx, it.key, subject.KeyIndex(tenant, it.noun, it.id))
-			if err != nil {
-				return nil, err
+			if it.register {
+				made[subject.NounRegistration]++
 			}
-			if !have[0].gone() || !have[1].gone() {
-				return nil, fmt.Errorf("%s %s: %w", it.noun, it.id, endpoint.ErrExists)
-			}
-			o.expect = have[0].rev
-			ops = append(ops, op{key: have[1].key, expect: have[1].rev, data: it.index})
-		} else if err := s.stands(ctx, it.key, revs[i]); err != nil {
+			o.expect = object.rev
+			ops = append(ops, op{key: index.key, expect: index.rev, data: it.index})
+		}
+		names, err := s.batchNames(it, object, have, taken)
+		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", it.noun, it.id, err)
 		}
-		objects = append(objects, o)
+		ops, objects = append(ops, names...), append(objects, o)
 	}
 	counts, err := s.counts(ctx, tenant, made, terms)
 	if err != nil {
@@ -77,22 +140,13 @@ func (s *Store) batch(ctx context.Context, tenant string, items []item, revs []e
 	return append(append(ops, counts...), objects...), err
 }
 
-// stands returns endpoint.ErrConflict unless the object is at the revision.
-func (s *Store) stands(ctx context.Context, key string, rev endpoint.Revision) error {
-	have, err := s.getLeader(ctx, key)
-	if err == nil && (have.gone() || have.rev != uint64(rev)) {
-		return endpoint.ErrConflict
-	}
-	return err
-}
-
 // counts returns the writes of the tenant's counts and of its day.
 func (s *Store) counts(ctx context.Context, tenant string, made map[subject.Noun]int, terms endpoint.Terms) ([]op, error) {
 	var ops []op
 	for _, c := range []struct {
 		noun  subject.Noun
 		limit int
-	}{{subject.NounAgent, s.cfg.MaxAgents}, {subject.NounEndpoint, s.cfg.MaxEndpoints}} {
+	}{{subject.NounAgent, s.cfg.MaxAgents}, {subject.NounEndpoint, s.cfg.MaxEndpoints}, {subject.NounRegistration, terms.Registrations}} {
 		if made[c.noun] == 0 {
 			continue
 		}

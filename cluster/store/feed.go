@@ -107,7 +107,7 @@ func (s *Store) startFeed(ctx context.Context) {
 func (s *Store) consume(ctx context.Context) error {
 	q := tail.Query{Stream: s.stream, From: s.feed.at() + 1, Headers: true}
 	return tail.Follow(ctx, s.js, q, func(uint64) { s.followed() }, func(m tail.Message) error {
-		s.cache.raise(strings.TrimPrefix(m.Subject, s.prefix), m.Sequence)
+		s.raise(strings.TrimPrefix(m.Subject, s.prefix), m.Sequence)
 		s.feed.follow(m.Sequence)
 		return nil
 	})

@@ -20,9 +20,9 @@ type indexLine struct {
 }
 
 // CreateEndpoint stores a new endpoint and returns its revision. It returns
-// endpoint.ErrExists if its address or its id is taken, ErrLimit when the
-// tenant has Config.MaxEndpoints already, and ErrAddress for kinds that have no
-// address yet; of its terms, ErrDaily, endpoint.ErrReused and an
+// endpoint.ErrExists if its address or its id is taken, an *endpoint.Duplicate if
+// a name of it is, ErrLimit when the tenant has Config.MaxEndpoints already or, of
+// kind register, terms.Registrations, and ErrAddress for one that is not whole; of its terms, ErrDaily, endpoint.ErrReused and an
 // *endpoint.Repeat. When it returns, every live decider knows the endpoint.
 func (s *Store) CreateEndpoint(ctx context.Context, ep endpoint.Endpoint, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := endpointItem(&ep)
@@ -164,7 +164,7 @@ func target(raw stored, tenant string, noun subject.Noun) (string, error) {
 func endpointItem(ep *endpoint.Endpoint) (item, error) {
 	addr, ok := ep.Address()
 	if !ok {
-		return item{}, fmt.Errorf("%w %s: kind %q has none yet", ErrAddress, ep.ID, ep.Kind)
+		return item{}, fmt.Errorf("%w %s: kind %q lacks it", ErrAddress, ep.ID, ep.Kind)
 	}
 	ep.V = version
 	data, err := encode(ep)
@@ -178,6 +178,7 @@ func endpointItem(ep *endpoint.Endpoint) (item, error) {
 	return item{
 		tenant: ep.Tenant, noun: subject.NounEndpoint, id: ep.ID,
 		key: subject.KeyEndpoint(addr.Key(), addr.Partition()), index: index, data: data,
+		address: addr.Key(), partition: addr.Partition(), names: ep, register: ep.Kind == endpoint.KindRegister,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -62,6 +63,33 @@ func (s *Store) getMany(ctx context.Context, q directQuery) ([]stored, error) {
 	all := make([]stored, len(found))
 	for i, m := range found {
 		all[i] = stored{strings.TrimPrefix(m.Subject, s.prefix), m.Sequence, m.Marker, m.Data}
+	}
+	return all, nil
+}
+
+// maxSubjects is how many subjects one query names at most; a server takes
+// 1,024.
+const maxSubjects = 1000
+
+// newest returns the last message of each key as any replica has it, also of
+// keys that have none.
+func (s *Store) newest(ctx context.Context, keys []string) (map[string]stored, error) {
+	all := make(map[string]stored, len(keys))
+	for _, key := range keys {
+		all[key] = stored{key: key}
+	}
+	for part := range slices.Chunk(keys, maxSubjects) {
+		subjects := make([]string, len(part))
+		for i, key := range part {
+			subjects[i] = s.prefix + key
+		}
+		found, err := s.getMany(ctx, directQuery{Batch: len(subjects), MultiLast: subjects})
+		if err != nil {
+			return all, err
+		}
+		for _, raw := range found {
+			all[raw.key] = raw
+		}
 	}
 	return all, nil
 }

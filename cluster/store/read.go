@@ -14,7 +14,8 @@ import (
 
 // An object is what the bucket holds.
 type object interface {
-	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.Domain | endpoint.Claims | endpoint.APIKey
+	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.Domain | endpoint.Claims | endpoint.APIKey |
+		endpoint.Application | endpoint.Registration | endpoint.Throttle
 }
 
 // Endpoint implements actors.Store. The value's slices and maps are shared:
@@ -122,6 +123,15 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 	case *endpoint.Claims:
 		return v.V
 	case *endpoint.APIKey:
+		v.Revision = rev
+		return v.V
+	case *endpoint.Application:
+		v.Revision = rev
+		return v.V
+	case *endpoint.Registration:
+		v.Revision = rev
+		return v.V
+	case *endpoint.Throttle:
 		v.Revision = rev
 		return v.V
 	}

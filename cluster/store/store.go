@@ -69,17 +69,18 @@ type Observer struct {
 // A Store reads from memory and writes to JetStream. It implements
 // actors.Cache, and so actors.Store.
 type Store struct {
-	cfg    Config
-	obs    Observer
-	log    *slog.Logger
-	js     jetstream.JetStream
-	nc     *nats.Conn
-	stream string
-	prefix string // of the bucket's subjects
-	cache  *cache
-	feed   feed
-	turns  [turnstiles]chan struct{}
-	ready  chan struct{}
+	cfg       Config
+	obs       Observer
+	log       *slog.Logger
+	js        jetstream.JetStream
+	nc        *nats.Conn
+	stream    string
+	prefix    string // of the bucket's subjects
+	cache     *cache
+	catalogue catalogue
+	feed      feed
+	turns     [turnstiles]chan struct{}
+	ready     chan struct{}
 }
 
 // Open makes the bucket, brings an existing one up to date or waits for it, as
@@ -138,6 +139,12 @@ func (s *Store) Run(ctx context.Context) error {
 	loops.Go(func() { s.probe(ctx) })
 	loops.Wait()
 	return nil
+}
+
+// raise hears that key has changed at rev.
+func (s *Store) raise(key string, rev uint64) {
+	s.cache.raise(key, rev) // before the catalogue: see Store.read
+	s.catalogue.touch(key, rev)
 }
 
 // Ready is closed once changes are followed.

@@ -33,7 +33,7 @@ func (s *Store) acknowledge(m *nats.Msg) {
 		s.log.Warn("sync request not understood", "version", l.V)
 		return
 	}
-	s.cache.raise(l.Key, l.Revision)
+	s.raise(l.Key, l.Revision)
 	if b, err := json.Marshal(syncAck{V: version, Node: s.cfg.Node}); err == nil {
 		_ = m.Respond(b) // lost like any reply: the writer has a time limit
 	}

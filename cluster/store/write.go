@@ -30,6 +30,11 @@ type item struct {
 	data   []byte // nil: the object goes
 	// also returns what else is written with a new object; nil: nothing.
 	also func() ([]op, error)
+
+	address   endpoint.Key // of an endpoint
+	partition uint8        // likewise
+	names     owned        // as it is written; nil: it has none alone
+	register  bool         // it counts among the tenant's registrations
 }
 
 // ownOps is how many changes are the end of every creation and removal: the
@@ -62,6 +67,11 @@ func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.T
 		if !have[0].gone() || !have[1].gone() {
 			return 0, endpoint.ErrExists
 		}
+		with, err := s.alongside(ctx, &it, nil, terms.Registrations)
+		if err != nil {
+			return 0, err
+		}
+		more = append(more, with...)
 		n := count(have[2])
 		if limit > 0 && n >= limit {
 			return 0, fmt.Errorf("%w: %d", ErrLimit, limit)
@@ -72,9 +82,30 @@ func (s *Store) create(ctx context.Context, it item, limit int, terms endpoint.T
 			op{key: it.key, expect: have[0].rev, data: it.data})...)
 	})
 	if err == nil {
+		s.raise(indexKey, uint64(rev)-2)
 		s.announce(ctx, also, uint64(rev)-ownOps)
 	}
 	return rev, err
+}
+
+// alongside returns the writes that keep an object's names, and the count of the
+// tenant's registrations, in step with it: before is what it was (nil: it is
+// new; of one that goes, it.data is nil).
+func (s *Store) alongside(ctx context.Context, it *item, before owned, registrations int) ([]op, error) {
+	var after owned
+	if it.data != nil {
+		after = it.names
+	}
+	ops, err := s.names(ctx, it, before, after)
+	if err != nil || !it.register || before != nil && after != nil || it.noun == subject.NounRegistration {
+		return ops, err
+	}
+	n := 1
+	if it.data == nil {
+		n = -1
+	}
+	counted, err := s.registers(ctx, it.tenant, n, registrations)
+	return append(ops, counted...), err
 }
 
 // replace writes it over the version at expect, or returns
@@ -84,12 +115,36 @@ func (s *Store) replace(ctx context.Context, it item, expect endpoint.Revision) 
 		if expect == 0 {
 			return 0, s.explain(ctx, it.key, expect)
 		}
-		rev, err := s.commit(ctx, op{key: it.key, expect: uint64(expect), data: it.data})
+		with, err := s.renamed(ctx, &it, expect)
+		if err != nil {
+			return 0, err
+		}
+		rev, err := s.commit(ctx, append(with, op{key: it.key, expect: uint64(expect), data: it.data})...)
 		if !errors.Is(err, errRace) {
 			return rev, err
 		}
 		return 0, s.explain(ctx, it.key, expect)
 	})
+}
+
+// renamed returns the writes that an update needs beside its own, where the
+// object has names that can change.
+func (s *Store) renamed(ctx context.Context, it *item, expect endpoint.Revision) ([]op, error) {
+	if !it.register {
+		return nil, nil
+	}
+	have, err := s.getLeader(ctx, it.key)
+	switch {
+	case err != nil:
+		return nil, err
+	case have.gone() || have.rev != uint64(expect):
+		return nil, s.explain(ctx, it.key, expect)
+	}
+	before, err := ownedIn(it.noun, have)
+	if err != nil {
+		return nil, err
+	}
+	return s.alongside(ctx, it, before, 0)
 }
 
 // remove marks it as gone if it is at expect (0: whatever is there), with its
@@ -106,10 +161,14 @@ func (s *Store) remove(ctx context.Context, it item, expect endpoint.Revision) (
 		case expect != 0 && uint64(expect) != have[0].rev:
 			return 0, endpoint.ErrConflict
 		}
-		return s.commit(ctx,
+		with, err := s.released(ctx, &it, have[0])
+		if err != nil {
+			return 0, err
+		}
+		return s.commit(ctx, append(with,
 			op{key: indexKey, expect: have[1].rev},
 			op{key: countKey, expect: have[2].rev, data: counted(count(have[2]) - 1)},
-			op{key: it.key, expect: have[0].rev})
+			op{key: it.key, expect: have[0].rev})...)
 	})
 }
 
@@ -120,7 +179,7 @@ func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w", it.key, err)
 	}
-	s.cache.raise(it.key, rev)
+	s.raise(it.key, rev)
 	s.sync(ctx, it.key, rev)
 	return endpoint.Revision(rev), nil
 }
@@ -132,7 +191,7 @@ func (s *Store) announce(ctx context.Context, ops []op, last uint64) {
 	defer cancel()
 	for i, o := range ops {
 		rev := last - uint64(len(ops)-1-i)
-		s.cache.raise(o.key, rev)
+		s.raise(o.key, rev)
 		s.sync(ctx, o.key, rev)
 	}
 }

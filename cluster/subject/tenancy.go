@@ -40,3 +40,6 @@ const BlockAll = "block.*"
 // NodeDo asks nodes to do something, or how they are: all listen, and those
 // that are meant answer.
 const NodeDo = Prefix + "node.do"
+
+// AuthKeys asks control nodes which of some API keys are still good.
+const AuthKeys = Prefix + "auth.keys"

@@ -143,7 +143,11 @@ func (g *ground) onLoopbackOnly() bool {
 	if !g.has("broker") {
 		return false
 	}
-	for _, listen := range []string{g.cfg.HTTP.Listen, g.cfg.NATS.Listen, g.cfg.NATS.Cluster} {
+	listens := []string{g.cfg.HTTP.Listen, g.cfg.NATS.Listen, g.cfg.NATS.Cluster}
+	if g.has("control") {
+		listens = append(listens, g.cfg.HTTP.TLS)
+	}
+	for _, listen := range listens {
 		at, err := netip.ParseAddrPort(listen)
 		if listen != "" && (err != nil || !at.Addr().IsLoopback()) {
 			return false

@@ -25,7 +25,7 @@ func settings(t *testing.T, set map[string]string) config.Config {
 	t.Helper()
 	flags := map[string]string{
 		"node.name": "test", "node.data_dir": t.TempDir(), "sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": "127.0.0.1:0",
-		"nats.listen": "127.0.0.1:" + freePort(t), "http.listen": "127.0.0.1:" + freePort(t), "log.level": "debug",
+		"nats.listen": "127.0.0.1:" + freePort(t), "http.listen": "127.0.0.1:" + freePort(t), "http.tls_listen": "127.0.0.1:0", "log.level": "debug",
 	}
 	for k, v := range set {
 		flags[k] = v
@@ -114,7 +114,7 @@ func TestATakenPortStopsTheStartAndNamesItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	for _, key := range []string{"sip.tcp", "http.listen", "nats.listen"} {
+	for _, key := range []string{"sip.tcp", "http.listen", "http.tls_listen", "nats.listen"} {
 		cfg := settings(t, map[string]string{key: taken.Addr().String()})
 		n, err := startNode(context.Background(), cfg, slog.New(slog.DiscardHandler))
 		if err == nil {

@@ -15,13 +15,12 @@ import (
 	"patchbay/cluster/store"
 	"patchbay/control"
 	"patchbay/internal/lifecycle"
-	"patchbay/internal/web"
 )
 
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
 	fx.Provide(newOperations, newService, newExplainer, newCommander),
-	fx.Invoke(attachControl),
+	fx.Invoke(attachFaces, attachControl, attachTenants),
 )
 
 func newCommander(g *ground) *cluster.Commander {
@@ -40,9 +39,7 @@ func newService(g *ground, ops *control.Operations) *control.Service {
 	return control.NewService(g.conn.Control(), ops, version(), g.log)
 }
 
-func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Service, c *cluster.Commander, w *web.Server) {
-	gate := &control.Gateway{DialIn: dialIn{c}, Verify: g.verify, Agent: g.store.AgentByID, Translate: rim, HTTP: g.cfg.HTTP, Log: g.log}
-	gate.Routes(w.Mount)
+func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Service) {
 	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
 		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.NATS.StartWait)
 		defer cancel()
@@ -81,7 +78,7 @@ func (l liveCalls) Get(ctx context.Context, tenant string, id call.ID) (control.
 func viewOf(s actors.CallStatus) control.CallView {
 	return control.CallView{ID: s.ID, Tenant: s.Tenant, Endpoint: s.Endpoint, Agent: s.Agent, Worker: s.Worker, Node: s.Node,
 		State: fmt.Sprint(s.State), From: s.From, To: s.To, Source: s.Source, Codec: s.Codec, Since: s.Since,
-		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID}
+		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID, Metadata: s.Metadata}
 }
 
 // rim says in control's words what the store and the cluster could not do.

@@ -20,7 +20,7 @@
 //     already, and the base URL for links.
 //   - A panic is contained and answered by Face.Refuse with CodeInternal; so is a
 //     request that must not come over a listener without TLS (CodeForbidden), and
-//     one while the node ends (CodeUnavailable).
+//     one while the node starts (CodeUnavailable).
 //   - HEAD is served as GET. OPTIONS and methods that a path does not have are
 //     the face's own; http.ServeMux answers 405 with Allow for the latter.
 package gateway

@@ -18,7 +18,18 @@ type Face struct {
 	// with the same one are an error at start.
 	Patterns []string
 	Handler  http.Handler
+	// Always: it is served whatever http.faces says, and on a listener without TLS
+	// that others reach, too: it takes no keys that last.
+	Always bool
 	// Refuse answers what the gateway refuses before the face sees it, in the
 	// face's own words; nil: as problem+json.
 	Refuse func(w http.ResponseWriter, r *http.Request, told *control.Error)
+}
+
+func (f Face) refuse(w http.ResponseWriter, r *http.Request, told *control.Error) {
+	if f.Refuse != nil {
+		f.Refuse(w, r, told)
+		return
+	}
+	writeProblem(w, r, control.HTTPStatus(told.Code), told)
 }

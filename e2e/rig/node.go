@@ -37,6 +37,7 @@ type Node struct {
 
 	SIP   netip.AddrPort // UDP and TCP
 	HTTP  string         // host:port
+	HTTPS string         // host:port; of nodes with the role control
 	NATS  string         // host:port of the embedded broker; in a cluster, of all brokers, comma separated
 	Route string         // host:port for other brokers
 	Dir   string         // data directory
@@ -72,20 +73,20 @@ func Prepare(t testing.TB, blocks int, settings Settings) *Node {
 // loopback is where nodes listen that have no network of their own.
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// prepare returns a node at an address, with four ports of a block. Later
+// prepare returns a node at an address, with five ports of a block. Later
 // settings win.
 func prepare(t testing.TB, b *block, at netip.Addr, settings ...Settings) *Node {
 	t.Helper()
-	port := b.take(t, 4)
+	port := b.take(t, 5)
 	n := &Node{t: t, block: b, Dir: t.TempDir(),
 		SIP:  netip.AddrPortFrom(at, uint16(port)),
-		HTTP: fmt.Sprintf("%s:%d", at, port+1), NATS: fmt.Sprintf("%s:%d", at, port+2), Route: fmt.Sprintf("%s:%d", at, port+3),
+		HTTP: fmt.Sprintf("%s:%d", at, port+1), NATS: fmt.Sprintf("%s:%d", at, port+2), Route: fmt.Sprintf("%s:%d", at, port+3), HTTPS: fmt.Sprintf("%s:%d", at, port+4),
 		http: &http.Client{Timeout: httpLimit, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	all := Settings{
 		"node.name": fmt.Sprintf("n%d", port), "node.data_dir": n.Dir, "log.level": "info",
 		"sip.udp": n.SIP.String(), "sip.tcp": n.SIP.String(), "sip.tls": "", "sip.ws": "",
-		"nats.listen": n.NATS, "http.listen": n.HTTP,
+		"nats.listen": n.NATS, "http.listen": n.HTTP, "http.tls_listen": n.HTTPS,
 		"actor.store_timeout": "1s", // several nodes sync their writes to one disk
 	}
 	for _, s := range settings {

@@ -38,6 +38,8 @@ var formats = map[string]string{
 	"actors.Ruling":                 "cluster/envelope/testdata/v1/ruling.txt",
 	"actors.Explanation":            "cluster/envelope/testdata/v1/explanation.txt",
 	"cluster/store.syncLine":        sameTime,
+	"cluster/callout.keysLine":      sameTime,
+	"cluster/callout.goneLine":      sameTime,
 	"cluster/store.syncAck":         sameTime,
 	"actors.CallStatus":             "body of a Result: read by name, and shown; its fields are pinned by control/testdata/api",
 

@@ -37,6 +37,7 @@ var others = map[string][]string{
 	"github.com/nats-io/nats.go":          {"cluster", "control", "internal/echoagent", "internal/testkit", "examples", "bench"},
 	"github.com/nats-io/nuid":             {"cluster"},
 	"github.com/nats-io/nkeys":            {"cluster"},
+	"github.com/nats-io/jwt":              {"cluster"},
 	"golang.org/x/crypto":                 {"cluster"},
 	"github.com/nats-io/nats-server/v2":   {"cluster", "internal/testkit", "bench"},
 	"go.uber.org/fx":                      {"cmd", "internal/lifecycle"}, // and files named module.go

@@ -38,6 +38,8 @@ const (
 	Snapshot Purpose = "snapshot" // calls at rest, for another node to take over
 	Storage  Purpose = "storage"  // secrets in the store
 	Routes   Purpose = "routes"   // brokers, to one another
+	Vouching Purpose = "vouching" // who answers NATS servers that ask who a client is, to them
+	Sealing  Purpose = "sealing"  // what NATS servers and those who answer them say to one another
 )
 
 // Login is the purpose of a credential for the brokers; principal is whose.

@@ -141,3 +141,34 @@ func TestKeysAreTheirOwnersAloneAndNotWrittenOver(t *testing.T) {
 		t.Errorf("an authority's key without its certificate: %v", err)
 	}
 }
+
+func TestANodesOwnCertificateStaysUntilItIsNoLongerGood(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), time.Now()
+	serial := func(now time.Time, names ...string) string {
+		t.Helper()
+		p, err := pki.Own(dir, names, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Certificate().Leaf.SerialNumber.String()
+	}
+	first := serial(now, "localhost", "127.0.0.1")
+	if again := serial(now, "127.0.0.1"); again != first {
+		t.Error("a second start made another certificate")
+	}
+	named := serial(now, "localhost", "pb-1.example.com")
+	if named == first {
+		t.Error("it is not good for the new name, and stayed")
+	}
+	p, err := pki.Own(dir, []string{"localhost"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, c := meet(t, p.Server(), pki.Client(pool(t, dir)), "localhost"); s != nil || c != nil {
+		t.Errorf("a client that trusts ca.pem: %v, %v", s, c)
+	}
+	if late := serial(now.AddDate(2, 0, -30), "localhost"); late == named {
+		t.Error("it ends in a month, and stayed")
+	}
+}

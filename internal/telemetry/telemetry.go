@@ -53,6 +53,8 @@ type Metrics struct {
 	Records     *prometheus.CounterVec   // fate: likewise
 	Bus         *prometheus.CounterVec   // what: owner, fallback, timeout, dropped
 	Connections *prometheus.GaugeVec     // transport
+	Requests    *prometheus.CounterVec   // face, route, method, status
+	RequestTime *prometheus.HistogramVec // face, route
 }
 
 // New returns a node's metrics.
@@ -70,6 +72,8 @@ func New() *Metrics {
 	m.Events = m.counter(NameEvents, "Events of calls, by what became of them; lost ones are gone.", "fate")
 	m.Records = m.counter(NameRecords, "Records of calls, by what became of them; lost ones are gone.", "fate")
 	m.Bus = m.counter(NameBus, "Requests and messages between nodes.", "what")
+	m.Requests = m.counter(NameRequests, "Requests over HTTP, of the API's faces and agents that dial in.", "face", "route", "method", "status")
+	m.RequestTime = m.histogram(NameRequestTime, "Seconds that those requests took.", "face", "route")
 	m.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: NameConnections, Help: "SIP stream connections now."}, []string{"transport"})
 	m.registry.MustRegister(m.Connections)
 	return m
@@ -100,6 +104,8 @@ const (
 	NamePartitions  = "patchbay_partitions_owned"
 	NamePorts       = "patchbay_rtp_ports_in_use"
 	NameConnections = "patchbay_sip_connections"
+	NameRequests    = "patchbay_http_requests_total"
+	NameRequestTime = "patchbay_http_request_seconds"
 )
 
 // setupBuckets, in seconds: a call is set up in milliseconds, or waits for an

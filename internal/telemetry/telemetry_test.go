@@ -17,6 +17,8 @@ func TestEveryMetricIsExposedUnderItsName(t *testing.T) {
 	m.Decisions.WithLabelValues("reject", "unknown_endpoint").Inc()
 	m.Setup.WithLabelValues("answered").Observe(0.012)
 	m.CallsEnded.WithLabelValues("normal_clearing", "carrier").Inc()
+	m.Requests.WithLabelValues("native", "/v1/agents/{id}", "GET", "200").Inc()
+	m.RequestTime.WithLabelValues("native", "/v1/agents/{id}").Observe(0.001)
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	body, _ := io.ReadAll(rec.Body)
@@ -25,6 +27,8 @@ func TestEveryMetricIsExposedUnderItsName(t *testing.T) {
 		`patchbay_decisions_total{action="reject",reason="unknown_endpoint"} 1`,
 		`patchbay_setup_seconds_bucket{stage="answered",le="0.02"} 1`,
 		`patchbay_calls_ended_total{cause="normal_clearing",ended_by="carrier"} 1`,
+		`patchbay_http_requests_total{face="native",method="GET",route="/v1/agents/{id}",status="200"} 1`,
+		`patchbay_http_request_seconds_count{face="native",route="/v1/agents/{id}"} 1`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(string(body), want) {

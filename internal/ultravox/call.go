@@ -212,4 +212,3 @@ func orElse(d, otherwise time.Duration) time.Duration {
 	}
 	return d
 }
-

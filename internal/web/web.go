@@ -1,5 +1,5 @@
-// Package web is a node's own HTTP listener: health, metrics, and whatever the
-// roles of the node mount on it.
+// Package web is a node's own HTTP listeners, with TLS and without: health,
+// metrics, and whatever the roles of the node mount on them.
 //
 // It decides nothing about calls. Liveness speaks for this process alone, so
 // that an outage of NATS restarts no node; readiness speaks for what the node
@@ -8,6 +8,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,14 +34,15 @@ const (
 // must not block.
 type Check func() error
 
-// A Server is the listener.
+// A Server is the listeners.
 type Server struct {
 	cfg    config.HTTP
 	log    *slog.Logger
 	mux    *http.ServeMux
 	checks []check
 	ready  chan struct{}
-	addr   net.Addr
+	secure *tls.Config // nil: there is no listener with TLS
+	addrs  [2]net.Addr // without TLS, with it
 }
 
 type check struct {
@@ -79,31 +81,46 @@ func (s *Server) Require(name string, fn Check) { s.checks = append(s.checks, ch
 // Ready implements lifecycle.Component.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Addr is where the server listens, once it is ready; nil when it has no
-// listener.
-func (s *Server) Addr() net.Addr { return s.addr }
+// Addr is where the server listens without TLS, once it is ready; nil when it
+// does not.
+func (s *Server) Addr() net.Addr { return s.addrs[0] }
+
+// SecureAddr is where it listens with TLS, once it is ready; nil when it does
+// not.
+func (s *Server) SecureAddr() net.Addr { return s.addrs[1] }
+
+// Secure opens a listener with TLS at http.tls_listen, too.
+func (s *Server) Secure(c *tls.Config) { s.secure = c }
 
 // Run serves until ctx ends. A taken address is an error that names its setting.
 func (s *Server) Run(ctx context.Context) error {
-	if s.cfg.Listen == "" {
-		close(s.ready)
-		<-ctx.Done()
-		return nil
-	}
-	l, err := net.Listen("tcp", s.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on http.listen %s: %w", s.cfg.Listen, err)
-	}
-	s.addr = l.Addr()
-	l = netutil.LimitListener(l, s.cfg.MaxConns)
-	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout,
+	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: s.secure,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	defer func() { _ = srv.Close() }()
+	ended := make(chan error, 2)
+	for i, l := range []struct {
+		setting, at string
+		serve       func(net.Listener) error
+		open        bool
+	}{
+		{"http.listen", s.cfg.Listen, srv.Serve, s.cfg.Listen != ""},
+		{"http.tls_listen", s.cfg.TLS, func(l net.Listener) error { return srv.ServeTLS(l, "", "") }, s.cfg.TLS != "" && s.secure != nil},
+	} {
+		if !l.open {
+			continue
+		}
+		listener, err := net.Listen("tcp", l.at)
+		if err != nil {
+			return fmt.Errorf("listen on %s %s: %w", l.setting, l.at, err)
+		}
+		s.addrs[i] = listener.Addr()
+		listener = netutil.LimitListener(fairly(listener, s.cfg.MaxConnsPerIP), s.cfg.MaxConns)
+		go func() { ended <- fmt.Errorf("serve %s %s: %w", l.setting, l.at, l.serve(listener)) }()
+	}
 	close(s.ready)
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serve http.listen %s: %w", s.cfg.Listen, err)
+		return err
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -17,7 +17,7 @@ import (
 func serve(t *testing.T, prepare func(*web.Server)) string {
 	t.Helper()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("m 1\n")) })
-	s := web.New(config.HTTP{Listen: "127.0.0.1:0", MaxConns: 16}, metrics, slog.New(slog.DiscardHandler))
+	s := web.New(config.HTTP{Listen: "127.0.0.1:0", MaxConns: 16, MaxConnsPerIP: 16}, metrics, slog.New(slog.DiscardHandler))
 	prepare(s)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -75,7 +75,7 @@ func TestATakenPortNamesItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	s := web.New(config.HTTP{Listen: l.Addr().String(), MaxConns: 16}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	s := web.New(config.HTTP{Listen: l.Addr().String(), MaxConns: 16, MaxConnsPerIP: 16}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "http.listen") {
 		t.Errorf("got %v, want an error that names http.listen", err)
 	}
@@ -84,7 +84,7 @@ func TestATakenPortNamesItsSetting(t *testing.T) {
 func TestProfilesAreServedWhereTheyAreAskedFor(t *testing.T) {
 	t.Parallel()
 	for profiles, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
-		s := web.New(config.HTTP{Listen: "127.0.0.1:0", MaxConns: 16, Profiles: profiles}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+		s := web.New(config.HTTP{Listen: "127.0.0.1:0", MaxConns: 16, MaxConnsPerIP: 16, Profiles: profiles}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

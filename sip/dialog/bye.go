@@ -41,12 +41,12 @@ func (d *UAS) sendBye(now time.Time) {
 func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.seq++
 	var raw []byte
-	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, extra)
+	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, *d.hangup, extra)
 	d.sendByeCopy(&d.bye, raw)
 }
 
 // writeBye returns a BYE and its transaction.
-func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, extra []call.Header) ([]byte, bye) {
+func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, cause call.Cause, extra []call.Header) ([]byte, bye) {
 	requestURI, routes, next, ok := r.plan()
 	to := call.Transmission{Flow: flow}
 	if ok {
@@ -64,7 +64,7 @@ func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, ex
 		Route:   routes,
 		Headers: extra,
 	}
-	if v := reasonOf(*d.hangup, ""); v != "" {
+	if v := reasonOf(cause, ""); v != "" {
 		request.Headers = append(request.Headers, call.Header{Name: "Reason", Value: v})
 	}
 	raw := request.Bytes()

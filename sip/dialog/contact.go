@@ -34,14 +34,18 @@ func (d *dialog) host(flow call.Flow) string {
 // Secured is a SIPS URI, which says TLS by itself (RFC 3261 26.2.2). A
 // WebSocket with TLS is "ws" in a URI too (RFC 7118 5.2.2).
 func (d *dialog) contact(flow call.Flow, secured bool) string {
-	scheme, transport := "sip:", flow.Transport
+	return d.contactAt(d.host(flow), flow.Transport, secured)
+}
+
+func (d *dialog) contactAt(host string, transport call.Transport, secured bool) string {
+	scheme := "sip:"
 	if transport == call.WSS {
 		transport = call.WS
 	}
 	if secured {
 		scheme = "sips:"
 	}
-	uri := scheme + d.tag + "@" + d.host(flow)
+	uri := scheme + d.tag + "@" + host
 	if secured && transport == call.TLS {
 		return uri
 	}

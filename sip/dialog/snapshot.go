@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -24,6 +25,7 @@ var ErrState = errors.New("dialog: not a snapshot that can be restored here")
 // kept.
 type state struct {
 	V        int       `json:"v"`
+	Caller   bool      `json:"caller,omitempty"` // we began the call
 	CallID   string    `json:"call_id"`
 	Tag      string    `json:"tag"` // ours: a token, which never changes
 	PeerTag  string    `json:"peer_tag"`
@@ -35,10 +37,15 @@ type state struct {
 	InviteCSeq   uint32    `json:"invite_cseq"`
 	InviteFlow   call.Flow `json:"invite_flow"` // of its latest copy
 
-	// Of an answered dialog.
+	// Of an unanswered call that we began.
+	SentBy   string         `json:"sent_by,omitempty"` // by which the carrier knows us; empty: it said nothing yet
+	SentTo   netip.AddrPort `json:"sent_to,omitzero"`
+	SentHost string         `json:"sent_host,omitempty"`
+
+	// Of an answered dialog, or one that we began.
 	Answered  bool         `json:"answered,omitempty"`
 	Acked     bool         `json:"acked,omitempty"`
-	Target    string       `json:"target,omitempty"`     // the carrier's Contact (RFC 3261 12.1.1)
+	Target    string       `json:"target,omitempty"`     // the carrier's Contact (RFC 3261 12.1.1); before the answer of a call that we began, its Request-URI
 	Routes    []string     `json:"routes,omitempty"`     // Record-Route values in their order
 	LocalURI  string       `json:"local_uri,omitempty"`  // From of our requests, without our tag
 	RemoteURI string       `json:"remote_uri,omitempty"` // To of our requests
@@ -79,11 +86,12 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 	if s.V != stateVersion {
 		return nil, fmt.Errorf("%w: of version %d, want %d", ErrState, s.V, stateVersion)
 	}
-	d := &UAS{
-		dialog: dialog{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq,
-			sent: s.CSeq, flow: s.Flow},
-		first: invite{branch: s.InviteBranch, seq: s.InviteCSeq, flow: s.InviteFlow},
+	common := dialog{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq,
+		sent: s.CSeq, flow: s.Flow}
+	if s.Caller {
+		return restoreCaller(common, &s)
 	}
+	d := &UAS{dialog: common, first: invite{branch: s.InviteBranch, seq: s.InviteCSeq, flow: s.InviteFlow}}
 	if s.Answered {
 		return d, d.reanswered(&s)
 	}

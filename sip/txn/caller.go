@@ -47,6 +47,13 @@ func StartInviteClient(now time.Time, timers Timers, reliable bool, raw []byte) 
 	return t
 }
 
+// ResumeInviteClient returns the transaction of an INVITE that another node
+// sent and that rings: a final response is waited for, until [InviteClient.Expect]
+// sets a limit.
+func ResumeInviteClient(timers Timers, reliable bool) InviteClient {
+	return InviteClient{timers: timers, reliable: reliable, started: true, state: pending}
+}
+
 // Response takes a response that the caller has matched by branch and method.
 func (t *InviteClient) Response(now time.Time, status int) Heard {
 	switch {

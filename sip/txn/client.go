@@ -61,6 +61,14 @@ func (c *Client) Wake(now time.Time) (raw []byte, timeout bool) {
 	return nil, false
 }
 
+// Abandon stops the copies of a request whose response does not matter any
+// more. One that was never started stays so.
+func (c *Client) Abandon() {
+	if c.Started() {
+		c.close()
+	}
+}
+
 func (c *Client) close() {
 	c.final = true
 	c.raw = nil

@@ -72,6 +72,14 @@ func cutParam(params string) (first, rest string) {
 	return params[min(1, len(params)):], ""
 }
 
+// SentBy returns the host, or host and port, of the top Via: of a response, by
+// which its sender knows us.
+func (m *Message) SentBy() string {
+	value := m.first(via)
+	_, sentBy, _ := strings.Cut(value[:len(value)-len(paramsOf(value))], " ")
+	return sentBy
+}
+
 // splitAddress splits a name-addr or addr-spec into the display name as written
 // and the URI.
 func splitAddress(value string) (display, uri string) {

@@ -1,0 +1,38 @@
+package gateway
+
+import (
+	"embed"
+	"net/http"
+)
+
+// documents are written by the tests of this package from the routes, the types
+// of the operations and control's examples.
+//
+//go:embed documents
+var documents embed.FS
+
+// Documents is the face of what describes the native API: openapi.json, a page
+// for people, and an index of both. It wants no key.
+func Documents() Face {
+	mux := http.NewServeMux()
+	face := Face{Name: "docs", Handler: mux, Always: true}
+	for _, d := range []struct{ path, file, kind string }{
+		{"/openapi.json", "openapi.json", "application/json"},
+		{"/reference", "reference.html", "text/html; charset=utf-8"},
+		{"/llms.txt", "llms.txt", "text/plain; charset=utf-8"},
+	} {
+		text, err := documents.ReadFile("documents/" + d.file)
+		if err != nil {
+			panic(err) // it was there when this was compiled
+		}
+		mux.HandleFunc("GET "+d.path, func(w http.ResponseWriter, _ *http.Request) {
+			h := w.Header()
+			h.Set("Content-Type", d.kind)
+			h.Set("Cache-Control", "no-cache")
+			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+			_, _ = w.Write(text)
+		})
+		face.Patterns = append(face.Patterns, d.path)
+	}
+	return face
+}
