@@ -28,7 +28,7 @@ type Route struct {
 // documents anew.
 func Routes() []Route {
 	var all []Route
-	for _, part := range [][]Route{accountRoutes(), objectRoutes(), callRoutes(), operatorRoutes()} {
+	for _, part := range [][]Route{accountRoutes(), objectRoutes(), outgoingRoutes(), callRoutes(), operatorRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -77,6 +77,19 @@ func objectRoutes() []Route {
 		get("/v1/numbers", "number.list", "Page of numbers"),
 		get("/v1/numbers/{id}", "number.get", "One number"),
 		remove("/v1/numbers/{id}", "number.delete", "Give a number back"),
+	}
+}
+
+// outgoingRoutes are about calls that we place.
+func outgoingRoutes() []Route {
+	trunk := reflect.TypeFor[control.TrunkSpec]()
+	return []Route{
+		create("/v1/calls", "call.create", "Call somebody, and give the call to an agent", nil),
+		create("/v1/trunks", "trunk.create", "Make a trunk: where calls that we place go out", trunk),
+		get("/v1/trunks", "trunk.list", "Page of trunks"),
+		get("/v1/trunks/{id}", "trunk.get", "One trunk, without its password"),
+		patch("/v1/trunks/{id}", "trunk.update", "Change a trunk, from the next call on", trunk),
+		remove("/v1/trunks/{id}", "trunk.delete", "Delete a trunk"),
 	}
 }
 
