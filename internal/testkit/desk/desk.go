@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,8 +40,9 @@ type Desk struct {
 	Kit   control.Kit
 	Store *store.Store
 
-	mu  sync.Mutex
-	now time.Time
+	secrets *keys.Cluster
+	mu      sync.Mutex
+	now     time.Time
 }
 
 // New returns a desk. It ends with the test.
@@ -68,12 +70,18 @@ func New(t testing.TB) *Desk {
 		t.Fatal(err)
 	}
 	run(t, s)
-	d := &Desk{Store: s, now: Noon}
-	cluster, _, err := keys.EnsureCluster(t.TempDir() + "/cluster.key")
+	secrets, _, err := keys.EnsureCluster(filepath.Join(t.TempDir(), "cluster.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Ops = &control.Operations{Config: config.Control{RequestTimeout: patience, MaxInFlight: 64}, Store: shelf{s}, Sealer: cluster,
+	return over(s, secrets)
+}
+
+// over makes a desk over a store.
+func over(s *store.Store, secrets *keys.Cluster) *Desk {
+	log := slog.New(slog.DiscardHandler)
+	d := &Desk{Store: s, secrets: secrets, now: Noon}
+	d.Ops = &control.Operations{Config: config.Control{RequestTimeout: patience, MaxInFlight: 64}, Store: shelf{s}, Sealer: secrets,
 		Host: "sip.example.com", Domain: "sip.example.com", Now: d.Now, Known: s.Account, Translate: translate}
 	d.Kit = control.Kit{Do: d.Ops.Within, Count: d.Ops.Count, Rate: d.Ops.Rate, Host: d.Ops.Host, Domain: d.Ops.Domain, Now: d.Now, Log: log,
 		Verify: func(ctx context.Context, key string) (control.Credential, error) {
@@ -82,6 +90,10 @@ func New(t testing.TB) *Desk {
 		Told: func(_ context.Context, err error) *control.Error { return d.Ops.Told(err, log) }}
 	return d
 }
+
+// Another returns a desk over the same store whose clock stands at Noon and
+// which has counted nothing.
+func (d *Desk) Another() *Desk { return over(d.Store, d.secrets) }
 
 type component interface {
 	Run(ctx context.Context) error
@@ -162,7 +174,7 @@ func Native[Out any](t testing.TB, d *Desk, tenant, noun, verb string, in any) O
 	}
 	got, err := d.Ops.Do(t.Context(), Owner(tenant), control.Request{Noun: noun, Verb: verb, Body: raw})
 	if err != nil {
-		t.Fatalf("%s.%s %s: %v", noun, verb, raw, err)
+		t.Fatalf("%s.%s %.300s: %v", noun, verb, raw, err)
 	}
 	out, ok := got.(Out)
 	if !ok {
