@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ const (
 	sendTimeout = 300 * time.Millisecond // for an edge to say so; then any other is asked too
 	sendPause   = 500 * time.Millisecond // before a request of a reliable transport is tried again
 	maxSendTime = 5 * time.Second        // in all for such a request; one over UDP is repeated by its own timer
+	placeTime   = 8 * time.Second        // for an edge to say so of a request outside a dialog: it may look up a name and connect first
 	maxOutbox   = 1024                   // responses that can leave elsewhere when their edge turns out to be gone
 )
 
@@ -43,9 +45,14 @@ var errNotSent = errors.New("no edge could send it")
 // A request of ours is asked to be sent, by the edge of the dialog's flow
 // first, then by any edge of its transport, until one says that it did: over
 // TCP or TLS nobody would repeat it.
+//
+// An INVITE of ours outside a dialog has no flow. All its copies go by one edge
+// while that lives, for they shall name one sender; where it cannot send them
+// one other is asked, and then it is lost, soon enough to try another address.
 type Wire struct {
 	conn  *Conn
 	gone  func(edge string) bool
+	edges func() []string // those that live; nil: nobody knows
 	obs   WireObserver
 	asker *asker
 	sent  *outbox
@@ -72,6 +79,10 @@ func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, err
 	return w, nil
 }
 
+// Among tells the Wire which edges live, so that it can choose one for an
+// INVITE of ours. It is called before the first message.
+func (w *Wire) Among(edges func() []string) { w.edges = edges }
+
 // Close lets go of requests that no edge has sent yet.
 func (w *Wire) Close() {
 	if w.sub != nil {
@@ -83,7 +94,11 @@ func (w *Wire) Close() {
 // Transmit implements actors.Wire.
 func (w *Wire) Transmit(tx call.Transmission) {
 	if !bytes.HasPrefix(tx.Raw, []byte("SIP/2.0 ")) {
-		s := &sending{w: w, edge: tx.Flow.Edge, transport: tx.Flow.Transport, data: envelope.EncodeSend(tx), began: time.Now()}
+		s := &sending{w: w, edge: tx.Flow.Edge, transport: tx.Flow.Transport, data: envelope.EncodeSend(tx), began: time.Now(),
+			dialled: tx.Fill, lost: tx.Lost}
+		if s.edge == "" {
+			s.edge = w.choose(tx.Raw)
+		}
 		s.ask()
 		return
 	}
@@ -169,8 +184,10 @@ type sending struct {
 	transport call.Transport
 	data      []byte
 	began     time.Time
-	response  bool // any edge is asked at once, and no other way
-	others    int  // how often any edge was asked in this round
+	response  bool   // any edge is asked at once, and no other way
+	dialled   bool   // a request outside a dialog
+	lost      func() // nil: nobody wants to know
+	others    int    // how often any edge was asked in this round
 }
 
 // maxOthers is how often any edge is asked in one round: the queue group may
@@ -178,8 +195,8 @@ type sending struct {
 const maxOthers = 2
 
 func (s *sending) ask() {
-	if s.others == 0 && !s.response && !s.w.gone(s.edge) {
-		s.w.asker.ask(subject.Send(s.edge), s.data, sendTimeout, s.answered)
+	if s.others == 0 && !s.response && s.edge != "" && !s.w.gone(s.edge) {
+		s.w.asker.ask(subject.Send(s.edge), s.data, s.patience(), s.answered)
 		return
 	}
 	s.askAny()
@@ -190,7 +207,15 @@ func (s *sending) askAny() {
 	if s.w.obs.Rerouted != nil {
 		s.w.obs.Rerouted(s.edge)
 	}
-	s.w.asker.ask(subject.SendAny(s.transport), s.data, sendTimeout, s.answered)
+	s.w.asker.ask(subject.SendAny(s.transport), s.data, s.patience(), s.answered)
+}
+
+// patience is how long an edge may take to say what became of the message.
+func (s *sending) patience() time.Duration {
+	if s.dialled {
+		return placeTime
+	}
+	return sendTimeout
 }
 
 func (s *sending) answered(rep reply) {
@@ -203,22 +228,49 @@ func (s *sending) answered(rep reply) {
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, errFull), errors.Is(err, errClosed):
-		s.w.lost(s.edge, err)
+	case errors.Is(err, errFull), errors.Is(err, errClosed), s.dialled && (s.others > 0 || errors.Is(err, errSilence)):
+		s.end(err)
 	case s.others < maxOthers && !(s.others > 0 && errors.Is(err, errNobody)):
 		s.askAny()
 	case s.transport.Reliable() && time.Since(s.began)+sendPause < maxSendTime:
 		s.others = 0
 		s.w.asker.later(sendPause, func(rep reply) {
 			if !errors.Is(rep.err, errSilence) { // the table is full, or closed
-				s.w.lost(s.edge, rep.err)
+				s.end(rep.err)
 				return
 			}
 			s.ask()
 		})
 	default:
-		s.w.lost(s.edge, err)
+		s.end(err)
 	}
+}
+
+// end gives the message up.
+func (s *sending) end(err error) {
+	s.w.lost(s.edge, err)
+	if s.lost != nil {
+		s.lost()
+	}
+}
+
+// choose returns the live edge that an INVITE goes by, the same for all its
+// copies. "" lets NATS choose.
+func (w *Wire) choose(raw []byte) string {
+	if w.edges == nil {
+		return ""
+	}
+	var first string
+	var most uint64
+	for _, edge := range w.edges() {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(edge)) // never fails
+		_, _ = h.Write(raw)
+		if weight := h.Sum64(); first == "" || weight > most || weight == most && edge < first {
+			first, most = edge, weight
+		}
+	}
+	return first
 }
 
 // An outbox remembers the last responses that were sent, by ticket.

@@ -136,6 +136,7 @@ type sendHead struct {
 	Flow call.Flow      `json:"flow"`
 	To   netip.AddrPort `json:"to,omitzero"`
 	Host string         `json:"host,omitempty"`
+	Fill bool           `json:"fill,omitempty"`
 }
 
 func (h *sendHead) append(b []byte) []byte {
@@ -145,6 +146,9 @@ func (h *sendHead) append(b []byte) []byte {
 	}
 	if h.Host != "" {
 		b = appendString(append(b, `,"host":`...), h.Host)
+	}
+	if h.Fill {
+		b = append(b, `,"fill":true`...)
 	}
 	return append(b, '}')
 }
@@ -160,20 +164,21 @@ func (h *sendHead) read(line []byte) bool {
 	if r.is(`,"host":`) {
 		h.Host = r.string()
 	}
+	h.Fill = r.is(`,"fill":true`)
 	r.must(`}`)
 	return r.done()
 }
 
 // EncodeSend writes a SIP message for an edge to send.
 func EncodeSend(tx call.Transmission) []byte {
-	return encode(&sendHead{V: Version, Flow: tx.Flow, To: tx.To, Host: tx.Host}, tx.Raw)
+	return encode(&sendHead{V: Version, Flow: tx.Flow, To: tx.To, Host: tx.Host, Fill: tx.Fill}, tx.Raw)
 }
 
 // DecodeSend reads what [EncodeSend] wrote. The message's bytes are part of b.
 func DecodeSend(b []byte) (call.Transmission, error) {
 	var h sendHead
 	raw, err := decode(b, &h)
-	return call.Transmission{Flow: h.Flow, To: h.To, Host: h.Host, Raw: raw}, err
+	return call.Transmission{Flow: h.Flow, To: h.To, Host: h.Host, Fill: h.Fill, Raw: raw}, err
 }
 
 // A head is the JSON line of a message.

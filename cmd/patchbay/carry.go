@@ -37,7 +37,11 @@ func newDialogs(g *ground) (*dialog.Factory, error) {
 }
 
 func newWire(g *ground, obs observers) (*cluster.Wire, error) {
-	return cluster.NewWire(g.conn, g.presence.Gone, obs.wire())
+	w, err := cluster.NewWire(g.conn, g.presence.Gone, obs.wire())
+	if err == nil {
+		w.Among(func() []string { return g.presence.Alive(cluster.RoleEdge) })
+	}
+	return w, err
 }
 
 func newRulings(g *ground, obs observers) (*cluster.Rulings, error) {

@@ -1,33 +1,18 @@
 package dialog
 
 import (
-	"net"
-	"strconv"
-	"strings"
-
 	"patchbay/actors/call"
 	"patchbay/sip/wire"
 )
 
 // host is where peers reach us: what the edge of the flow advertises, else what
-// this node does, else the socket that the message arrived at. The port that is
-// advertised is that of UDP and TCP; the other listeners have their own.
+// this node does, else the socket that the message arrived at.
 func (d *dialog) host(flow call.Flow) string {
 	advertised := flow.Advertise
 	if advertised == "" {
 		advertised = d.options.Advertise
 	}
-	switch {
-	case advertised == "":
-		return flow.Local.String()
-	case flow.Transport == call.UDP, flow.Transport == call.TCP:
-		return advertised
-	}
-	host := advertised
-	if h, _, err := net.SplitHostPort(advertised); err == nil {
-		host = h
-	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(flow.Local.Port())))
+	return wire.SentBy(advertised, flow.Transport, flow.Local)
 }
 
 // contact is our Contact: its user routes in-dialog requests to this node.

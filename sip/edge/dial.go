@@ -74,7 +74,7 @@ func (e *Edge) open(ctx context.Context, to peer) {
 			e.end(o, DropDial)
 			continue
 		}
-		e.end(o, sendLink(l, o.Raw))
+		e.end(o, e.sendOver(l, o))
 	}
 }
 

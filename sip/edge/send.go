@@ -52,7 +52,7 @@ func (e *Edge) end(o outgoing, why Drop) {
 func (e *Edge) Send(tx call.Transmission, told func(sent bool)) {
 	o := outgoing{tx, told}
 	if l, ok := e.linkOf(tx.Flow); ok {
-		if why := sendLink(l, tx.Raw); why != DropFlowGone || isResponse(tx.Raw) {
+		if why := e.sendOver(l, o); why != DropFlowGone || isResponse(tx.Raw) {
 			e.end(o, why)
 			return
 		}
@@ -117,7 +117,11 @@ func (e *Edge) sendUDP(tx call.Transmission, to netip.AddrPort) Drop {
 	if tx.Flow.Edge != e.id {
 		local = netip.Addr{}
 	}
-	if err := u.write(tx.Raw, local, to); err != nil {
+	raw := tx.Raw
+	if tx.Fill {
+		raw = e.filled(tx, u.leaves(to))
+	}
+	if err := u.write(raw, local, to); err != nil {
 		e.log.Debug("send", "transport", call.UDP, "to", to, "err", err)
 		return DropWrite
 	}
@@ -138,7 +142,7 @@ func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
 	}
 	whom := peerOf(o, to)
 	if l, ok := e.conns.to(whom); ok {
-		if why := sendLink(l, o.Raw); why != DropFlowGone {
+		if why := e.sendOver(l, o); why != DropFlowGone {
 			e.end(o, why)
 			return
 		}
@@ -209,7 +213,7 @@ func (e *Edge) lookUp(ctx context.Context, o outgoing, host string, port uint16)
 	if err != nil {
 		e.log.Debug("look up next hop", "err", err)
 	}
-	if a, ok := pick(found, o.Flow.Remote.Addr()); ok {
+	if a, ok := pick(found, o.Flow.Remote.Addr(), e.reachesFrom(o.Flow.Transport)); ok {
 		e.sendTo(o, reachable(netip.AddrPortFrom(a, port), o.Flow.Remote))
 		return
 	}
@@ -225,17 +229,24 @@ func (e *Edge) sendSource(o outgoing) {
 	e.sendTo(o, o.Flow.Remote)
 }
 
-// pick chooses an address: of the family the peer used, if there is one.
-func pick(found []netip.Addr, like netip.Addr) (netip.Addr, bool) {
+// reachesFrom returns which addresses this edge can send to at all.
+func (e *Edge) reachesFrom(t call.Transport) func(netip.Addr) bool {
+	if u := e.udp.Load(); u != nil && t == call.UDP {
+		return u.reaches
+	}
+	return func(netip.Addr) bool { return true }
+}
+
+// pick chooses an address: of the family the peer used, if there is one; where
+// nobody has heard of the peer, the first that can be reached.
+func pick(found []netip.Addr, like netip.Addr, reaches func(netip.Addr) bool) (netip.Addr, bool) {
 	for _, a := range found {
-		if a = a.Unmap(); a.Is4() == like.Is4() {
+		a = a.Unmap()
+		if like.IsValid() && a.Is4() == like.Is4() || !like.IsValid() && reaches(a) {
 			return a, true
 		}
 	}
-	if len(found) == 0 || like.IsValid() {
-		return netip.Addr{}, false
-	}
-	return found[0].Unmap(), true
+	return netip.Addr{}, false
 }
 
 // splitHost reads host or host:port; an IPv6 address may be in brackets. Port 0

@@ -90,6 +90,9 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 // its TLS already.
 func (e *Edge) adopt(ctx context.Context, nc net.Conn, p peer, dialed bool) (link, error) {
 	local, t := addrPortOf(nc.LocalAddr()), p.transport
+	if dialed {
+		local = e.own(t, local)
+	}
 	if isSecure(t) && !dialed {
 		nc = tls.Server(nc, e.certificate.config(t))
 	}

@@ -183,6 +183,14 @@ func (u *udpSockets) write(raw []byte, local netip.Addr, to netip.AddrPort) erro
 	return err
 }
 
+// leaves returns the local address of packets to a peer.
+func (u *udpSockets) leaves(to netip.AddrPort) netip.AddrPort {
+	if !u.wildcard {
+		return u.addr
+	}
+	return netip.AddrPortFrom(towards(to).Addr(), u.addr.Port())
+}
+
 // reaches reports whether the sockets' address family can send to an address.
 func (u *udpSockets) reaches(a netip.Addr) bool {
 	if !u.six {

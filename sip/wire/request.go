@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -20,6 +22,23 @@ type Hop struct {
 // String returns the Via value.
 func (h Hop) String() string {
 	return "SIP/2.0/" + strings.ToUpper(string(h.Transport)) + " " + h.SentBy + ";rport;branch=" + h.Branch
+}
+
+// SentBy returns by what peers reach a listener of ours: what is advertised, if
+// anything is, else its local address. The port that is advertised is that of
+// UDP and TCP; the other listeners have their own.
+func SentBy(advertised string, t call.Transport, local netip.AddrPort) string {
+	switch {
+	case advertised == "":
+		return local.String()
+	case t == call.UDP, t == call.TCP:
+		return advertised
+	}
+	host := advertised
+	if h, _, err := net.SplitHostPort(advertised); err == nil {
+		host = h
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(local.Port())))
 }
 
 // A Request is a request of ours as its author thinks of it.
