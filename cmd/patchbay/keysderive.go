@@ -89,6 +89,9 @@ func purposesOf(p permit.Principal) []keys.Purpose {
 		if p.String() != string(permit.Edge) {
 			all = append(all, keys.Snapshot, keys.Storage)
 		}
+		if slices.Contains(p.Roles, permit.Control) {
+			all = append(all, keys.Vouching, keys.Sealing)
+		}
 	}
 	return append(all, keys.Login(p.String()))
 }
@@ -103,7 +106,7 @@ func sufficient(c *keys.Cluster, roles []string) error {
 	}
 	p := permit.Process(roles...)
 	for _, need := range purposesOf(p) {
-		if need != keys.Login(p.String()) && !c.Has(need) { // the credential is asked for where it is shown
+		if need != keys.Login(p.String()) && need != keys.Vouching && need != keys.Sealing && !c.Has(need) { // these are asked for where they are used
 			return fmt.Errorf("%w: no key for %s: the file was derived for another role than %s", keys.ErrFormat, need, p)
 		}
 	}
