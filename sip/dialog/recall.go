@@ -55,7 +55,7 @@ func restoreCaller(common dialog, s *state) (actors.Dialog, error) {
 	if a.sentBy == "" { // no edge's word; the branch finds the call all the same
 		a.sentBy = call.SenderHost
 	}
-	a.tx = txn.ResumeInviteClient(d.options.Timers, s.InviteFlow.Transport.Reliable())
+	a.tx = txn.ResumeInviteClient(d.options.Timers)
 	d.attempts = []*attempt{a}
 	return d, nil
 }
