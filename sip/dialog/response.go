@@ -171,8 +171,12 @@ func (d *UAC) accepted(now time.Time, a *attempt, m *wire.Message, flow call.Flo
 	d.ack = &ack
 	d.send(ack)
 	for _, other := range d.attempts {
-		if other != a && other.tx.Pending() {
+		switch {
+		case other == a:
+		case other.tx.Pending():
 			d.cancelAttempt(now, other, call.CauseNormal)
+		default:
+			other.tx.Lapse(now)
 		}
 	}
 	d.letGo()

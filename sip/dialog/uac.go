@@ -30,6 +30,7 @@ type UAC struct {
 	attempts []*attempt // the last is the one that counts
 	forks    []fork
 	shown    shown
+	invited  bool // the first INVITE was sent
 	heard    bool // the carrier has said anything
 
 	answered bool               // we have a dialog, or had one
@@ -55,10 +56,10 @@ type shown struct {
 // Invite implements [actors.Caller].
 func (d *UAC) Invite(now time.Time, offer call.Offer) []call.Output {
 	d.begin()
-	if d.over || len(d.attempts) > 0 {
+	if d.over || d.invited {
 		return nil
 	}
-	d.offer = offer
+	d.invited, d.offer = true, offer
 	d.start(now, 0, call.Flow{}, false)
 	return d.out
 }
