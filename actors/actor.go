@@ -42,6 +42,7 @@ type actor struct {
 	agentTimer  *Timer
 	limitTimer  *Timer
 	rulingTimer *Timer
+	ringTimer   *Timer
 
 	inbox     inbox
 	lingering *list.Element // owned by Calls.linger
@@ -62,6 +63,9 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	default:
 		params.Fallback = wait
 	}
+	if a.job.Dial != nil {
+		a.outbound(&params)
+	}
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
 	a.arm()
@@ -74,6 +78,7 @@ func (a *actor) arm() {
 	a.agentTimer = a.loop.Timer(a.due(call.TimerAgent))
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
+	a.ringTimer = a.loop.Timer(a.due(call.TimerRing))
 }
 
 // rulingWait is how long the call may wait for the owner's webhook; 0: it is
@@ -100,7 +105,11 @@ func orDefault(ms int64, otherwise time.Duration) time.Duration {
 // begin is the actor's first message.
 func (a *actor) begin(now time.Time) {
 	a.begun = true
-	a.happen(now, call.Event{Kind: call.Invited})
+	first := call.Event{Kind: call.Invited}
+	if a.job.Dial != nil {
+		first.Kind = call.Placed
+	}
+	a.happen(now, first)
 	if a.calls.observer.Started != nil {
 		a.calls.observer.Started(a.status())
 	}
@@ -159,7 +168,7 @@ func (a *actor) act(now time.Time, action *Action) {
 		}
 	}()
 	if action.Send != nil {
-		a.calls.ports.Wire.Transmit(*action.Send)
+		a.send(*action.Send)
 		return
 	}
 	effect := &action.Effect
@@ -171,6 +180,14 @@ func (a *actor) act(now time.Time, action *Action) {
 	case call.AskAgent:
 		if a.bridge != nil {
 			a.bridge.Ask(a.asked(now, effect.Dispatch))
+		}
+	case call.OpenCarrier:
+		a.reserve()
+	case call.SendInvite:
+		a.keep(now)
+	case call.TakeAnswer:
+		if a.bridge != nil {
+			a.bridge.Join(*effect.Answer)
 		}
 	case call.CloseBridge:
 		a.close(effect.Cause)
@@ -191,6 +208,8 @@ func (a *actor) timer(name call.Timer) *Timer {
 		return a.agentTimer
 	case call.TimerRuling:
 		return a.rulingTimer
+	case call.TimerRing:
+		return a.ringTimer
 	}
 	return a.limitTimer
 }
@@ -214,12 +233,17 @@ func (a *actor) close(cause call.Cause) {
 func (a *actor) finish(rec call.Record) {
 	a.leave()
 	rec.Quality, rec.Metadata = a.quality, call.Document(a.ruling.Metadata)
-	a.calls.ports.Ledger.Record(rec)
+	if !a.yielded || a.job.Dial == nil { // the other copy of a call of ours has its id
+		a.calls.ports.Ledger.Record(rec)
+	}
 	if a.calls.observer.Ended != nil {
 		a.calls.observer.Ended(rec)
 	}
 	a.job.Failover = nil
 	a.invitation, a.job.Agent, a.ruling = call.Invitation{}, nil, Ruling{} // a lingering call needs none of it
+	if d := a.job.Dial; d != nil {
+		a.job.Dial = &Dial{ID: d.ID}
+	}
 	a.job.Packet = call.Packet{}
 }
 
@@ -258,7 +282,7 @@ func (a *actor) drop(now time.Time) {
 	}
 	a.close(cause)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.keepTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.keepTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)

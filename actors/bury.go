@@ -65,7 +65,10 @@ func (a *actor) restore(dialog Dialog, s *Snapshot) {
 	}
 	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: s.Record.Node,
 		DecisionID: a.job.DecisionID, Invitation: s.Invitation, Agents: candidates(a.job.agents())}
-	a.machine = Machine{Dialog: dialog, Call: call.Resume(params, s.Record)}
+	if a.job.Dial != nil {
+		a.outbound(&params)
+	}
+	a.machine = Machine{Dialog: dialog, Call: call.Resume(params, s.Record), invited: true}
 	a.arm()
 }
 

@@ -26,6 +26,9 @@ type CallPorts struct {
 	Switchboard Switchboard
 	Ledger      Ledger
 	Rulings     Rulings // nil: no call can wait for its owner's webhook
+	// Open opens the sealed password of a call that we place; nil: none can be
+	// placed with one.
+	Open func(endpoint.SecretRef) (string, error)
 }
 
 // A CallObserver hears what [Calls] does. Funcs must not block; nil is

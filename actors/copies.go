@@ -158,7 +158,7 @@ func (a *actor) yield(now time.Time, otherSettled bool) {
 	if a.calls.observer.Yielded != nil {
 		a.calls.observer.Yielded(a.id)
 	}
-	if a.machine.Call.Record().Status == 0 {
+	if a.machine.Call.Record().Status == 0 && a.job.Dial == nil {
 		a.machine.Dialog = silent{a.machine.Dialog}
 	}
 	a.happen(now, call.Event{Kind: call.Hangup, Cause: call.CauseMergedRequest})

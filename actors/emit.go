@@ -17,12 +17,16 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		V: 1, ID: a.id.String() + "." + strconv.FormatUint(a.seq, 10), Call: a.id, Seq: a.seq, Type: name,
 		At: now, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Data: a.details(name, ev), Facts: FactsOf(a.record()),
 	})
-	if a.lost && name == call.EventEnded {
+	if a.lost && name == call.EventEnded && !a.unheard() {
 		a.farewell(ev.Cause)
 	}
 	switch name {
 	case call.EventRuled, call.EventAnswered, call.EventAgentJoined:
 		a.keep(now)
+	case call.EventRinging:
+		if a.job.Dial != nil {
+			a.keep(now) // its dialog is there now
+		}
 	}
 	if a.bridge == nil {
 		return
@@ -33,7 +37,9 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 	case call.EventRuled:
 		name = call.EventStarted // for its agent the call begins here
 	}
-	a.bridge.Notify(name, ev)
+	if a.tells(name) {
+		a.bridge.Notify(name, ev)
+	}
 }
 
 // record is what is known of the call so far.
@@ -48,11 +54,18 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 	switch name {
 	case call.EventStarted:
 		inv := &a.invitation
+		if d := a.job.Dial; d != nil {
+			return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
+				"agent": a.machine.Call.Record().Agent}
+		}
 		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
 			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
 	case call.EventRuled:
 		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
+		if a.job.Dial != nil {
+			return map[string]any{"status": ev.Status}
+		}
 		return map[string]any{"worker": ev.Agent}
 	case call.EventAnswered:
 		return map[string]any{"codec": a.machine.Call.Record().Codec}

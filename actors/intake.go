@@ -30,8 +30,11 @@ func (c *Calls) Offer(job Job) (taken Taken) {
 	shard.Lock()
 	defer shard.Unlock()
 	entry := shard.find(job.Key, now)
-	if job.Cancel {
+	switch {
+	case job.Cancel:
 		return c.cancel(now, shard, entry, job)
+	case job.Dial != nil:
+		return c.place(now, shard, entry, job)
 	}
 	return c.invite(now, shard, entry, job)
 }
@@ -96,6 +99,10 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 		return c.refused(503)
 	}
 	a := c.newActor(job)
+	if a == nil { // a call of ours whose key is forgotten, and that goes on
+		c.live.Add(-1)
+		return Taken{V: 1, ID: job.Dial.ID, Node: c.node}
+	}
 	begun := false
 	defer func() {
 		if !begun {
@@ -103,7 +110,7 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 			c.live.Add(-1)
 		}
 	}()
-	dialog, inv, err := c.ports.Dialogs.New(now, a.id, job.Packet)
+	dialog, inv, err := c.dialog(now, a.id, job)
 	if err != nil {
 		return c.refusal(err)
 	}
@@ -123,8 +130,24 @@ func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
 	return Taken{V: 1, ID: a.id, New: true, Node: c.node}
 }
 
-// newActor returns the actor of a new call, in the index under an unused id.
+// dialog makes the SIP side of a new call.
+func (c *Calls) dialog(now time.Time, id call.ID, job Job) (Dialog, call.Invitation, error) {
+	if job.Dial != nil {
+		return c.dial(id, job.Dial)
+	}
+	return c.ports.Dialogs.New(now, id, job.Packet)
+}
+
+// newActor returns the actor of a new call, in the index under an unused id; nil
+// where the id of a call that we place is used.
 func (c *Calls) newActor(job Job) *actor {
+	if job.Dial != nil {
+		a := &actor{calls: c, id: job.Dial.ID, job: job}
+		if a.loop = c.host.Loop(uint64(a.id)); c.index.add(a) {
+			return a
+		}
+		return nil
+	}
 	for {
 		a := &actor{calls: c, id: c.newID(), job: job}
 		a.loop = c.host.Loop(uint64(a.id))

@@ -15,12 +15,14 @@ type Machine struct {
 	Call   *call.Call
 	Dialog Dialog
 
-	events []call.Event // from the dialog to the call, not yet handled
-	out    []Action
+	invited bool         // a call that we place: its INVITE is on its way
+	events  []call.Event // from the dialog to the call, not yet handled
+	out     []Action
 }
 
 // An Action is something the shell must do: send a message if Send is set,
-// else carry out Effect, which is never Respond or SendBye.
+// else carry out Effect, which is never Respond or SendBye. SendInvite says
+// that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -55,13 +57,26 @@ func (m *Machine) HandleWake(now time.Time) []Action {
 	return m.run(now)
 }
 
+// HandleUnsent says that no edge could send the INVITE of a call that we
+// place. The result is valid until the next Handle.
+func (m *Machine) HandleUnsent(now time.Time) []Action {
+	m.out = m.out[:0]
+	if caller, ok := m.Dialog.(Caller); ok {
+		m.take(caller.Unsent(now))
+	}
+	return m.run(now)
+}
+
 // Deadline is when HandleWake wants to be called next; zero: not at all. The
 // call's own timers are armed by effects and are not part of it.
 func (m *Machine) Deadline() time.Time { return m.Dialog.Deadline() }
 
 // Done reports that the call has its record and that nothing of its dialog
 // need be kept, not even to answer retransmissions.
-func (m *Machine) Done() bool { return m.Call.Over() && m.Dialog.Done() }
+func (m *Machine) Done() bool {
+	_, ours := m.Dialog.(Caller)
+	return m.Call.Over() && (m.Dialog.Done() || ours && !m.invited)
+}
 
 // run feeds the call until both halves are silent. Each half only moves
 // towards its end, so that happens soon.
@@ -73,6 +88,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.take(m.Dialog.Respond(now, effect.Response))
 			case call.SendBye:
 				m.take(m.Dialog.Bye(now, effect.Cause))
+			case call.SendInvite:
+				m.invite(now, effect)
 			default:
 				m.out = append(m.out, Action{Effect: effect})
 			}
@@ -84,6 +101,18 @@ func (m *Machine) run(now time.Time) []Action {
 		m.events, m.out = nil, nil
 	}
 	return out
+}
+
+// invite sends the INVITE of a call that we place, and has it kept: whoever
+// takes the call over must be able to give it up.
+func (m *Machine) invite(now time.Time, effect call.Effect) {
+	caller, ok := m.Dialog.(Caller)
+	if !ok || m.invited {
+		return
+	}
+	m.invited = true
+	m.take(caller.Invite(now, *effect.Offer))
+	m.out = append(m.out, Action{Effect: effect})
 }
 
 func (m *Machine) take(outputs []call.Output) {

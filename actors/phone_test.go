@@ -116,6 +116,10 @@ type phone struct {
 	notify  func(id call.ID, name string)    // by a bridge
 	request map[call.ID]actors.BridgeRequest
 	oracles *oracles // nil: rule
+
+	noPorts bool            // of Switchboard.Reserve
+	out     []call.Outgoing // by Dialogs.Call
+	lost    []func()        // of messages that say so
 }
 
 type bridge struct {
@@ -127,6 +131,7 @@ type bridge struct {
 	cause    call.Cause
 	heard    []string
 	asked    []actors.Asked // beside the first
+	carriers []call.Answer  // joined
 }
 
 func (b *bridge) Notify(name string, _ call.Event) {
@@ -156,7 +161,7 @@ func newPhone(t testing.TB, change func(*actors.CallLimits)) *phone {
 		ph.ids++
 		return call.ID(ph.ids * 0x9e3779b97f4a7c15)
 	}
-	ph.Calls = actors.NewCalls("m1", limits, actors.CallPorts{Dialogs: ph, Wire: ph, Switchboard: ph, Ledger: ph, Rulings: ph}, newID, actors.CallObserver{
+	ph.Calls = actors.NewCalls("m1", limits, actors.CallPorts{Dialogs: ph, Wire: ph, Switchboard: ph, Ledger: ph, Rulings: ph, Open: openSecret}, newID, actors.CallObserver{
 		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { ph.mu.Lock(); ph.panics++; ph.mu.Unlock() }},
 		Started:      func(s actors.CallStatus) { ph.mu.Lock(); ph.started = append(ph.started, s); ph.mu.Unlock() },
 		Released:     func(id call.ID) { ph.mu.Lock(); ph.let = append(ph.let, id); ph.mu.Unlock() },
@@ -187,6 +192,9 @@ func (ph *phone) Transmit(tx call.Transmission) {
 	defer ph.mu.Unlock()
 	ph.sent = append(ph.sent, string(tx.Raw))
 	ph.flows = append(ph.flows, tx.Flow)
+	if tx.Lost != nil {
+		ph.lost = append(ph.lost, tx.Lost)
+	}
 }
 
 func (ph *phone) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
@@ -233,14 +241,12 @@ func (ph *phone) Farewell(f actors.Farewell) {
 	ph.gone = append(ph.gone, f)
 }
 
-func (ph *phone) Call(call.ID, call.Outgoing) (actors.Caller, call.Invitation, error) {
-	return nil, call.Invitation{}, &call.WrongOutgoing{Field: "to", Why: "this phone calls nobody"}
-}
-
 func (ph *phone) Restore(id call.ID, state json.RawMessage, p call.Packet) (actors.Dialog, error) {
 	d := &dialog{flow: p.Flow}
 	var s struct {
-		Final int `json:"final"`
+		Final    int  `json:"final"`
+		Ours     bool `json:"ours"`
+		Answered bool `json:"answered"`
 	}
 	if err := json.Unmarshal(state, &s); err != nil {
 		return nil, err
@@ -249,6 +255,9 @@ func (ph *phone) Restore(id call.ID, state json.RawMessage, p call.Packet) (acto
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.dialogs[id] = d
+	if s.Ours {
+		return &caller{dialog: d, answered: s.Answered}, nil
+	}
 	return d, nil
 }
 

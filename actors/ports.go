@@ -223,6 +223,10 @@ type Switchboard interface {
 	// for another agent, or to be closed. post never blocks and may be called
 	// from any goroutine.
 	Open(req BridgeRequest, post func(call.Event)) Bridge
+	// Reserve opens the bridge of a call that we place, with a port for its
+	// carrier and no agent, without blocking: CarrierReady brings the offer, or
+	// AgentFailed says why there is none.
+	Reserve(req BridgeRequest, post func(call.Event)) Bridge
 	// Farewell tells an agent that its call ended with the node that carried it,
 	// where there is another way to it than that node. It does not block.
 	Farewell(f Farewell)
@@ -243,7 +247,8 @@ type BridgeRequest struct {
 	Endpoint   endpoint.Key
 	Asked      Asked // the first agent
 	Invitation call.Invitation
-	Codecs     []string // the endpoint's media policy, by name; empty: all
+	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
+	Outbound   bool     // we call the carrier
 }
 
 // A Bridge is one call's media.
@@ -254,7 +259,12 @@ type Bridge interface {
 	// what follows is as after Open. The carrier of an answered call hears a
 	// comfort tone meanwhile, and the agent must take the call's codec.
 	Ask(next Asked)
-	// Answered says that the carrier has our answer: silence counts from here.
+	// Join takes the answer of a carrier that we call to our offer. It may be
+	// taken again before Answered, where early media came from elsewhere. Until
+	// Answered the carrier is heard and sent nothing.
+	Join(carrier call.Answer)
+	// Answered says that the carrier has our answer, or we have its: silence
+	// counts from here.
 	Answered()
 	// Quality returns what was measured so far.
 	Quality() call.Quality

@@ -68,11 +68,17 @@ func (a *actor) keep(now time.Time) {
 	}
 }
 
-// noticed arms the next snapshot where the dialog of an answered call is not
-// any more as the last one has it.
+// noticed has a snapshot written where the dialog is not any more as the last
+// one has it: soon, of an answered call; at once, of one that we place, whose
+// dialogs come and go.
 func (a *actor) noticed(now time.Time) {
-	if a.over || a.keepTimer.IsSet() || a.machine.Call.Record().Status != 200 || a.machine.Dialog.Revision() == a.kept {
+	if a.over || a.machine.Dialog.Revision() == a.kept {
 		return
 	}
-	a.keepTimer.Set(now.Add(keepPause))
+	switch status := a.machine.Call.Record().Status; {
+	case status == 200 && !a.keepTimer.IsSet():
+		a.keepTimer.Set(now.Add(keepPause))
+	case status == 0 && a.job.Dial != nil && a.machine.invited:
+		a.keep(now)
+	}
 }

@@ -46,6 +46,7 @@ type NATS struct {
 	URL         string        `koanf:"url" default:"" doc:"NATS servers to join, comma separated; empty: the broker of this process. A node moves to another of them within 5 s when its own dies or hangs."`
 	Credentials string        `koanf:"credentials_file" default:"" doc:"NATS credentials file for url, in place of credentials made of the cluster key."`
 	Auth        string        `koanf:"auth" default:"" doc:"Who may connect: roles (processes with a credential made of the cluster key, each with the permissions of its roles: docs/permissions.md) or none (anybody, everything); empty: none while all NATS addresses of this node are on loopback, roles otherwise."`
+	Tenants     bool          `koanf:"tenants" default:"false" doc:"Whether tenants' programs get into NATS with their API keys: brokers ask control nodes about them (auth callout), so both need it. It needs auth roles."`
 	TLSCert     string        `koanf:"tls_cert_file" default:"" doc:"PEM certificate of the embedded broker, for its client and route ports; empty: no TLS. patchbay tls makes them."`
 	TLSKey      string        `koanf:"tls_key_file" default:"" doc:"PEM key of tls_cert_file."`
 	TLSCA       string        `koanf:"tls_ca_file" default:"" doc:"PEM certificates that brokers' certificates are checked with: by nodes that join url, then over TLS alone, and by brokers of each other."`

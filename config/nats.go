@@ -41,6 +41,9 @@ func (c *checker) natsAccess(n NATS) {
 	if n.Auth == "roles" && n.Credentials != "" {
 		c.mistake("nats.auth", "roles and nats.credentials_file are two ways to say who this node is: leave one out")
 	}
+	if n.Tenants && !n.ByRoles() {
+		c.mistake("nats.tenants", "needs nats.auth roles: where nobody is asked who comes, API keys open nothing")
+	}
 	if (n.TLSCert == "") != (n.TLSKey == "") {
 		c.mistake("nats.tls_cert_file", "and nats.tls_key_file go together")
 	}

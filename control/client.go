@@ -16,6 +16,7 @@ import (
 type Client struct {
 	Conn   *nats.Conn
 	Tenant string
+	Key    string // id of the API key that Conn showed; "": none, or one that may do all that the tenant may
 	// IdempotencyKey makes a creation happen once, however often it is asked
 	// for within 24 h; "": each time.
 	IdempotencyKey string
@@ -82,6 +83,9 @@ func (c Client) Do(ctx context.Context, noun, verb string, in, out any) error {
 		return fmt.Errorf("%s %s: %w", noun, verb, err)
 	}
 	subject := strings.Join([]string{prefix, c.Tenant, noun, verb}, ".")
+	if c.Key != "" {
+		subject += "." + c.Key
+	}
 	ask := nats.NewMsg(subject)
 	ask.Data = body
 	if c.IdempotencyKey != "" {

@@ -52,27 +52,53 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, op := range s.ops.table() {
 		name := op.noun + "-" + op.verb
 		subject := strings.Join([]string{prefix, "*", op.noun, op.verb}, ".")
-		err := svc.AddEndpoint(name, micro.HandlerFunc(func(req micro.Request) { s.serve(ctx, op, req) }),
-			micro.WithEndpointSubject(subject))
+		err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
+			s.serve(ctx, op, asked{r.Subject(), r.Reply(), nats.Header(r.Headers()), r.Data()})
+		}), micro.WithEndpointSubject(subject))
 		if err != nil {
 			return fmt.Errorf("control: serve %s: %w", name, err)
 		}
 	}
+	byKey, err := s.nc.QueueSubscribe(prefix+".*.*.*.*", micro.DefaultQueueGroup, func(m *nats.Msg) { s.serveKey(ctx, m) })
+	if err != nil {
+		return fmt.Errorf("control: serve keys: %w", err)
+	}
+	defer func() { _ = byKey.Drain() }() // the connection may be gone
 	close(s.ready)
 	<-ctx.Done()
 	return nil
 }
 
+// An asked is one request.
+type asked struct {
+	subject, reply string
+	head           nats.Header
+	data           []byte
+}
+
+// serveKey takes requests that end with the id of the key that asks.
+func (s *Service) serveKey(ctx context.Context, m *nats.Msg) {
+	words := strings.Split(m.Subject, ".")
+	noun, verb := words[len(words)-3], words[len(words)-2]
+	op, ok := s.ops.find(noun, verb)
+	req := asked{m.Subject, m.Reply, m.Header, m.Data}
+	if !ok {
+		s.refuse(operation{noun: noun, verb: verb}, req, &Error{Code: CodeNotFound, Message: "no such operation"})
+		return
+	}
+	s.serve(ctx, op, req)
+}
+
 // serve works on a request apart from the subscription: micro runs one handler
 // of an endpoint at a time, and one slow write must not hold up the rest.
-func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
-	tenant := tenantOf(req.Subject())
+func (s *Service) serve(ctx context.Context, op operation, req asked) {
+	tenant, key := askerOf(req.subject)
 	if !s.ops.places().enter(tenant) {
 		s.refuse(op, req, &Error{Code: CodeBusy, Message: "too many control requests at once"})
 		return
 	}
 	s.wg.Go(func() {
-		body, told := s.work(ctx, op, req, tenant)
+		body, told := s.work(ctx, op, req, tenant, key)
 		if told != nil {
 			s.refuse(op, req, told)
 			return
@@ -83,7 +109,7 @@ func (s *Service) serve(ctx context.Context, op operation, req micro.Request) {
 
 // work carries the request out and gives its place back: whoever has the reply
 // may ask again at once.
-func (s *Service) work(ctx context.Context, op operation, req micro.Request, tenant string) (body []byte, told *Error) {
+func (s *Service) work(ctx context.Context, op operation, req asked, tenant, key string) (body []byte, told *Error) {
 	defer s.ops.places().leave(tenant)
 	defer func() {
 		if p := recover(); p != nil {
@@ -93,8 +119,14 @@ func (s *Service) work(ctx context.Context, op operation, req micro.Request, ten
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ops.Config.RequestTimeout)
 	defer cancel()
-	out, err := s.ops.Do(ctx, allOf(tenant), Request{Noun: op.noun, Verb: op.verb, Body: req.Data(),
-		IdempotencyKey: req.Headers().Get(idempotencyHeader)})
+	cred, err := allOf(tenant), error(nil)
+	if key != "" {
+		if cred, err = s.ops.credentialOf(ctx, tenant, key); err != nil {
+			return nil, s.told(op, err)
+		}
+	}
+	out, err := s.ops.Do(ctx, cred, Request{Noun: op.noun, Verb: op.verb, Body: req.data,
+		IdempotencyKey: req.head.Get(idempotencyHeader)})
 	if err == nil {
 		body, err = json.Marshal(out)
 	}
@@ -109,15 +141,15 @@ func (s *Service) told(op operation, err error) *Error {
 	return s.ops.Told(err, s.log.With("op", op.noun+"."+op.verb))
 }
 
-func (s *Service) refuse(op operation, req micro.Request, told *Error) {
+func (s *Service) refuse(op operation, req asked, told *Error) {
 	body, _ := json.Marshal(told)
 	s.reply(op, req, nats.Header{micro.ErrorHeader: {told.Message}, micro.ErrorCodeHeader: {string(told.Code)}}, body)
 }
 
 // reply answers past req: its own methods write what micro reads as soon as the
 // handler has returned, and that is before the work is done.
-func (s *Service) reply(op operation, req micro.Request, head nats.Header, body []byte) {
-	err := s.nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: head, Data: body})
+func (s *Service) reply(op operation, req asked, head nats.Header, body []byte) {
+	err := s.nc.PublishMsg(&nats.Msg{Subject: req.reply, Header: head, Data: body})
 	if errors.Is(err, nats.ErrMaxPayload) && head == nil {
 		s.refuse(op, req, invalid("limit", endpoint.CodeTooLong, "the reply does not fit in a message: ask for fewer"))
 		return
@@ -127,12 +159,16 @@ func (s *Service) reply(op operation, req micro.Request, head nats.Header, body 
 	}
 }
 
-// tenantOf takes the tenant from the subject that NATS let the client publish
-// to, never from the payload.
-func tenantOf(subject string) string {
-	parts := strings.Split(subject, ".")
-	if len(parts) < 4 {
-		return ""
+// askerOf takes the tenant, and the id of the API key that asks where there is
+// one, from the subject that NATS let the client publish to, never from the
+// payload.
+func askerOf(subject string) (tenant, key string) {
+	words := strings.Split(strings.TrimPrefix(subject, prefix+"."), ".")
+	switch len(words) {
+	case 3:
+		return words[0], ""
+	case 4:
+		return words[0], words[3]
 	}
-	return parts[len(parts)-3]
+	return "", ""
 }

@@ -22,6 +22,8 @@ type bridge struct {
 	tell   func(call.Event)
 	opened time.Duration
 
+	outbound bool // a call that we place
+
 	slot, index int // in the wheel, under its lock
 
 	quiet     atomic.Bool // nothing is posted any more
@@ -31,6 +33,7 @@ type bridge struct {
 	ports *portPair
 
 	mu      sync.Mutex
+	offer   *call.Offer  // ours, of a call that we place
 	asked   actors.Asked // the agent that is asked, or was last
 	cancel  context.CancelFunc
 	leg     AgentLeg    // nil while there is no agent
@@ -121,6 +124,9 @@ func (b *bridge) Notify(name string, ev call.Event) {
 func (b *bridge) Answered() {
 	if c := b.carrierNow(); c != nil {
 		c.answered(b.node.now())
+		if b.outbound {
+			c.release()
+		}
 	}
 }
 

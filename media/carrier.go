@@ -22,6 +22,27 @@ type terms struct {
 	answer call.Answer
 	signal netip.Addr // source of the carrier's SIP
 	agentTerms
+
+	// Of a call that we place.
+	hold  bool  // nothing is sent before the carrier has answered
+	codec uint8 // payload number of what the carrier sends: of our offer
+	keys  uint8 // likewise, of its telephone-event
+}
+
+// sent are the formats of what the carrier sends.
+func (t terms) sent() (codec call.Codec, keys *call.Codec) {
+	codec = t.answer.Codec
+	if d := t.answer.DTMF; d != nil {
+		k := *d
+		keys = &k
+	}
+	if t.hold {
+		codec.PayloadType = t.codec
+		if keys != nil {
+			keys.PayloadType = t.keys
+		}
+	}
+	return codec, keys
 }
 
 // An agentTerms is the part that changes with the agent.
@@ -48,7 +69,7 @@ func (t terms) hears() bool {
 // rewritten and sent, or silence in its place. It has three callers: the
 // goroutine that reads RTP, the agent leg, and the node's clock.
 type carrierLeg struct {
-	terms    terms
+	terms    terms // changed with both locks held, before the call is answered
 	limits   config.Media
 	cname    string
 	rtp      socket
@@ -107,8 +128,9 @@ func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []
 	}
 	out, news := l.in.take(now, source, packet)
 	if news.latched {
-		l.out.retarget(source)
-		l.rtp.Fix(source)
+		if !l.out.retarget(source) {
+			l.rtp.Fix(source)
+		}
 	}
 	if news.first {
 		l.post(call.Event{Kind: call.FirstRTP})
@@ -127,6 +149,14 @@ func (l *carrierLeg) detach() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	l.out.from, l.out.round = 0, 0
+	l.out.comfort = rtp.Comfort(l.terms.answer.Codec.Name)
+}
+
+// agreed is what both sides have agreed on.
+func (l *carrierLeg) agreed() terms {
+	l.in.mu.Lock()
+	defer l.in.mu.Unlock()
+	return l.terms
 }
 
 // attach joins another agent, which has the codec of the one before.
@@ -157,11 +187,11 @@ func (l *carrierLeg) fromAgent(now time.Duration, number int, packet []byte) {
 
 // sendDigits queues digits for the carrier.
 func (l *carrierLeg) sendDigits(digits string) error {
-	if l.terms.answer.DTMF == nil || !l.terms.sends() {
-		return ErrNoDTMF
-	}
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
+	if l.terms.answer.DTMF == nil || !l.terms.sends() || l.out.held {
+		return ErrNoDTMF
+	}
 	switch l.out.digits.Push(digits) {
 	case nil:
 		return nil

@@ -47,11 +47,12 @@ type inbound struct {
 
 func (in *inbound) init(c legConfig) {
 	t := c.terms
-	in.codec = t.answer.Codec
+	codec, keys := t.sent()
+	in.codec = codec
 	in.latch = rtp.NewLatch(rtp.Mode(c.limits.LatchMode), t.offer.Addr, t.signal, c.limits.LatchWindow)
 	in.rx = rtp.NewReceiver(in.codec.ClockRate)
 	in.known[in.codec.PayloadType&0x7f] = true
-	if d := t.answer.DTMF; d != nil {
+	if d := keys; d != nil {
 		in.keys, in.keyType = rtp.NewDigitReader(d.ClockRate), d.PayloadType
 		in.known[d.PayloadType&0x7f] = true
 	}

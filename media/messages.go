@@ -14,14 +14,16 @@ const maxWaiting = 8
 
 // A message is one JSON object that tells an agent about its call.
 type message struct {
-	V       int           `json:"v"`
-	Type    string        `json:"type"`
-	CallID  call.ID       `json:"call_id"`
-	Epoch   uint64        `json:"epoch,omitempty"`
-	Resume  bool          `json:"resume,omitempty"` // the agent took over an answered call
-	From    *call.Party   `json:"from,omitempty"`
-	To      *call.Party   `json:"to,omitempty"`
-	Headers []call.Header `json:"headers,omitempty"`
+	V      int     `json:"v"`
+	Type   string  `json:"type"`
+	CallID call.ID `json:"call_id"`
+	Epoch  uint64  `json:"epoch,omitempty"`
+	Resume bool    `json:"resume,omitempty"` // the agent took over an answered call
+	// Direction is "outbound" where we called To.
+	Direction string        `json:"direction,omitempty"`
+	From      *call.Party   `json:"from,omitempty"`
+	To        *call.Party   `json:"to,omitempty"`
+	Headers   []call.Header `json:"headers,omitempty"`
 	*untold
 	Digit      string `json:"digit,omitempty"`
 	DurationMs int64  `json:"duration_ms,omitempty"`
@@ -69,6 +71,9 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
+		if req.Outbound {
+			m.Direction = call.Outbound
+		}
 		if !asked.Agent.WebRTC.NoMetadata {
 			from, to := req.Invitation.From, req.Invitation.To
 			from.Trusted = asked.Agent.TrustCallerID

@@ -20,6 +20,7 @@ type outbound struct {
 	rw      *rtp.Rewriter
 	target  netip.AddrPort
 	sends   bool
+	held    bool // the carrier that we call has not answered
 	closed  bool
 	audio   uint8
 	silence []byte // nil: none is sent
@@ -46,7 +47,10 @@ func (o *outbound) init(now time.Duration, c legConfig) {
 		o.keyType = t.answer.DTMF.PayloadType
 	}
 	o.comfort = rtp.Comfort(t.answer.Codec.Name)
-	o.sends = t.sends()
+	if t.hold {
+		o.comfort = hush(t.answer.Codec.Name)
+	}
+	o.sends, o.held = t.sends(), t.hold
 	o.target = rtp.NewLatch(rtp.LatchOff, t.offer.Addr, t.signal, 0).Target()
 	o.attach(now, t.answer.Codec.Name, t.agentTerms, c.number)
 }
@@ -72,11 +76,13 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 	o.from, o.agentAt, o.round = number, now, 0
 }
 
-// retarget sends to another address from now on.
-func (o *outbound) retarget(to netip.AddrPort) {
+// retarget sends to another address from now on, and reports whether the answer
+// of a carrier that we call may change it yet.
+func (o *outbound) retarget(to netip.AddrPort) (held bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.target = to
+	return o.held
 }
 
 // forward sends one packet of the agent on and reports whether it was the
@@ -109,7 +115,7 @@ func (o *outbound) send(packet []byte, s socket) {
 }
 
 // open says whether the carrier is to be sent anything.
-func (o *outbound) open() bool { return o.sends && !o.closed && o.target.IsValid() }
+func (o *outbound) open() bool { return o.sends && !o.held && !o.closed && o.target.IsValid() }
 
 // tick sends the digits that are due, and silence for an agent that pauses.
 func (o *outbound) tick(now time.Duration, s socket) {

@@ -65,6 +65,7 @@ type JoinRequest struct {
 	Settings   []byte       // likewise
 	Epoch      uint64       // 1; more: the agent takes over an answered call
 	Patient    bool         // nobody is asked after this agent: it is worth waiting for
+	Outbound   bool         // we called the carrier
 }
 
 // An AgentLeg is a connected WebRTC peer that carries one audio stream.

@@ -20,7 +20,10 @@ func (b *bridge) Ask(next actors.Asked) {
 	b.cancel()
 	old := b.leg
 	b.leg = nil
-	if b.carrier != nil {
+	if b.outbound && b.asked.Number == 0 {
+		b.opened = b.node.now() // what is measured is how long the agent takes
+	}
+	if b.carrier != nil && old != nil {
 		b.carrier.detach()
 	}
 	b.waiting = b.waiting[:0]
@@ -83,7 +86,7 @@ func (b *bridge) join(ctx context.Context, a actors.Asked) (err error) {
 	leg, err := connector.Join(ctx, JoinRequest{
 		ID: b.req.ID, Tenant: b.req.Tenant, Endpoint: b.req.Endpoint, Agent: a.Agent, Invitation: b.req.Invitation,
 		Codecs: codecs, DTMF: dtmf, Context: a.Context, Metadata: a.Metadata, Settings: a.Settings,
-		Epoch: max(a.Epoch, 1), Patient: a.Patient,
+		Epoch: max(a.Epoch, 1), Patient: a.Patient, Outbound: b.outbound,
 	}, func(worker string) { b.post(call.Event{Kind: call.AgentChosen, Agent: worker, Dispatch: a.Number}) })
 	if err != nil {
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
@@ -97,16 +100,18 @@ func (b *bridge) join(ctx context.Context, a actors.Asked) (err error) {
 // choice is what the agent may choose from: all that carrier, policy and agent
 // have, before the answer; then the codec of the call alone.
 func (b *bridge) choice(a actors.Asked) (codecs, dtmf []call.Codec, err error) {
-	offer := b.req.Invitation.Offer
-	if offer == nil {
-		return nil, nil, errNoOffer
-	}
-	narrowed := *offer
-	if c := b.carrierNow(); c != nil {
-		narrowed.Codecs, narrowed.DTMF = []call.Codec{c.terms.answer.Codec}, nil
-		if d := c.terms.answer.DTMF; d != nil {
+	var narrowed call.Offer
+	switch c := b.carrierNow(); {
+	case c != nil:
+		answer := c.agreed().answer
+		narrowed.Codecs = []call.Codec{answer.Codec}
+		if d := answer.DTMF; d != nil {
 			narrowed.DTMF = []call.Codec{*d}
 		}
+	case b.req.Invitation.Offer == nil:
+		return nil, nil, errNoOffer
+	default:
+		narrowed = *b.req.Invitation.Offer
 	}
 	if codecs, dtmf = offered(narrowed, a.Agent, b.req.Codecs); len(codecs) == 0 {
 		return nil, nil, ErrNoCodec
@@ -195,17 +200,23 @@ func (b *bridge) newCarrier(t terms, number int, toAgent func([]byte)) *carrierL
 
 // terms is what the agent's choice makes of the carrier's offer.
 func (b *bridge) terms(a actors.Asked, leg AgentLeg, codecs []call.Codec) (terms, error) {
-	offer := *b.req.Invitation.Offer
-	answer, err := answerTo(offer, codecs, leg.Codec())
+	t := terms{signal: source(b.req.Invitation).Addr()}
+	if c := b.carrierNow(); c != nil && b.outbound {
+		t = c.agreed()
+		t.agentTerms = agentTerms{}
+	} else {
+		t.offer = *b.req.Invitation.Offer
+	}
+	answer, err := answerTo(t.offer, codecs, leg.Codec())
 	if err != nil {
 		return terms{}, err
 	}
-	answer.Addr = b.ports.address
-	t := terms{
-		offer: offer, answer: answer, signal: source(b.req.Invitation).Addr(),
-		agentTerms: agentTerms{agent: leg.Codec(), agentSSRC: leg.SSRC(), fill: !a.Agent.WebRTC.NoSilence},
+	if !b.outbound {
+		t.answer = answer
+		t.answer.Addr = b.ports.address
 	}
-	if d, ok := leg.DTMF(); ok && answer.DTMF != nil && d.ClockRate == answer.DTMF.ClockRate {
+	t.agentTerms = agentTerms{agent: leg.Codec(), agentSSRC: leg.SSRC(), fill: !a.Agent.WebRTC.NoSilence}
+	if d, ok := leg.DTMF(); ok && t.answer.DTMF != nil && d.ClockRate == t.answer.DTMF.ClockRate {
 		t.agentDTMF = &d
 	}
 	return t, nil

@@ -65,8 +65,8 @@ func (b *bridge) Snapshot() json.RawMessage {
 
 // snapshot is the part that the carrier's leg knows.
 func (l *carrierLeg) snapshot(now time.Duration) state {
-	s := state{Signal: l.terms.signal, Answer: l.terms.answer}
 	l.in.mu.Lock()
+	s := state{Signal: l.terms.signal, Answer: l.terms.answer}
 	s.ToAgent, s.RTCPTarget, s.Heard = l.in.rw.Stream(now), l.in.rtcpTarget, l.in.heardRTP
 	_, s.Latched = l.in.latch.Source()
 	s.Agent, s.Digits, s.Fill = l.in.terms.agent, l.in.terms.agentDTMF, l.in.terms.fill

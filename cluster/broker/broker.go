@@ -50,8 +50,9 @@ const (
 	tlsTimeout = 2 * time.Second // of a handshake
 
 	// authTimeout is how long a client may take to say who it is, and a control
-	// node to say what it may.
-	authTimeout = 3 * time.Second
+	// node to say what it may. It is shorter than clientPing: clients take a ping
+	// before they are let in for an error.
+	authTimeout = 1900 * time.Millisecond
 
 	// A broker that stops hands its streams' leadership to others, waits, and
 	// closes its clients one after the other within the rest.

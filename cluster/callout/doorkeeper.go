@@ -24,6 +24,7 @@ const (
 	maxAsked   = 500                    // keys in one question
 	maxKnown   = 65_536                 // connections that a key is known of; beyond it, those that are gone are forgotten first
 	sweepEvery = time.Minute            // how often that is done anyway
+	entering   = 2 * time.Second        // a connection is let in or closed by then
 	maxPending = 4096                   // questions that wait to be looked at: beyond it the server hears nothing
 )
 
@@ -59,7 +60,7 @@ type Doorkeeper struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	known map[endpoint.Key]map[uint64]bool // connections by the digest of the key that they showed
+	known map[endpoint.Key]map[uint64]time.Time // connections by the digest of the key that they showed, and when
 	count int
 	away  bool // nobody answers about keys
 	told  bool // whether they do was said
@@ -71,7 +72,7 @@ func OpenDoor(nc *nats.Conn, c *keys.Cluster, clients Clients, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	d := &Doorkeeper{nc: nc, cluster: c, keys: all, clients: clients, log: log, known: map[endpoint.Key]map[uint64]bool{}}
+	d := &Doorkeeper{nc: nc, cluster: c, keys: all, clients: clients, log: log, known: map[endpoint.Key]map[uint64]time.Time{}}
 	sub, err := nc.Subscribe(Subject, d.asked)
 	if err == nil {
 		err = sub.SetPendingLimits(maxPending, -1)
@@ -138,13 +139,13 @@ func (d *Doorkeeper) note(key endpoint.Key, client uint64) {
 	}
 	of := d.known[key]
 	if of == nil {
-		of = map[uint64]bool{}
+		of = map[uint64]time.Time{}
 		d.known[key] = of
 	}
-	if !of[client] {
-		of[client] = true
+	if _, ok := of[client]; !ok {
 		d.count++
 	}
+	of[client] = time.Now()
 }
 
 // sweep forgets connections that are gone.
@@ -237,19 +238,25 @@ func (d *Doorkeeper) tell(ctx context.Context, err error) {
 	d.away, d.told = away, true
 }
 
-// end closes every connection of a key.
+// end closes every connection of a key, once it is in: one that is not yet hears
+// why.
 func (d *Doorkeeper) end(key endpoint.Key) {
 	d.mu.Lock()
-	of := d.known[key]
-	delete(d.known, key)
-	d.count -= len(of)
-	d.mu.Unlock()
+	defer d.mu.Unlock()
 	ended := 0
-	for client := range of {
+	for client, since := range d.known[key] {
+		if time.Since(since) < entering {
+			continue
+		}
 		if d.clients.Has(client) {
 			d.clients.Kick(client)
 			ended++
 		}
+		delete(d.known[key], client)
+		d.count--
+	}
+	if len(d.known[key]) == 0 {
+		delete(d.known, key)
 	}
 	if ended > 0 {
 		d.log.Info("connections of an API key ended: it is no longer good", "count", ended)

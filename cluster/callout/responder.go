@@ -19,7 +19,7 @@ import (
 // Limits of a Responder.
 const (
 	maxLooks    = 64                      // keys looked up at once; more wait in the subscription
-	lookTime    = 1500 * time.Millisecond // of one look-up: a client waits 2 s, a server 3 s
+	lookTime    = 1500 * time.Millisecond // of one look-up: a server waits 1.9 s
 	slowness    = time.Second             // a refusal takes this long
 	maxRefusals = 512                     // refusals under way; beyond it at once
 	maxSessions = time.Hour               // of a connection: then its client connects again
@@ -88,7 +88,7 @@ func (r *Responder) Run(ctx context.Context) error {
 		}
 		defer func() { _ = sub.Unsubscribe() }() // the connection may be gone
 	}
-	if err := r.nc.FlushWithContext(ctx); err != nil && ctx.Err() == nil {
+	if err := r.nc.Flush(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("answer NATS servers: %w", err)
 	}
 	close(r.ready)

@@ -51,41 +51,64 @@ max_payload: 256KB
 ping_interval: "2s"
 ping_max: 2
 authorization {
-  users: [
 `
+
+// A Callout says whom the server asks about programs with API keys: it knows the
+// answers by these keys (package callout).
+type Callout struct{ Issuer, XKey string }
 
 // Config writes a configuration for a NATS server of the operator's own that
 // knows these principals as the embedded broker would: processes by their
-// nkeys' public halves, outsiders by a hash of their password.
-func Config(c *keys.Cluster, all []Principal) (string, error) {
+// nkeys' public halves, outsiders by a hash of their password. With ask it asks
+// control nodes about everybody else.
+func Config(c *keys.Cluster, all []Principal, ask *Callout) (string, error) {
 	var b strings.Builder
-	b.WriteString(configHead)
+	var names []string
 	for _, p := range all {
 		who, err := credentials(c, p)
 		if err != nil {
 			return "", fmt.Errorf("credential of %s: %w", p, err)
 		}
-		for _, line := range who {
-			user(&b, p, line)
+		for _, k := range who {
+			user(&b, p, k.line)
+			names = append(names, fmt.Sprintf("%q", k.name))
 		}
 	}
-	b.WriteString("  ]\n}\n")
-	return b.String(), nil
+	head := configHead
+	if ask != nil {
+		head += fmt.Sprintf(configCallout, ask.Issuer, ask.XKey, strings.Join(names, ",\n      "))
+	}
+	return head + "  users: [\n" + b.String() + "  ]\n}\n", nil
 }
 
-// credentials are how a server's configuration knows a principal, one line each.
-func credentials(c *keys.Cluster, p Principal) (lines []string, err error) {
+// configCallout has the server's own users need no asking, and everybody else
+// answered within less than ping_interval.
+const configCallout = `  timeout: 1.9
+  auth_callout {
+    issuer: %s
+    xkey: %s
+    auth_users: [
+      %s
+    ]
+  }
+`
+
+// A known is how a server's configuration knows a credential.
+type known struct{ name, line string }
+
+// credentials are how a server's configuration knows a principal.
+func credentials(c *keys.Cluster, p Principal) (all []known, err error) {
 	if p.Name == "" {
-		known, err := Logins(c, p)
-		for _, k := range known {
-			lines = append(lines, "nkey: "+k)
+		nkeys, err := Logins(c, p)
+		for _, k := range nkeys {
+			all = append(all, known{k, "nkey: " + k})
 		}
-		return lines, err
+		return all, err
 	}
 	// Nobody can try all passwords of 256 random bits: there is nothing to slow
 	// down.
 	hash, err := bcrypt.GenerateFromPassword([]byte(Password(c, p)), bcrypt.MinCost)
-	return []string{fmt.Sprintf("user: %q, password: %q", p, hash)}, err
+	return []known{{p.String(), fmt.Sprintf("user: %q, password: %q", p, hash)}}, err
 }
 
 func user(b *strings.Builder, p Principal, who string) {

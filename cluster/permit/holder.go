@@ -6,12 +6,12 @@ import "patchbay/cluster/subject"
 // come to. The broker narrows the subjects by them; what else of a key counts,
 // such as its project, travels as its id in the subject.
 type Holder struct {
-	Tenant, Key string   // the key's id
-	Whole       bool     // it may do all that its tenant may: no operation needs the key's id
-	Operations  []string // noun.verb, that it may ask with the key's id; Whole: all
-	Plain       []string // of these, what it may ask without
-	Events      []string // kinds of the tenant's events that it may hear, such as call; Whole: all
-	Agent       string   // whose worker it is; "": nobody's
+	Tenant     string
+	Key        string   // the key's id
+	Whole      bool     // it may do all that its tenant may, and leave the key's id out
+	Operations []string // noun.verb, that it may ask with the key's id; Whole: all
+	Events     []string // kinds of the tenant's events that it may hear, such as call; Whole: all
+	Agent      string   // whose worker it is; "": nobody's
 }
 
 // ForKey returns what a program with an API key may do: no more than the table
@@ -23,10 +23,9 @@ func ForKey(h Holder) Permissions {
 	g.send(inbox)
 	tenant, key := subject.Token(h.Tenant), subject.Token(h.Key)
 	if h.Whole {
-		h.Plain, h.Operations, h.Events = []string{"*.*"}, []string{"*.*"}, []string{"*"}
-	}
-	for _, op := range h.Plain {
-		g.send(subject.Prefix + "ctl." + tenant + "." + op)
+		h.Operations, h.Events = []string{"*.*"}, nil
+		g.send(subject.Prefix + "ctl." + tenant + ".*.*")
+		g.listen(subject.Prefix + "evt.*." + tenant + ".>")
 	}
 	for _, op := range h.Operations {
 		g.send(subject.Prefix + "ctl." + tenant + "." + op + "." + key)

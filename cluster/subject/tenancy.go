@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"patchbay/actors/endpoint"
 )
@@ -43,3 +44,15 @@ const NodeDo = Prefix + "node.do"
 
 // AuthKeys asks control nodes which of some API keys are still good.
 const AuthKeys = Prefix + "auth.keys"
+
+// IndexAnywhere matches the index entries of one id of a noun, of all tenants.
+func IndexAnywhere(noun Noun, id string) string { return "idx.*." + string(noun) + "." + Token(id) }
+
+// TenantOfIndex is whose an index entry is, as subjects name it.
+func TenantOfIndex(key string) string {
+	words := strings.Split(key, ".")
+	if len(words) != 4 {
+		return ""
+	}
+	return words[1]
+}

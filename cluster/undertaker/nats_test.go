@@ -175,12 +175,20 @@ func (board) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge
 		Codec: req.Invitation.Offer.Codecs[0], Direction: call.SendRecv}})
 	return bridge{}
 }
+
+// Reserve has no port for calls that we place.
+func (board) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	post(call.Event{Kind: call.AgentFailed, Status: 503, Cause: call.CauseNoPorts})
+	return bridge{}
+}
+
 func (board) Farewell(actors.Farewell) {}
 
 type bridge struct{}
 
 func (bridge) Notify(string, call.Event) {}
 func (bridge) Ask(actors.Asked)          {}
+func (bridge) Join(call.Answer)          {}
 func (bridge) Answered()                 {}
 func (bridge) Quality() call.Quality     { return call.Quality{} }
 func (bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }

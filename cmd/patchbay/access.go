@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -35,8 +36,12 @@ func (e *entrance) register(f *pflag.FlagSet) {
 func (e *entrance) access(who permit.Principal) (control.Access, error) {
 	a := control.Access{URL: e.url, Creds: e.creds, CA: e.ca, Timeout: e.timeout}
 	if at, err := url.Parse(e.url); err == nil && at.User != nil {
-		if named, ok := permit.Named(at.User.Username()); ok {
+		named, ok := permit.Named(at.User.Username())
+		switch key := e.apiKey(); {
+		case ok:
 			a.Inbox = permit.Inbox(named)
+		case key != "":
+			a.Inbox = permit.InboxOfKey(key)
 		}
 		return a, nil
 	}
@@ -60,6 +65,19 @@ func (e *entrance) access(who permit.Principal) (control.Access, error) {
 	return a, err
 }
 
+// apiKeyID is what an API key's id looks like (RFC 9562).
+var apiKeyID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// apiKey is the id of the API key that the URL holds as user and password; "":
+// none.
+func (e *entrance) apiKey() string {
+	at, err := url.Parse(e.url)
+	if err != nil || at.User == nil || !apiKeyID.MatchString(at.User.Username()) {
+		return ""
+	}
+	return at.User.Username()
+}
+
 // dial connects as a principal, to work on a tenant's objects.
 func (e *entrance) dial(who permit.Principal, tenant string) (control.Client, error) {
 	a, err := e.access(who)
@@ -67,6 +85,7 @@ func (e *entrance) dial(who permit.Principal, tenant string) (control.Client, er
 		return control.Client{}, err
 	}
 	client, err := control.Dial(a, tenant)
+	client.Key = e.apiKey()
 	if errors.Is(err, control.ErrUnknown) && e.key == "" {
 		return client, fmt.Errorf("%w (--nats %s): NATS asks who comes; --key names the cluster key or one derived from it", err, shownURL(e.url))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"patchbay/config"
+	"patchbay/control"
 	"patchbay/internal/keys"
 )
 
@@ -69,7 +71,7 @@ func keyFiles(t *testing.T, who ...string) (dir string) {
 // what keys nats prints.
 func foreignNATS(t *testing.T, dir string) string {
 	t.Helper()
-	conf, err := command(t, "keys", "nats", "--key", filepath.Join(dir, clusterKeyFile), workerOf)
+	conf, err := command(t, "keys", "nats", "--key", filepath.Join(dir, clusterKeyFile), "--tenants", workerOf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestProcessesOfOneRoleEachNeedNoMoreThanTheirPermissions(t *testing.T) {
 	var log diary
 	var edge *node
 	for _, role := range []string{"control", "actor", "media", "edge"} {
-		cfg := settings(t, map[string]string{"node.name": role + "-1", "node.roles": role, "nats.url": url, "nats.auth": "roles",
+		cfg := settings(t, map[string]string{"node.name": role + "-1", "node.roles": role, "nats.url": url, "nats.auth": "roles", "nats.tenants": "true",
 			"node.cluster_key_file": filepath.Join(dir, role+".key"), "media.allow_private_agents": "true"})
 		n, err := startNode(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
@@ -153,11 +155,31 @@ func TestProcessesOfOneRoleEachNeedNoMoreThanTheirPermissions(t *testing.T) {
 			t.Errorf("ctl %v: %v: %s", ask, err, out)
 		}
 	}
+	opensByKey(t, url, operator)
 	if text := log.String(); strings.Contains(strings.ToLower(text), "violation") {
 		for line := range strings.Lines(text) {
 			if strings.Contains(strings.ToLower(line), "violation") {
 				t.Errorf("denied: %s", line)
 			}
+		}
+	}
+}
+
+// opensByKey has an API key open a NATS of the operator's own.
+func opensByKey(t *testing.T, url string, operator []string) {
+	t.Helper()
+	out, err := command(t, append([]string{"ctl", "--json", "key", "create", "--name", "program", "--scope", "endpoints:read"}, operator...)...)
+	var k control.MadeKey
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &k)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for secret, want := range map[string]bool{k.Secret: true, "wrong": false} {
+		at := strings.Replace(url, "://", "://"+k.ID+":"+secret+"@", 1)
+		if out, err := command(t, "ctl", "endpoint", "list", "--nats", at, "--key", ""); (err == nil) != want {
+			t.Errorf("an API key, good: %v: %v: %s", want, err, out)
 		}
 	}
 }

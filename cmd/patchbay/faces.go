@@ -12,8 +12,11 @@ import (
 	"strconv"
 	"time"
 
+	"patchbay/actors/endpoint"
 	"patchbay/cluster"
+	"patchbay/config"
 	"patchbay/control"
+	"patchbay/control/dialects/yappr"
 	"patchbay/control/gateway"
 	"patchbay/internal/pki"
 	"patchbay/internal/telemetry"
@@ -30,19 +33,35 @@ func newKit(g *ground, ops *control.Operations) control.Kit {
 }
 
 // facesOf are all faces of the API.
-func facesOf(kit control.Kit, ops *control.Operations) ([]gateway.Face, error) {
+func facesOf(kit control.Kit, ops *control.Operations, sip config.SIP) ([]gateway.Face, error) {
 	native, err := gateway.NewNative(kit, ops.Described())
 	if err != nil {
 		return nil, err
 	}
-	return []gateway.Face{native, gateway.Documents()}, nil
+	return []gateway.Face{native, gateway.Documents(),
+		{Name: endpoint.KindOfYappr, Patterns: yappr.Patterns(), Handler: yappr.New(kit, yappr.Settings{Transports: transportsOf(sip)}), Refuse: yappr.Refuse},
+	}, nil
+}
+
+// transportsOf are the transports that a PBX may use towards this cluster.
+func transportsOf(sip config.SIP) []string {
+	all := []string{}
+	for _, t := range []struct {
+		name string
+		open bool
+	}{{"udp", sip.UDP != ""}, {"tcp", sip.TCP != ""}, {"tls", sip.TLS != "" && sip.TLSCertificate != ""}} {
+		if t.open {
+			all = append(all, t.name)
+		}
+	}
+	return all
 }
 
 // attachFaces serves the API, and agents that dial in, at the node's web
 // listeners.
 func attachFaces(g *ground, ops *control.Operations, c *cluster.Commander, w *web.Server, m *telemetry.Metrics) error {
 	front := gateway.NewFront(g.cfg.HTTP, g.log, gatewayObserver(g, m), func() bool { return g.started() == nil })
-	all, err := facesOf(newKit(g, ops), ops)
+	all, err := facesOf(newKit(g, ops), ops, g.cfg.SIP)
 	if err != nil {
 		return err
 	}

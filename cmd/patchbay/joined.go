@@ -83,7 +83,7 @@ func (g *ground) brokerConfig() (broker.Config, error) {
 		Cluster:  broker.Cluster{Name: n.ClusterName, Listen: n.Cluster, Advertise: n.ClusterAdv, Routes: n.Routes, Size: n.Brokers()},
 		StoreDir: filepath.Join(g.cfg.Node.DataDir, "jetstream"), MaxStore: n.MaxStore, SyncAlways: n.SyncAlways, StartWait: n.StartWait}
 	if n.ByRoles() {
-		cfg.Keys = g.keys
+		cfg.Keys, cfg.Tenants = g.keys, n.Tenants
 	}
 	if n.TLSCert == "" {
 		return cfg, nil

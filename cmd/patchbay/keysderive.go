@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay/cluster/callout"
 	"patchbay/cluster/permit"
 	"patchbay/config"
 	"patchbay/internal/keys"
@@ -89,6 +90,9 @@ func purposesOf(p permit.Principal) []keys.Purpose {
 		if p.String() != string(permit.Edge) {
 			all = append(all, keys.Snapshot, keys.Storage)
 		}
+		if slices.Contains(p.Roles, permit.Control) {
+			all = append(all, keys.Vouching, keys.Sealing)
+		}
 	}
 	return append(all, keys.Login(p.String()))
 }
@@ -103,7 +107,7 @@ func sufficient(c *keys.Cluster, roles []string) error {
 	}
 	p := permit.Process(roles...)
 	for _, need := range purposesOf(p) {
-		if need != keys.Login(p.String()) && !c.Has(need) { // the credential is asked for where it is shown
+		if need != keys.Login(p.String()) && need != keys.Vouching && need != keys.Sealing && !c.Has(need) { // these are asked for where they are used
 			return fmt.Errorf("%w: no key for %s: the file was derived for another role than %s", keys.ErrFormat, need, p)
 		}
 	}
@@ -138,12 +142,14 @@ func installDerived(clusterKey string, wishes []string, owner keys.Owner) error 
 
 func keysNATSCommand() *cobra.Command {
 	var key string
+	var tenants bool
 	cmd := &cobra.Command{
 		Use:   "nats [who ...]",
 		Short: "Print a configuration that makes a NATS server of your own know the cluster's nodes",
 		Long: `Print a configuration for nats-server with a user for each kind of node, and for the operator, with the permissions of
 docs/permissions.md. Name further ones: nodes with several roles (edge+media), tenants (tenant.acme), agents' workers (worker.<id>).
-The nodes need nats.url and the cluster key, and no credentials file. It holds public keys and hashes of passwords only.`,
+The nodes need nats.url and the cluster key, and no credentials file. It holds public keys and hashes of passwords only. With --tenants
+the server asks control nodes (nats.tenants) about everybody else, so that API keys open it.`,
 		Example: "  patchbay keys nats actor+control worker.0d9f > patchbay.conf   # nats-server.conf: include patchbay.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := keys.ReadCluster(key)
@@ -161,7 +167,11 @@ The nodes need nats.url and the cluster key, and no credentials file. It holds p
 				}
 				all = append(all, p)
 			}
-			text, err := permit.Config(c, all)
+			ask, err := asksOf(c, tenants)
+			if err != nil {
+				return err
+			}
+			text, err := permit.Config(c, all, ask)
 			if err != nil {
 				return err
 			}
@@ -170,5 +180,18 @@ The nodes need nats.url and the cluster key, and no credentials file. It holds p
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", clusterKeyFile, "file with the cluster key")
+	cmd.Flags().BoolVar(&tenants, "tenants", false, "let tenants' programs in with their API keys: control nodes are asked")
 	return cmd
+}
+
+// asksOf says by which keys a NATS server asks control nodes; nil: it does not.
+func asksOf(c *keys.Cluster, tenants bool) (*permit.Callout, error) {
+	if !tenants {
+		return nil, nil
+	}
+	all, err := callout.KeysOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return &permit.Callout{Issuer: all[0].Issuer, XKey: all[0].XKey}, nil
 }

@@ -345,12 +345,19 @@ func (robots) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridg
 	return quiet{}
 }
 
+// Reserve has no port for calls that we place.
+func (robots) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	post(call.Event{Kind: call.AgentFailed, Status: 503, Cause: call.CauseNoPorts})
+	return quiet{}
+}
+
 func (robots) Farewell(actors.Farewell) {}
 
 type quiet struct{}
 
 func (quiet) Notify(string, call.Event) {}
 func (quiet) Ask(actors.Asked)          {}
+func (quiet) Join(call.Answer)          {}
 func (quiet) Answered()                 {}
 func (quiet) Snapshot() json.RawMessage { return nil }
 func (quiet) Quality() call.Quality     { return call.Quality{} }

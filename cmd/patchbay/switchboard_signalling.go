@@ -26,18 +26,34 @@ type silent struct{}
 func (silent) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
 	post(call.Event{Kind: call.AgentChosen, Agent: "none", Dispatch: req.Asked.Number})
 	post(call.Event{Kind: call.AgentJoined, Dispatch: req.Asked.Number, Answer: &call.Answer{
-		Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 9), Codec: req.Invitation.Offer.Codecs[0], Ptime: 20, Direction: call.SendRecv}})
-	return nothing{}
+		Addr: nowhere, Codec: req.Invitation.Offer.Codecs[0], Ptime: 20, Direction: call.SendRecv}})
+	return nothing{post: post}
+}
+
+// nowhere is an address where nobody is.
+var nowhere = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 9)
+
+// Reserve offers a carrier PCMU at an address where nobody is.
+func (silent) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	codecs, dtmf := call.Formats([]string{"PCMU"})
+	post(call.Event{Kind: call.CarrierReady, Offer: &call.Offer{Addr: nowhere, RTCP: nowhere, Codecs: codecs, DTMF: dtmf,
+		Ptime: call.OfferedPtime, Direction: call.SendRecv}})
+	return nothing{post: post}
 }
 
 func (silent) Farewell(actors.Farewell) {}
 
 // nothing is the bridge of such a call.
-type nothing struct{}
+type nothing struct{ post func(call.Event) }
 
 func (nothing) Notify(string, call.Event) {}
-func (nothing) Ask(actors.Asked)          {}
+func (nothing) Join(call.Answer)          {}
 func (nothing) Answered()                 {}
 func (nothing) Snapshot() json.RawMessage { return nil }
 func (nothing) Quality() call.Quality     { return call.Quality{} }
 func (nothing) Close(call.Cause)          {}
+
+// Ask says that the agent is there.
+func (n nothing) Ask(next actors.Asked) {
+	n.post(call.Event{Kind: call.AgentJoined, Dispatch: next.Number, Answer: &call.Answer{Addr: nowhere, Direction: call.SendRecv}})
+}

@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"net/http"
+	"time"
 )
 
 // documents are written by the tests of this package from the routes, the types
@@ -19,18 +23,22 @@ func Documents() Face {
 	for _, d := range []struct{ path, file, kind string }{
 		{"/openapi.json", "openapi.json", "application/json"},
 		{"/reference", "reference.html", "text/html; charset=utf-8"},
+		{"/reference.md", "reference.md", "text/markdown; charset=utf-8"},
 		{"/llms.txt", "llms.txt", "text/plain; charset=utf-8"},
 	} {
 		text, err := documents.ReadFile("documents/" + d.file)
 		if err != nil {
 			panic(err) // it was there when this was compiled
 		}
-		mux.HandleFunc("GET "+d.path, func(w http.ResponseWriter, _ *http.Request) {
+		sum := sha256.Sum256(text)
+		tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+		mux.HandleFunc("GET "+d.path, func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
 			h.Set("Content-Type", d.kind)
 			h.Set("Cache-Control", "no-cache")
+			h.Set("ETag", tag)
 			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-			_, _ = w.Write(text)
+			http.ServeContent(w, r, d.file, time.Time{}, bytes.NewReader(text))
 		})
 		face.Patterns = append(face.Patterns, d.path)
 	}

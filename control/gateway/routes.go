@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"patchbay/control"
@@ -27,11 +28,7 @@ type Route struct {
 // change `go test ./control/gateway ./internal/doctest -update` writes the
 // documents anew.
 func Routes() []Route {
-	var all []Route
-	for _, part := range [][]Route{accountRoutes(), objectRoutes(), outgoingRoutes(), callRoutes(), operatorRoutes()} {
-		all = append(all, part...)
-	}
-	return all
+	return slices.Concat(accountRoutes(), objectRoutes(), outgoingRoutes(), callRoutes(), operatorRoutes())
 }
 
 func accountRoutes() []Route {
@@ -80,16 +77,28 @@ func objectRoutes() []Route {
 	}
 }
 
-// outgoingRoutes are about calls that we place.
+// outgoingRoutes are about calls that we place, and what bounds them.
 func outgoingRoutes() []Route {
-	trunk := reflect.TypeFor[control.TrunkSpec]()
+	return slices.Concat(
+		[]Route{create("/v1/calls", "call.create", "Call somebody, and give the call to an agent", nil)},
+		crud("/v1/trunks", "trunk", "a trunk: where calls that we place go out", reflect.TypeFor[control.TrunkSpec]()),
+		crud("/v1/throttles", "throttle", "a throttle: how many calls may be placed in a time", reflect.TypeFor[control.ThrottleSpec]()),
+		crud("/v1/registrations", "registration", "a registration at a PBX", reflect.TypeFor[control.RegistrationSpec]()),
+		crud("/v1/applications", "application", "an application: URLs that are asked about calls", reflect.TypeFor[control.ApplicationSpec]()),
+	)
+}
+
+// crud are the routes of a kind of object that is made, read, changed and
+// deleted by its id. What it is follows its name: "a trunk: ...".
+func crud(path, noun, what string, spec reflect.Type) []Route {
+	name, _, _ := strings.Cut(what, ":")
+	one := path + "/{id}"
 	return []Route{
-		create("/v1/calls", "call.create", "Call somebody, and give the call to an agent", nil),
-		create("/v1/trunks", "trunk.create", "Make a trunk: where calls that we place go out", trunk),
-		get("/v1/trunks", "trunk.list", "Page of trunks"),
-		get("/v1/trunks/{id}", "trunk.get", "One trunk, without its password"),
-		patch("/v1/trunks/{id}", "trunk.update", "Change a trunk, from the next call on", trunk),
-		remove("/v1/trunks/{id}", "trunk.delete", "Delete a trunk"),
+		create(path, noun+".create", "Make "+what, spec),
+		get(path, noun+".list", "Page of "+noun+"s"),
+		get(one, noun+".get", "One "+noun),
+		patch(one, noun+".update", "Change "+name, spec),
+		remove(one, noun+".delete", "Delete "+name),
 	}
 }
 

@@ -235,12 +235,19 @@ func (a *agents) answer(callID string) bool {
 	return post != nil
 }
 
+// Reserve has no port for calls that we place.
+func (a *agents) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	post(call.Event{Kind: call.AgentFailed, Status: 503, Cause: call.CauseNoPorts})
+	return noBridge{}
+}
+
 func (a *agents) Farewell(actors.Farewell) {}
 
 type noBridge struct{}
 
 func (noBridge) Notify(string, call.Event) {}
 func (noBridge) Ask(actors.Asked)          {}
+func (noBridge) Join(call.Answer)          {}
 func (noBridge) Answered()                 {}
 func (noBridge) Snapshot() json.RawMessage { return nil }
 func (noBridge) Quality() call.Quality     { return call.Quality{} }

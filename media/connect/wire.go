@@ -18,19 +18,20 @@ const maxName = 128
 // An Invitation is what an agent learns of its call. From, To and Headers are
 // what the caller claims.
 type Invitation struct {
-	V        int               `json:"v"`
-	CallID   call.ID           `json:"call_id"`
-	Epoch    uint64            `json:"epoch"`            // counts the agents that an answered call has had; 1 at first
-	Resume   bool              `json:"resume,omitempty"` // the agent takes over an answered call
-	Trusted  bool              `json:"trusted"`
-	From     *call.Party       `json:"from,omitempty"`
-	To       *call.Party       `json:"to,omitempty"`
-	Headers  []call.Header     `json:"headers,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"`      // of the agent, as its owner set it
-	Session  json.RawMessage   `json:"session,omitempty"`       // of the agent, as its owner set it
-	Context  json.RawMessage   `json:"context,omitempty"`       // of the call: from its headers and the owner's webhook
-	Given    json.RawMessage   `json:"call_metadata,omitempty"` // of the call, as the owner's webhook set it
-	Settings json.RawMessage   `json:"call_settings,omitempty"` // of the call: what else the owner's webhook wants of the agent
+	V         int               `json:"v"`
+	CallID    call.ID           `json:"call_id"`
+	Epoch     uint64            `json:"epoch"`            // counts the agents that an answered call has had; 1 at first
+	Resume    bool              `json:"resume,omitempty"` // the agent takes over an answered call
+	Trusted   bool              `json:"trusted"`
+	Direction string            `json:"direction,omitempty"` // outbound: we called To; absent: From called
+	From      *call.Party       `json:"from,omitempty"`
+	To        *call.Party       `json:"to,omitempty"`
+	Headers   []call.Header     `json:"headers,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`      // of the agent, as its owner set it
+	Session   json.RawMessage   `json:"session,omitempty"`       // of the agent, as its owner set it
+	Context   json.RawMessage   `json:"context,omitempty"`       // of the call: from its headers and the owner's webhook
+	Given     json.RawMessage   `json:"call_metadata,omitempty"` // of the call, as the owner's webhook set it
+	Settings  json.RawMessage   `json:"call_settings,omitempty"` // of the call: what else the owner's webhook wants of the agent
 }
 
 // firstEpoch is a call's before any agent has taken it over.
@@ -40,6 +41,9 @@ func invitation(req media.JoinRequest) Invitation {
 	inv := Invitation{V: 1, CallID: req.ID, Epoch: max(req.Epoch, firstEpoch), Session: req.Agent.WebRTC.Session,
 		Context: req.Context, Given: req.Metadata, Settings: req.Settings}
 	inv.Resume = inv.Epoch > firstEpoch
+	if req.Outbound {
+		inv.Direction = call.Outbound
+	}
 	if req.Agent.WebRTC.NoMetadata {
 		return inv
 	}

@@ -93,6 +93,9 @@ type callSim struct {
 	now    time.Duration
 	doneAt time.Duration
 	heard  map[string]bool
+
+	lastAck string            // To-tag of the last ACK
+	seen    func(call.Output) // hears every output, if set
 }
 
 func newCallSim(t testing.TB, settings map[string]string) *callSim {
@@ -126,6 +129,12 @@ func (s *callSim) do(st step) {
 
 func (s *callSim) carryOut(outputs []call.Output) {
 	for _, o := range slices.Clone(outputs) {
+		if o.Send != nil && strings.HasPrefix(string(o.Send.Raw), "ACK ") {
+			s.lastAck = tagOf(header(string(o.Send.Raw), "To"))
+		}
+		if s.seen != nil {
+			s.seen(o)
+		}
 		if o.Send != nil {
 			s.print(*o.Send)
 			continue

@@ -43,7 +43,7 @@ func restoreCaller(common dialog, s *state) (actors.Dialog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: no remote target", ErrState)
 	}
-	d := &UAC{dialog: common, target: target, heard: true, answered: s.Answered, outcome: s.Answered}
+	d := &UAC{dialog: common, target: target, invited: true, heard: true, answered: s.Answered, outcome: s.Answered}
 	d.sent = recalled
 	d.route = route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
 	d.login.cnonce = s.Tag
@@ -55,7 +55,7 @@ func restoreCaller(common dialog, s *state) (actors.Dialog, error) {
 	if a.sentBy == "" { // no edge's word; the branch finds the call all the same
 		a.sentBy = call.SenderHost
 	}
-	a.tx = txn.ResumeInviteClient(d.options.Timers, s.InviteFlow.Transport.Reliable())
+	a.tx = txn.ResumeInviteClient(d.options.Timers)
 	d.attempts = []*attempt{a}
 	return d, nil
 }

@@ -71,11 +71,8 @@ func (d *UAC) inviteResponse(now time.Time, a *attempt, m *wire.Message, flow ca
 // call that we gave up, that somebody else has answered, or that has failed.
 func (d *UAC) progress(now time.Time, a *attempt, m *wire.Message) {
 	switch {
-	case d.given != nil:
-		d.cancelAttempt(now, a, *d.given)
-		return
-	case d.outcome, a != d.current():
-		d.cancelAttempt(now, a, call.CauseNormal)
+	case d.given != nil, d.outcome, a != d.current():
+		d.cancelAttempt(now, a, d.reason())
 		return
 	case m.Status == 100:
 		return
@@ -151,17 +148,17 @@ func (d *UAC) accepted(now time.Time, a *attempt, m *wire.Message, flow call.Flo
 		d.ackAgain(d.ack, flow)
 		return
 	case d.outcome:
-		d.stray(now, a, m, flow, call.CauseNormal)
+		d.stray(now, a, m, flow, d.reason())
 		return
 	case d.given != nil:
 		d.stray(now, a, m, flow, *d.given)
-		d.fail(487, *d.given)
+		d.fail(now, 487, *d.given)
 		return
 	}
 	answer := d.finalAnswer(m)
 	if answer == nil {
 		d.stray(now, a, m, flow, call.CauseBadAnswer)
-		d.fail(488, call.CauseBadAnswer)
+		d.fail(now, 488, call.CauseBadAnswer)
 		return
 	}
 	d.answered, d.outcome = true, true
@@ -170,12 +167,7 @@ func (d *UAC) accepted(now time.Time, a *attempt, m *wire.Message, flow call.Flo
 	ack := d.writeAck(a, d.route, flow)
 	d.ack = &ack
 	d.send(ack)
-	for _, other := range d.attempts {
-		if other != a && other.tx.Pending() {
-			d.cancelAttempt(now, other, call.CauseNormal)
-		}
-	}
-	d.letGo()
+	d.letGo(now)
 	d.tell(call.Event{Kind: call.CarrierAnswered, Status: m.Status, Answer: answer})
 }
 
@@ -197,7 +189,7 @@ func (d *UAC) refused(now time.Time, a *attempt, m *wire.Message, flow call.Flow
 	switch {
 	case d.outcome, a != d.current():
 	case d.given != nil:
-		d.fail(m.Status, *d.given)
+		d.fail(now, m.Status, *d.given)
 	case (m.Status == 401 || m.Status == 407) && d.login.take(m):
 		d.start(now, a.hop, flow, false)
 	case m.Status == 503 && a.hop+1 < len(d.hops):
@@ -207,7 +199,7 @@ func (d *UAC) refused(now time.Time, a *attempt, m *wire.Message, flow call.Flow
 		if own := told(m); own.Q850 != 0 {
 			cause.Q850 = own.Q850
 		}
-		d.fail(m.Status, cause)
+		d.fail(now, m.Status, cause)
 	}
 }
 

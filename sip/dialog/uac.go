@@ -30,6 +30,7 @@ type UAC struct {
 	attempts []*attempt // the last is the one that counts
 	forks    []fork
 	shown    shown
+	invited  bool // the first INVITE was sent
 	heard    bool // the carrier has said anything
 
 	answered bool               // we have a dialog, or had one
@@ -55,10 +56,10 @@ type shown struct {
 // Invite implements [actors.Caller].
 func (d *UAC) Invite(now time.Time, offer call.Offer) []call.Output {
 	d.begin()
-	if d.over || len(d.attempts) > 0 {
+	if d.over || d.invited {
 		return nil
 	}
-	d.offer = offer
+	d.invited, d.offer = true, offer
 	d.start(now, 0, call.Flow{}, false)
 	return d.out
 }
@@ -93,7 +94,7 @@ func (d *UAC) Bye(now time.Time, cause call.Cause) []call.Output {
 	a := d.current()
 	switch {
 	case a == nil:
-		d.fail(487, cause)
+		d.fail(now, 487, cause)
 	case a.tx.Pending():
 		d.cancelAttempt(now, a, cause)
 	}
@@ -121,7 +122,7 @@ func (d *UAC) Unsent(now time.Time) []call.Output {
 	a.tx.Lapse(now)
 	switch {
 	case d.given != nil:
-		d.fail(487, *d.given)
+		d.fail(now, 487, *d.given)
 	case a.grown:
 		d.start(now, a.hop, call.Flow{}, true)
 	default:
@@ -136,23 +137,39 @@ func (d *UAC) next(now time.Time, a *attempt, status int) {
 		d.start(now, a.hop+1, call.Flow{}, false)
 		return
 	}
-	d.fail(status, call.CauseUnreachable)
+	d.fail(now, status, call.CauseUnreachable)
 }
 
 // fail says that the INVITE came to nothing.
-func (d *UAC) fail(status int, cause call.Cause) {
+func (d *UAC) fail(now time.Time, status int, cause call.Cause) {
 	if d.outcome {
 		return
 	}
 	d.outcome, d.over = true, true
-	d.letGo()
+	d.letGo(now)
 	d.tell(call.Event{Kind: call.CarrierFailed, Status: status, Cause: cause})
 }
 
-// letGo frees what only an INVITE still to be sent needs.
-func (d *UAC) letGo() {
+// letGo ends what other INVITEs of the call are under way, and frees what only
+// one still to be sent needs.
+func (d *UAC) letGo(now time.Time) {
+	for _, a := range d.attempts {
+		if a.tx.Pending() {
+			d.cancelAttempt(now, a, d.reason())
+		} else {
+			a.tx.Lapse(now) // nothing where it has ended
+		}
+	}
 	d.headers, d.forks, d.hops, d.offer = nil, nil, nil, call.Offer{}
 	d.revision++
+}
+
+// reason is why we want no answer any more.
+func (d *UAC) reason() call.Cause {
+	if d.given != nil {
+		return *d.given
+	}
+	return call.CauseNormal
 }
 
 // Wake sends the copies that are due and notes what did not come in time.
@@ -178,7 +195,7 @@ func (d *UAC) wakeAttempt(now time.Time, a *attempt) {
 	switch {
 	case !late || a != d.current():
 	case d.given != nil:
-		d.fail(487, *d.given)
+		d.fail(now, 487, *d.given)
 	default: // timer B counts as 408 (RFC 3261 8.1.3.1)
 		d.next(now, a, 408)
 	}

@@ -28,19 +28,18 @@ const (
 // that comes after a refusal: a proxy passes all of them on (16.7). The zero
 // value is one that was never started.
 type InviteClient struct {
-	timers   Timers
-	reliable bool
-	started  bool
-	state    callerState
-	raw      []byte    // the INVITE, while copies of it may leave; then the ACK of a refusal
-	copies   resend    // timer A
-	end      time.Time // timers B, D and M
+	timers  Timers
+	started bool
+	state   callerState
+	raw     []byte    // the INVITE, while copies of it may leave; then the ACK of a refusal
+	copies  resend    // timer A
+	end     time.Time // timers B, D and M
 }
 
 // StartInviteClient returns the transaction of an INVITE that is about to be
 // sent for the first time over a transport that is reliable or not.
 func StartInviteClient(now time.Time, timers Timers, reliable bool, raw []byte) InviteClient {
-	t := InviteClient{timers: timers, reliable: reliable, started: true, raw: raw, end: now.Add(timers.Timeout())} // timer B
+	t := InviteClient{timers: timers, started: true, raw: raw, end: now.Add(timers.Timeout())} // timer B
 	if !reliable {
 		t.copies.start(now, timers.T1, timers.Timeout())
 	}
@@ -50,8 +49,8 @@ func StartInviteClient(now time.Time, timers Timers, reliable bool, raw []byte) 
 // ResumeInviteClient returns the transaction of an INVITE that another node
 // sent and that rings: a final response is waited for, until [InviteClient.Expect]
 // sets a limit.
-func ResumeInviteClient(timers Timers, reliable bool) InviteClient {
-	return InviteClient{timers: timers, reliable: reliable, started: true, state: pending}
+func ResumeInviteClient(timers Timers) InviteClient {
+	return InviteClient{timers: timers, started: true, state: pending}
 }
 
 // Response takes a response that the caller has matched by branch and method.
@@ -72,11 +71,9 @@ func (t *InviteClient) Response(now time.Time, status int) Heard {
 		t.provisional()
 		return HeardProgress
 	}
-	hold := now
-	if !t.reliable { // timer D: at least 32 s, and 0 where nothing is sent twice
-		hold = now.Add(t.timers.Timeout())
-	}
-	t.settle(refused, hold)
+	// Timer D is 0 on reliable transports. Here it is not: a 2xx of another fork
+	// may follow, and nodes may hand a message on twice.
+	t.settle(refused, now.Add(t.timers.Timeout()))
 	return HeardRefusal
 }
 

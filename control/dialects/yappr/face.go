@@ -12,11 +12,8 @@ import (
 	"patchbay/control"
 )
 
-// Settings are the choices where Yappr's documents say two things, or nothing.
+// Settings are what this face is told of the node.
 type Settings struct {
-	// MissingScope is the status of INSUFFICIENT_SCOPE: 401 as Yappr answered
-	// first, 403 as it does in newer versions. 0: 401.
-	MissingScope int
 	// Transports are what a PBX may use towards sip_connection.server.
 	Transports []string
 }
@@ -74,9 +71,6 @@ func Patterns() []string { return []string{"GET /{$}", "/sip-endpoints", "/sip-e
 
 // New returns Yappr's API over the operations of a kit.
 func New(kit control.Kit, set Settings) http.Handler {
-	if set.MissingScope == 0 {
-		set.MissingScope = http.StatusUnauthorized
-	}
 	f := &face{kit: kit, set: set, routes: http.NewServeMux()}
 	for _, s := range served {
 		f.routes.Handle(s.path, f.known(s.by))
@@ -121,7 +115,7 @@ func (f *face) serve(w http.ResponseWriter, r *http.Request, by methods) (reply,
 		return reply{}, refuse(http.StatusMethodNotAllowed, codeMethod, "want "+by.allow())
 	}
 	if !cred.Allows(do.scope) && !cred.Allows(ourScope[do.scope]) {
-		return reply{}, refuse(f.set.MissingScope, codeScope, "the key lacks the scope "+do.scope)
+		return reply{}, refuse(http.StatusUnauthorized, codeScope, "the key lacks the scope "+do.scope)
 	}
 	return do.do(f, request{r, cred})
 }
