@@ -52,6 +52,7 @@ var others = map[string][]string{
 	"github.com/icholy/digest":            {"sip"},
 	"github.com/danielgtaylor/huma":       {"control"},
 	"github.com/miekg/dns":                {"sip"},
+	"golang.org/x/sync":                    {"sip"},
 	"go.opentelemetry.io":                 {"internal/telemetry"},
 }
 
