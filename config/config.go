@@ -128,6 +128,7 @@ type SIP struct {
 	WSOrigins      []string      `koanf:"ws_origins" default:"" doc:"Origins of browser pages that may call over WebSocket, beside those of the listener's own host and port, like https://app.example.com; * for any: then any page that a browser in an allowlisted network opens may call."`
 	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via, of calls that came by this edge, or were carried by this media node and came by an edge that has none; the port is that of UDP and TCP, the other listeners have their own. Empty: the address the message arrived at."`
 	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
+	AllowPrivate   bool          `koanf:"allow_private_trunks" default:"false" doc:"Whether calls that accounts place may go to loopback and private addresses: edges ask it of each address that they send such an INVITE to, control nodes of those written out. A node whose HTTP and NATS listen on loopback only may call loopback all the same."`
 	UDPSockets     int           `koanf:"udp_sockets" default:"2" doc:"UDP sockets that share the listener's port."`
 	UDPBuffer      int           `koanf:"udp_buffer_bytes" default:"4194304" doc:"Receive buffer asked for each UDP socket, bytes."`
 	MaxConns       int           `koanf:"max_connections" default:"10000" doc:"Stream connections kept at once."`

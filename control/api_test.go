@@ -188,6 +188,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.show("record.list", `{"since":"2026-11-21T00:00:00Z","limit":50}`)
 	a.show("record.get", `{"id":"`+live.ID.String()+`"}`)
 	a.routing()
+	a.kept()
 	a.rate()
 	a.everyOperation()
 }

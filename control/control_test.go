@@ -36,6 +36,7 @@ type shelf struct {
 	deletes  int
 	conflict bool
 	slow     chan struct{}
+	kept     keepsake
 }
 
 func newShelf() *shelf {

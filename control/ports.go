@@ -15,6 +15,7 @@ import (
 // endpoint.ErrNotFound, ErrConflict, ErrExists or [ErrUnavailable]. An object
 // of another tenant is not found.
 type Store interface {
+	Kept
 	Account(ctx context.Context, tenant string) (endpoint.Account, error)
 	Accounts(ctx context.Context, cursor string, limit int) (page []endpoint.Account, next string, err error)
 	// CreateAccount and UpdateAccount claim the account's label, for ever, and its

@@ -23,6 +23,7 @@ type Agent struct {
 	TrustCallerID bool              `json:"trust_caller_id,omitempty"`
 	WebhookURL    *string           `json:"webhook_url,omitempty"`
 	WebhookEvents []string          `json:"webhook_events,omitempty"`
+	WebhookKind   WebhookKind       `json:"webhook_kind,omitempty"` // "": native
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CreatedAt     time.Time         `json:"created_at"`
 	UpdatedAt     time.Time         `json:"updated_at"`

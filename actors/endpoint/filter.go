@@ -111,14 +111,17 @@ func (f *Filter) Matches(b *Brief) bool {
 }
 
 func (f *Filter) matchesTexts(b *Brief) bool {
-	is := func(want, have string) bool { return want == "" || want == have }
-	return is(f.User, b.User) && is(f.Name, b.Name) &&
-		(f.UserPrefix == "" || strings.HasPrefix(b.User, f.UserPrefix)) &&
-		(f.UserContains == "" || strings.Contains(b.User, f.UserContains)) &&
-		(f.NameContains == "" || strings.Contains(b.Name, f.NameContains)) &&
-		(f.CallerIDContains == "" || strings.Contains(b.CallerID, f.CallerIDContains)) &&
-		is(f.ProjectID, b.ProjectID) && is(f.SubAccount, b.SubAccount) && is(f.ApplicationID, b.ApplicationID) && is(f.AgentID, b.AgentID)
+	return f.matchesNames(b) && is(f.ProjectID, b.ProjectID) && is(f.SubAccount, b.SubAccount) &&
+		is(f.ApplicationID, b.ApplicationID) && is(f.AgentID, b.AgentID) && has(f.CallerIDContains, b.CallerID)
 }
+
+func (f *Filter) matchesNames(b *Brief) bool {
+	return is(f.User, b.User) && is(f.Name, b.Name) && has(f.UserContains, b.User) && has(f.NameContains, b.Name) &&
+		(f.UserPrefix == "" || strings.HasPrefix(b.User, f.UserPrefix))
+}
+
+func is(want, have string) bool  { return want == "" || want == have }
+func has(part, have string) bool { return part == "" || strings.Contains(have, part) }
 
 func (f *Filter) matchesWords(b *Brief) bool {
 	if len(f.Kinds) > 0 && !oneOf(f.Kinds, b.Kind) {

@@ -16,13 +16,17 @@ import (
 func TestObjectsOfRelease1AreRead(t *testing.T) {
 	t.Parallel()
 	read := map[string]func() any{
-		"account.json":  func() any { return &endpoint.Account{} },
-		"agent.json":    func() any { return &endpoint.Agent{} },
-		"block.json":    func() any { return &endpoint.Block{} },
-		"claims.json":   func() any { return &endpoint.Claims{} },
-		"domain.json":   func() any { return &endpoint.Domain{} },
-		"endpoint.json": func() any { return &endpoint.Endpoint{} },
-		"key.json":      func() any { return &endpoint.APIKey{} },
+		"account.json":      func() any { return &endpoint.Account{} },
+		"agent.json":        func() any { return &endpoint.Agent{} },
+		"block.json":        func() any { return &endpoint.Block{} },
+		"claims.json":       func() any { return &endpoint.Claims{} },
+		"domain.json":       func() any { return &endpoint.Domain{} },
+		"endpoint.json":     func() any { return &endpoint.Endpoint{} },
+		"application.json":  func() any { return &endpoint.Application{} },
+		"registration.json": func() any { return &endpoint.Registration{} },
+		"throttle.json":     func() any { return &endpoint.Throttle{} },
+		"throttled.json":    func() any { return &endpoint.Throttled{} },
+		"key.json":          func() any { return &endpoint.APIKey{} },
 	}
 	files, err := filepath.Glob("testdata/v1/*")
 	if err != nil || len(files) != len(read) {

@@ -138,8 +138,10 @@ func TestAgentMistakesNameTheirField(t *testing.T) {
 		"max_duration_ms out_of_range":   func(a *endpoint.Agent) { a.MaxDurationMs = 5 },
 		"join_timeout_ms out_of_range":   func(a *endpoint.Agent) { a.JoinTimeoutMs = -1 },
 		"context_schema invalid":         func(a *endpoint.Agent) { a.ContextSchema = json.RawMessage("nope") },
-		"webhook_url not_supported":      func(a *endpoint.Agent) { a.WebhookURL = ptr("https://x.example") },
-		"webhook_events not_supported":   func(a *endpoint.Agent) { a.WebhookEvents = []string{"call.ended"} },
+		"webhook_events required":        func(a *endpoint.Agent) { a.WebhookURL = ptr("https://x.example") },
+		"webhook_url required":           func(a *endpoint.Agent) { a.WebhookEvents = []string{"call.ended"} },
+		"webhook_url invalid":            func(a *endpoint.Agent) { a.WebhookURL, a.WebhookEvents = ptr("ftp://x.example"), []string{"*"} },
+		"webhook_kind invalid":           func(a *endpoint.Agent) { a.WebhookKind = endpoint.WebhookYappr },
 		"metadata too_many":              func(a *endpoint.Agent) { a.Metadata = many(65) },
 		"webrtc.url invalid": func(a *endpoint.Agent) {
 			a.WebRTC = endpoint.AgentTransport{Connector: endpoint.ConnectDialIn, URL: "https://bot.example"}

@@ -44,8 +44,7 @@ func (a *Agent) Validate() []Problem {
 	a.validateFailover(&ps)
 	ps.document("context_schema", a.ContextSchema)
 	ps.document("call_template", a.CallTemplate)
-	ps.notServed(a.WebhookURL != nil, "webhook_url")
-	ps.notServed(len(a.WebhookEvents) > 0, "webhook_events")
+	a.validateWebhook(&ps)
 	if len(a.Metadata) > MaxMetadata {
 		ps.add("metadata", CodeTooMany, "%d entries, want at most %d", len(a.Metadata), MaxMetadata)
 	}

@@ -69,6 +69,39 @@ var unservedEvents = map[WebhookKind][]string{
 // EventNames are the events of a kind that a webhook can hear of.
 func EventNames(kind WebhookKind) []string { return slices.Clone(eventNames[kind]) }
 
+// Webhook is the agent's own: it hears of the agent's calls, and nothing that it
+// is sent is signed. False: it has none.
+func (a *Agent) Webhook() (Webhook, bool) {
+	if a.WebhookURL == nil {
+		return Webhook{}, false
+	}
+	w := Webhook{V: currentVersion, ID: a.ID, Tenant: a.Tenant, AgentID: &a.ID, URL: *a.WebhookURL, Events: a.WebhookEvents, Kind: a.WebhookKind}
+	if w.Kind == "" {
+		w.Kind = WebhookNative
+	}
+	return w, true
+}
+
+// validateWebhook checks the agent's own webhook. Whether it may be http:// is
+// looked at where the agent is made.
+func (a *Agent) validateWebhook(ps *problems) {
+	w, ok := a.Webhook()
+	switch {
+	case !ok && len(a.WebhookEvents) > 0:
+		ps.add("webhook_url", CodeRequired, "want the URL that takes the events")
+	case !ok && a.WebhookKind != "":
+		ps.add("webhook_kind", CodeInvalid, "belongs to webhook_url")
+	case !ok:
+	case w.Kind == WebhookUltravox:
+		ps.add("webhook_kind", CodeInvalid, "Ultravox's events are signed: make a webhook with agent_id, which has a secret")
+	default:
+		ps.eventURL("webhook_url", w.URL, true)
+		if ps.webhookKind("webhook_kind", w.Kind) {
+			ps.eventNames("webhook_events", w.Kind, w.Events)
+		}
+	}
+}
+
 // Wants reports whether the webhook is for the event of that name.
 func (w *Webhook) Wants(name string) bool {
 	return slices.Contains(w.Events, name) || slices.Contains(w.Events, AllEvents)
@@ -142,4 +175,11 @@ func (ps *problems) eventNames(field string, kind WebhookKind, names []string) {
 			ps.add(at, CodeDuplicate, "%s is there twice", name)
 		}
 	}
+}
+
+// Webhooks names the webhooks of an account: whoever has an event asks there
+// who wants it.
+type Webhooks struct {
+	V   int      `json:"v"`
+	IDs []string `json:"ids"`
 }

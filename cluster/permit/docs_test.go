@@ -14,7 +14,7 @@ const docsHead = `# Permissions on NATS
 Who may publish, hear, read and write what. Everything else is refused. [operations.md](operations.md#credentials) says who gets a credential
 and how; a process with several roles has the union of their permissions.
 
-` + "`<own>`" + ` is the tenant or agent of the credential; of an API key (` + "`key`" + `), what its scopes allow ([operations](operations.md#credentials)). Whoever answers may publish to the inboxes of those who ask, and to no others; nobody hears
+` + "`<own>`" + ` is the tenant or agent of the credential; of an API key (` + "`key`" + `), what its scopes allow ([operations](operations.md#api-keys-on-nats)). Whoever answers may publish to the inboxes of those who ask, and to no others; nobody hears
 another's inbox. A worker may answer each question once. Inboxes of a process begin with ` + "`_INBOX`" + ` and its roles, those of others
 with ` + "`_INBOX_operator`, `_INBOX_tenant.<own>`, `_INBOX_worker.<own>`, `_INBOX_key.<key id>`" + `.
 

@@ -10,7 +10,7 @@ import (
 	"patchbay/cluster/subject"
 )
 
-// ErrNotEmpty says that an account still has endpoints, agents or numbers.
+// ErrNotEmpty says that an account still has objects other than keys.
 var ErrNotEmpty = errors.New("store: the account is not empty")
 
 // CreateAccount stores a new account with its claims on domains, or returns
@@ -84,8 +84,8 @@ func (s *Store) Accounts(ctx context.Context, cursor string, limit int) ([]endpo
 }
 
 // DeleteAccount removes the account with a's tenant, its API keys and its claims
-// on domains, if it is at a.Revision (0: at any) and has no endpoints, agents or
-// numbers, else ErrNotEmpty. What somebody creates in it meanwhile loses.
+// on domains, if it is at a.Revision (0: at any) and has nothing else, else
+// ErrNotEmpty. What somebody creates in it meanwhile loses.
 func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	it, err := accountItem(&a)
 	if err != nil {
@@ -125,23 +125,31 @@ func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 	return err
 }
 
+// emptyOf are the nouns of which an account must have none when it ends.
+var emptyOf = []subject.Noun{subject.NounEndpoint, subject.NounAgent, subject.NounNumber, subject.NounApplication,
+	subject.NounRegistration, subject.NounThrottle, subject.NounTrunk}
+
 // emptied returns the removal of an account's keys and of its counts, which
 // whoever creates something in it meanwhile would change; ErrNotEmpty where it
 // has more than keys.
 func (s *Store) emptied(ctx context.Context, tenant string) ([]op, error) {
-	have, err := s.leader(ctx, subject.KeyCount(tenant, subject.NounEndpoint), subject.KeyCount(tenant, subject.NounAgent),
-		subject.KeyCount(tenant, subject.NounKey), subject.KeyCount(tenant, subject.NounNumber))
+	var ops []op
+	for _, noun := range emptyOf {
+		have, err := s.getLeader(ctx, subject.KeyCount(tenant, noun))
+		if err != nil {
+			return nil, err
+		}
+		if n := count(have); n > 0 {
+			return nil, fmt.Errorf("%w: %d of %s", ErrNotEmpty, n, noun)
+		}
+		ops = append(ops, op{key: have.key, expect: have.rev})
+	}
+	keys, err := s.getLeader(ctx, subject.KeyCount(tenant, subject.NounKey))
 	if err != nil {
 		return nil, err
 	}
-	if count(have[0]) > 0 || count(have[1]) > 0 || count(have[3]) > 0 {
-		return nil, fmt.Errorf("%w: %d endpoints, %d agents, %d numbers", ErrNotEmpty, count(have[0]), count(have[1]), count(have[3]))
-	}
-	ops, err := s.keysOf(ctx, tenant, count(have[2]))
-	for _, c := range have {
-		ops = append(ops, op{key: c.key, expect: c.rev})
-	}
-	return ops, err
+	gone, err := s.keysOf(ctx, tenant, count(keys))
+	return append(append(gone, ops...), op{key: keys.key, expect: keys.rev}), err
 }
 
 // keysOf returns the removal of all n API keys of a tenant and of their index

@@ -33,6 +33,11 @@ func (s *Store) Apply(ctx context.Context, tenant string, agents []endpoint.Agen
 	if len(items) == 0 {
 		return nil
 	}
+	for i := range agents {
+		if err := s.hookedAgent(ctx, &agents[i]); err != nil {
+			return fmt.Errorf("write %d objects of %s: %w", len(items), tenant, err)
+		}
+	}
 	var last uint64
 	var ops []op
 	last, err = s.write(ctx, tenant, "batch", func() (uint64, error) {

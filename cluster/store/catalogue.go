@@ -154,9 +154,8 @@ func (c *catalogue) room(l *listing, n int) bool {
 func (c *catalogue) changes(l *listing) (dirty map[int]uint64, grown bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dirty = l.dirty
-	if len(dirty) > 0 {
-		l.dirty = map[int]uint64{}
+	if len(l.dirty) > 0 {
+		dirty, l.dirty = l.dirty, map[int]uint64{}
 	}
 	return dirty, l.grown >= l.from
 }

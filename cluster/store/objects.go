@@ -79,6 +79,9 @@ func (s *Store) CountEndpoints(ctx context.Context, tenant string) (int, error) 
 // CreateAgent stores a new agent, as CreateEndpoint does an endpoint.
 func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoint.Terms) (endpoint.Revision, error) {
 	it, err := agentItem(&a)
+	if err == nil {
+		err = s.hookedAgent(ctx, &a)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -88,6 +91,9 @@ func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoin
 // UpdateAgent replaces the version at a.Revision, as UpdateEndpoint does.
 func (s *Store) UpdateAgent(ctx context.Context, a endpoint.Agent) (endpoint.Revision, error) {
 	it, err := agentItem(&a)
+	if err == nil {
+		err = s.hookedAgent(ctx, &a)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -150,6 +156,16 @@ func target(raw stored, tenant string, noun subject.Noun) (string, error) {
 		return subject.KeyAgent(tenant, id), nil
 	case subject.NounAccount:
 		return subject.KeyAccount(id), nil
+	case subject.NounApplication:
+		return subject.KeyApplication(tenant, id), nil
+	case subject.NounRegistration:
+		return subject.KeyRegistration(tenant, id), nil
+	case subject.NounThrottle:
+		return subject.KeyThrottle(tenant, id), nil
+	case subject.NounTrunk:
+		return subject.KeyTrunk(tenant, id), nil
+	case subject.NounWebhook:
+		return subject.KeyWebhook(tenant, id), nil
 	}
 	var l indexLine
 	if err := json.Unmarshal(raw.data, &l); err != nil || l.V != version {

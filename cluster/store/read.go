@@ -15,7 +15,7 @@ import (
 // An object is what the bucket holds.
 type object interface {
 	endpoint.Endpoint | endpoint.Account | endpoint.Agent | endpoint.Domain | endpoint.Claims | endpoint.APIKey |
-		endpoint.Application | endpoint.Registration | endpoint.Throttle
+		endpoint.Application | endpoint.Registration | endpoint.Throttle | endpoint.Trunk | endpoint.Webhook | endpoint.Webhooks
 }
 
 // Endpoint implements actors.Store. The value's slices and maps are shared:
@@ -125,6 +125,11 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 	case *endpoint.APIKey:
 		v.Revision = rev
 		return v.V
+	case *endpoint.Webhook:
+		v.Revision = rev
+		return v.V
+	case *endpoint.Webhooks:
+		return v.V
 	case *endpoint.Application:
 		v.Revision = rev
 		return v.V
@@ -132,6 +137,9 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 		v.Revision = rev
 		return v.V
 	case *endpoint.Throttle:
+		v.Revision = rev
+		return v.V
+	case *endpoint.Trunk:
 		v.Revision = rev
 		return v.V
 	}

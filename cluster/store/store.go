@@ -81,6 +81,7 @@ type Store struct {
 	feed      feed
 	turns     [turnstiles]chan struct{}
 	ready     chan struct{}
+	marked    marked
 }
 
 // Open makes the bucket, brings an existing one up to date or waits for it, as

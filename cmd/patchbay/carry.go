@@ -53,7 +53,7 @@ func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m actors.Switchboard,
 	return actors.NewCalls(g.cfg.Node.Name,
 		actors.CallLimits{Loops: c.Loops, Mailbox: c.Mailbox, MaxCalls: c.MaxCalls, AgentTimeout: c.AgentTimeout,
 			MaxDuration: c.MaxDuration, T1: g.cfg.SIP.T1},
-		actors.CallPorts{Dialogs: d, Wire: w, Switchboard: m, Ledger: l, Rulings: r}, randomID, obs.calls())
+		actors.CallPorts{Dialogs: d, Wire: w, Switchboard: m, Ledger: l, Rulings: r, Open: g.keys.Open}, randomID, obs.calls())
 }
 
 func randomID() call.ID {

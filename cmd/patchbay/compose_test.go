@@ -203,14 +203,20 @@ func TestComposePublishesWhatNodesListenAtAndNoMore(t *testing.T) {
 		case name == "control":
 			_, port, _ := strings.Cut(cfg.HTTP.Listen, ":")
 			want = []string{port}
+		case name == "broker-1": // tenants' programs
+			_, port, _ := strings.Cut(cfg.NATS.Listen, ":")
+			want = []string{port}
+			if !cfg.NATS.Tenants || !all["control"].NATS.Tenants {
+				t.Error("API keys do not open NATS")
+			}
 		}
 		var got []string
 		for _, p := range s.list("ports") {
 			address, rest, _ := strings.Cut(p, ":")
 			host, container, _ := strings.Cut(rest, ":")
 			got = append(got, container)
-			if name == "control" && address != "127.0.0.1" {
-				t.Errorf("control is published at %s, want loopback", address)
+			if (name == "control" || name == "broker-1") && address != "127.0.0.1" {
+				t.Errorf("%s is published at %s, want loopback", name, address)
 			}
 			_, protocol, _ := strings.Cut(container, "/")
 			if other := taken[host+"/"+protocol]; other != "" {

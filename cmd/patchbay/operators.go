@@ -19,7 +19,7 @@ import (
 
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
-	fx.Provide(newOperations, newService, newExplainer, newCommander),
+	fx.Provide(newOperations, newService, newExplainer, newCommander, newPlacer),
 	fx.Invoke(attachFaces, attachControl, attachTenants),
 )
 
@@ -27,12 +27,13 @@ func newCommander(g *ground) *cluster.Commander {
 	return cluster.NewCommander(g.conn, g.presence.Media)
 }
 
-func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer) *control.Operations {
+func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer, p *actors.Placer) *control.Operations {
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
 		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn, g.presence.Known)}, Blocks: g.store,
 		Records: archive{g.ledger.Journal()}, Board: board{g.board},
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
-		Known: g.store.Account, Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
+		Known: g.store.Account, Dialler: dialler{p, g.store}, Trunks: g.store, Identities: identities{g.store},
+		Dialable: g.trunkGuard().Check, Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}
 }
 
 func newService(g *ground, ops *control.Operations) *control.Service {
@@ -78,7 +79,7 @@ func (l liveCalls) Get(ctx context.Context, tenant string, id call.ID) (control.
 func viewOf(s actors.CallStatus) control.CallView {
 	return control.CallView{ID: s.ID, Tenant: s.Tenant, Endpoint: s.Endpoint, Agent: s.Agent, Worker: s.Worker, Node: s.Node,
 		State: fmt.Sprint(s.State), From: s.From, To: s.To, Source: s.Source, Codec: s.Codec, Since: s.Since,
-		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID, Metadata: s.Metadata}
+		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID, Metadata: s.Metadata, Direction: directionOf(s.Direction), Trunk: s.Trunk}
 }
 
 // rim says in control's words what the store and the cluster could not do.

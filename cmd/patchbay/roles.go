@@ -73,7 +73,7 @@ func options(g *ground, obs observers) fx.Option {
 // sharedModule is what several roles need of the node, if it has one of them,
 // and the web listener.
 func sharedModule(g *ground) fx.Option {
-	parts := []fx.Option{fx.Provide(newWeb)}
+	parts := []fx.Option{fx.Provide(newWeb, newIntake)}
 	if g.store != nil {
 		parts = append(parts, fx.Invoke(lifecycle.Attach[*store.Store]))
 	}
@@ -93,7 +93,7 @@ func newWeb(g *ground, m *telemetry.Metrics) *web.Server {
 
 // actorModule decides on INVITEs.
 var actorModule = fx.Module("actor",
-	fx.Provide(newIntake, newWebhook, newCounter, newOwnership, newLeads, newEndpoints),
+	fx.Provide(newWebhook, newCounter, newOwnership, newLeads, newEndpoints),
 	fx.Invoke(lifecycle.Attach[*stats.Counter], attachEndpoints),
 )
 
@@ -122,7 +122,8 @@ func newRouter(g *ground, obs observers) (*cluster.Router, error) {
 
 func newEdge(g *ground, r edge.Router, u *unanswered, blocked *store.Blocklist, obs observers) *edge.Edge {
 	return edge.New(g.cfg.SIP, g.edgeID(), g.boot, g.tokens, r, edge.WithLogger(g.log), edge.WithObserver(obs.edge()),
-		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains), edge.WithTaken(u.waits))
+		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains), edge.WithTaken(u.waits),
+		edge.WithDialable(g.trunkGuard().Check))
 }
 
 func newBlocklist(g *ground) *store.Blocklist { return store.NewBlocklist(g.conn.JetStream(), g.log) }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"patchbay/control"
 )
 
 // Limits of requests.
@@ -42,6 +45,20 @@ func noted(r *http.Request) *note {
 		return n
 	}
 	return &note{}
+}
+
+// Noting returns the kit for a face of a vendor: whose key it verifies is whose
+// request it is in the access log.
+func Noting(kit control.Kit) control.Kit {
+	verify := kit.Verify
+	kit.Verify = func(ctx context.Context, key string) (control.Credential, error) {
+		cred, err := verify(ctx, key)
+		if n, ok := ctx.Value(noteKey{}).(*note); ok && err == nil {
+			n.tenant = cred.Tenant
+		}
+		return cred, err
+	}
+	return kit
 }
 
 // A recorder sees the status of a reply.

@@ -1,6 +1,7 @@
 package smoke_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,7 @@ func TestComposeUpAloneGivesAClusterThatAnswersCalls(t *testing.T) {
 	}
 	c.calls += 2
 
+	c.tenant(t)
 	c.outlive(t)
 	c.call(t, "edge-2", "udp")
 	c.Compose(upLimit, "up", "-d", "--no-deps", "edge-1")
@@ -208,6 +210,28 @@ func (c *cluster) heard(t *testing.T, report string) {
 // ctl asks the cluster as its operator does, on the control node.
 func (c *cluster) ctl(args ...string) string {
 	return c.Compose(callLimit, append([]string{"exec", "-T", "control", "patchbay", "ctl"}, args...)...)
+}
+
+// made is what ctl prints of a new key.
+type made struct{ ID, Secret string }
+
+// tenant works with an API key from the machine, at the port of NATS, until its
+// key is revoked.
+func (c *cluster) tenant(t *testing.T) {
+	t.Helper()
+	c.ctl("account", "create", "acme")
+	var key made
+	if out := c.ctl("--tenant", "acme", "--json", "key", "create", "--name", "smoke", "--scope", "*"); json.Unmarshal([]byte(out), &key) != nil || key.Secret == "" {
+		t.Fatalf("no key of a tenant:\n%s", out)
+	}
+	ask := c.engine.Here(program, "ctl", "--nats", "nats://"+key.ID+":"+key.Secret+"@127.0.0.1:4222", "--tenant", "acme", "agent", "list")
+	c.Run(callLimit, ask...)
+	c.ctl("--tenant", "acme", "key", "revoke", key.ID)
+	for last := time.Now().Add(callLimit); !strings.Contains(c.Try(callLimit, ask...), "not let in"); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(last) {
+			t.Fatal("a revoked key is still let in")
+		}
+	}
 }
 
 // ready waits until a service is healthy.

@@ -26,14 +26,15 @@ type Edge struct {
 	keys   *token.Keys
 	router Router
 
-	log     *slog.Logger
-	obs     Observer
-	healthy func() bool
-	random  func(n int) int
-	lookup  Lookup
-	blocked func(netip.Addr) bool
-	taken   func(endpoint.Invite) bool
-	roots   *x509.CertPool // whom we believe over TLS; nil: whom this machine does
+	log      *slog.Logger
+	obs      Observer
+	healthy  func() bool
+	random   func(n int) int
+	lookup   Lookup
+	dialable func(netip.Addr) error // nil: every address
+	blocked  func(netip.Addr) bool
+	taken    func(endpoint.Invite) bool
+	roots    *x509.CertPool // whom we believe over TLS; nil: whom this machine does
 
 	certificate *certificate // of TLS and WSS listeners
 
@@ -101,6 +102,12 @@ func WithRoots(roots *x509.CertPool) Option { return func(e *Edge) { e.roots = r
 // blocked is asked for each datagram; it must not block or allocate.
 func WithBlocklist(blocked func(netip.Addr) bool) Option {
 	return func(e *Edge) { e.blocked = blocked }
+}
+
+// WithDialable sets to which addresses INVITEs that accounts have us send may
+// go: dialable returns why not. Without it, to all. It must not block.
+func WithDialable(dialable func(netip.Addr) error) Option {
+	return func(e *Edge) { e.dialable = dialable }
 }
 
 // New returns an Edge. id names it in the cluster and boot this start of it;

@@ -32,6 +32,7 @@ const (
 	DropNotTaken      Drop = "not-taken"        // nobody in the cluster took an ACK or a response
 	DropFlowGone      Drop = "flow-gone"        // the connection to answer on is closed
 	DropNoRoute       Drop = "no-route"         // no listener, no address or no permission to send
+	DropForbidden     Drop = "forbidden"        // a call of ours to an address that accounts may not call
 	DropWrite         Drop = "write"            // the socket refused
 	DropWriteQueue    Drop = "write-queue-full" // the peer reads too slowly
 	DropDial          Drop = "dial"             // the peer could not be reached, or too many dials

@@ -133,6 +133,10 @@ func (e *Edge) sendUDP(tx call.Transmission, to netip.AddrPort) Drop {
 // gone comes back from their side or not at all.
 func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
 	transport := o.Flow.Transport
+	if o.Fill && e.dialable != nil && e.dialable(to.Addr()) != nil {
+		e.end(o, DropForbidden)
+		return
+	}
 	if to.Port() == 0 {
 		to = netip.AddrPortFrom(to.Addr(), defaultPort(transport))
 	}
