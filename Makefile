@@ -23,7 +23,7 @@ SOAK     ?= 1h
 ARGS     ?=
 ONLY     ?=
 
-.PHONY: help build image run test check race e2e cluster load smoke fuzz soak bench update-golden tools clean \
+.PHONY: help build image run test check static apart race e2e cluster load smoke fuzz soak bench update-golden tools clean \
 	go fmt vet lint unit vulncheck
 
 help: ## List the targets
@@ -39,12 +39,14 @@ image: build ## Build the container image patchbay:latest out of bin/patchbay; p
 run: build ## Start a node, place a first call, stay up; ONCE=1 ends after the call
 	@./bin/patchbay demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
-test: go tools ## Everything: check, race, e2e, cluster, load, smoke (CI=1 installs the Debian packages it needs)
-	@for step in check race e2e cluster load smoke; do \
+test: go tools ## Everything: static, race, apart, e2e, cluster, load, smoke (CI=1 installs the Debian packages it needs)
+	@for step in static race apart e2e cluster load smoke; do \
 		began=$$SECONDS; echo "=== $$step"; $(MAKE) $$step; echo "=== $$step: good, $$((SECONDS - began)) s"; \
 	done
 
-check: go fmt vet lint unit vulncheck ## What needs only Go: gofmt, vet, staticcheck, unit and in-process tests, govulncheck
+check: static unit ## What needs only Go: gofmt, vet, staticcheck, govulncheck, unit and in-process tests
+
+static: go fmt vet lint vulncheck ## gofmt, vet, staticcheck, govulncheck
 
 fmt:
 	@found=$$(gofmt -l .); if [ -n "$$found" ]; then echo "not formatted (gofmt -w .):"; echo "$$found"; exit 1; fi
@@ -58,6 +60,12 @@ lint: go
 
 unit: go
 	@packages="$(UNIT_PACKAGES)"; env -u CI -u E2E go test -shuffle=on -timeout 5m $$packages
+
+# Where a test file leaves itself out under the race detector, its package runs without, too.
+apart: go ## What cannot be tested under the race detector: counts of allocations
+	@dirs=$$(grep -rlE --include='*_test.go' '^//go:build !race' . | xargs -n1 dirname | sort -u); \
+	[ -n "$$dirs" ] || { echo "no test is left out under the race detector"; exit 1; }; \
+	env -u CI -u E2E go test -timeout 5m $$dirs
 
 vulncheck: go
 	go run $(GOVULNCHECK) -db "file://$(VULNDB)" ./...
