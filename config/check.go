@@ -90,6 +90,7 @@ var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9
 func (c *checker) sip() {
 	s := c.cfg.SIP
 	c.transports()
+	c.balancers()
 	if !domain.MatchString(s.BaseDomain) || len(s.BaseDomain) > 253 {
 		c.mistake("sip.base_domain", "%q is no domain: want labels of a-z, 0-9 and -, with dots between", s.BaseDomain)
 	}
@@ -117,6 +118,19 @@ func (c *checker) transports() {
 	for _, origin := range s.WSOrigins {
 		if origin != "*" && !isOrigin(origin) {
 			c.mistake("sip.ws_origins", "%q is no origin: want scheme://host or scheme://host:port, such as https://app.example.com, or *", origin)
+		}
+	}
+}
+
+// balancers checks who may say whose connection it is.
+func (c *checker) balancers() {
+	for _, text := range c.cfg.SIP.Balancers {
+		p, ok := prefixOf(text)
+		switch {
+		case !ok:
+			c.mistake("sip.balancers", "%q is neither an address nor a CIDR range without host bits", text)
+		case p.Bits() == 0:
+			c.mistake("sip.balancers", "%q would let everybody say who he is", text)
 		}
 	}
 }

@@ -51,8 +51,9 @@ var others = map[string][]string{
 	"golang.org/x/sys":                    {"sip", "media", "control", "cluster", "internal"},
 	"github.com/icholy/digest":            {"sip"},
 	"github.com/danielgtaylor/huma":       {"control"},
+	"github.com/pires/go-proxyproto":      {"sip"},
 	"github.com/miekg/dns":                {"sip"},
-	"golang.org/x/sync":                    {"sip"},
+	"golang.org/x/sync":                   {"sip"},
 	"go.opentelemetry.io":                 {"internal/telemetry"},
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/config"
+	"patchbay/internal/prefixset"
 	"patchbay/sip/token"
 )
 
@@ -42,14 +43,16 @@ type Edge struct {
 	draining atomic.Bool
 	pending  atomic.Int64 // INVITEs and CANCELs that wait for an Outcome
 
-	spawning sync.Mutex
-	closed   bool           // nothing new is spawned
-	work     sync.WaitGroup // connections, dials and look-ups
-	conns    *conns
-	dials    dials
-	lookups  chan struct{} // one element per look-up under way
-	shards   []shard
-	queued   atomic.Int64 // bytes in all shards
+	spawning   sync.Mutex
+	closed     bool           // nothing new is spawned
+	work       sync.WaitGroup // connections, dials and look-ups
+	conns      *conns
+	dials      dials
+	balancers  *prefixset.Set // who announce whose connection it is
+	announcing chan struct{}  // one for each that has not yet
+	lookups    chan struct{}  // one element per look-up under way
+	shards     []shard
+	queued     atomic.Int64 // bytes in all shards
 
 	udp   atomic.Pointer[udpSockets]
 	addrs atomic.Pointer[Addrs]
@@ -124,10 +127,11 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
-		ready:   make(chan struct{}),
-		conns:   newConns(cfg.MaxConns, cfg.MaxConnsPerIP),
-		lookups: make(chan struct{}, maxLookups),
-		shards:  newShards(max(2, runtime.GOMAXPROCS(0))),
+		ready:     make(chan struct{}),
+		conns:     newConns(cfg.MaxConns, cfg.MaxConnsPerIP),
+		lookups:   make(chan struct{}, maxLookups),
+		balancers: prefixset.New(cfg.BalancerPrefixes()), announcing: make(chan struct{}, maxAnnouncing),
+		shards: newShards(max(2, runtime.GOMAXPROCS(0))),
 	}
 	for _, opt := range opts {
 		opt(e)

@@ -41,6 +41,7 @@ const (
 	DropSourceCap     Drop = "source-cap"       // too many connections of one source
 	DropSlow          Drop = "slow"             // no whole message in time
 	DropHandshake     Drop = "handshake"        // TLS or WebSocket was not agreed upon, or not in time
+	DropAnnouncement  Drop = "proxy-protocol"   // a balancer's connection that does not say whose it is, or not in time
 	DropFraming       Drop = "framing"          // a stream that cannot be cut into messages
 	DropBlocked       Drop = "blocked"          // the operator has blocked the source
 )

@@ -76,13 +76,7 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, t call.Transport) {
 			continue
 		}
 		pause = acceptPauseLow
-		if !e.hears(addrPortOf(nc.RemoteAddr())) {
-			_ = nc.Close()
-			continue
-		}
-		if _, err := e.adopt(ctx, nc, peer{transport: t, remote: addrPortOf(nc.RemoteAddr())}, false); err != nil {
-			_ = nc.Close()
-		}
+		e.welcome(ctx, nc, t)
 	}
 }
 
