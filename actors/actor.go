@@ -216,7 +216,7 @@ func (a *actor) timer(name call.Timer) *Timer {
 
 func (a *actor) open(first Asked) {
 	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Codecs: a.job.Codecs,
 	}, a.post)
 }
 

@@ -186,12 +186,12 @@ func TestCallKnowsWhatTheDeciderSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ph := newPhone(t, nil)
 		j := job("c1")
-		j.Project, j.Agent.TrustCallerID = "pr", true
+		j.Project, j.Agent.TrustCallerID, j.Codecs = "pr", true, []string{"PCMU"}
 		id := ph.Offer(j).ID
 		synctest.Wait()
 		req := ph.request[id]
 		if req.Tenant != "acme" || req.Endpoint != "ep" || req.Asked.Agent.ID != "bot" || !req.Invitation.From.Trusted ||
-			time.Until(req.Asked.Deadline) != 20*time.Second {
+			time.Until(req.Asked.Deadline) != 20*time.Second || !slices.Equal(req.Codecs, []string{"PCMU"}) {
 			t.Errorf("the switchboard was asked for %+v", req)
 		}
 		live := ph.Live()

@@ -96,7 +96,7 @@ func TestRulings(t *testing.T) {
 	}{
 		"an agent of the account": {answer: agent(otherBot), agent: otherBot},
 		"a foreign agent":         {answer: agent("6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f00ff"), status: 502, reason: endpoint.ReasonWebhookAgent},
-		"an agent that is off":    {answer: agent("off"), status: 480, reason: endpoint.ReasonAgentInactive},
+		"an agent that is off":    {answer: agent("off"), status: 603, reason: endpoint.ReasonAgentInactive},
 		"reject":                  {answer: endpoint.Answer{Reject: &endpoint.Rejection{Status: 486}}, status: 486, reason: endpoint.ReasonWebhookRejected},
 		"startCall without an agent for it": {answer: endpoint.Answer{StartCall: json.RawMessage(`{"voice":"Ada"}`)},
 			status: 502, reason: endpoint.ReasonNoStartCallAgent},

@@ -33,7 +33,7 @@ func TestInviteIsDecidedAndExplained(t *testing.T) {
 			actors.Outcome{Status: 403, Reason: "source_not_allowed"}, endpoint.ReasonSourceNotAllowed, endpoint.RuleSource},
 		"no agent": {uniform, nil, nil, actors.Outcome{Status: 480}, endpoint.ReasonNoAgent, endpoint.RuleAgent},
 		"an agent that is off": {explicit, nil, &endpoint.Agent{ID: "bot"},
-			actors.Outcome{Status: 480, Reason: "agent_inactive"}, endpoint.ReasonAgentInactive, endpoint.RuleAgent},
+			actors.Outcome{Status: 603, Reason: "agent_inactive"}, endpoint.ReasonAgentInactive, endpoint.RuleAgent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,10 @@ func TestAcceptedJobSaysAllTheMediaNodeNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, desk := newShelf(), newDesk()
 		store.account.Projects = []endpoint.Project{{ID: "p1"}}
-		to := store.put("desk", func(e *endpoint.Endpoint) { e.CallerIDTrusted = ptr(true) })
+		store.account.SIP.DefaultCodecs = []string{"G722"}
+		to := store.put("desk", func(e *endpoint.Endpoint) {
+			e.CallerIDTrusted, e.Media.Codecs = ptr(true), &[]string{"OPUS@48000H@20I", "PCMU"}
+		})
 		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
 		d.Invite(invite(to, "c1"), call.Packet{Raw: []byte("INVITE")}, func(actors.Outcome) {})
 		synctest.Wait()
@@ -85,6 +88,9 @@ func TestAcceptedJobSaysAllTheMediaNodeNeeds(t *testing.T) {
 			job.Tenant != "acme" || job.Endpoint != to.Key() || job.Project != endpoint.ProjectKey("acme", "p1") ||
 			job.DecisionID != endpoint.DecisionID("c1") || string(job.Packet.Raw) != "INVITE" {
 			t.Errorf("got %+v", job)
+		}
+		if !slices.Equal(job.Codecs, []string{"OPUS", "PCMU"}) {
+			t.Errorf("it may be carried with %v", job.Codecs)
 		}
 		if !job.Agent.TrustCallerID || store.agent.TrustCallerID {
 			t.Error("the endpoint's word on trust belongs to this job only")

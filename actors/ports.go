@@ -84,6 +84,7 @@ type Job struct {
 	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
+	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
 	DecisionID string              `json:"decision_id,omitempty"`
 	Dial       *Dial               `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
 	Packet     call.Packet         `json:"-"`              // travels beside the JSON, as bytes

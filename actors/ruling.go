@@ -64,15 +64,15 @@ func causeOf(why endpoint.Reason) (cause call.Cause, by string) {
 }
 
 // context is what the agent is told of the call beside the invitation: the
-// context that the owner's webhook gave it and, where it or the agent's schema
-// asks for one, what the SIP message says.
+// context that its owner gave it and, where it or the agent's schema asks for
+// one, what the SIP message of a carrier says.
 func (a *actor) context(agent *endpoint.Agent) json.RawMessage {
 	if a.ruling.Context == nil && agent.ContextSchema == nil {
 		return nil
 	}
 	var fields []endpoint.HeaderField
 	var from endpoint.Caller
-	if !agent.WebRTC.NoMetadata {
+	if !agent.WebRTC.NoMetadata && a.job.Dial == nil {
 		inv := &a.invitation
 		fields = headerFields(inv.Headers)
 		from = endpoint.Caller{ID: inv.From.User, DisplayName: inv.From.Display, URI: inv.From.URI}

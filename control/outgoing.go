@@ -40,6 +40,7 @@ type NewCall struct {
 	MaxDurationMs int64           `json:"max_duration_ms,omitempty"` // from the answer; 0: the agent's
 	RingTimeoutMs int64           `json:"ring_timeout_ms,omitempty"` // from the INVITE to the answer; 0: 60 s
 	EarlyMedia    bool            `json:"early_media,omitempty"`     // the agent hears what comes before the answer
+	Throttle      string          `json:"throttle,omitempty"`        // id or name of one that the call counts under
 }
 
 // A Dialler places calls.
@@ -81,6 +82,9 @@ func (o *Operations) CreateCall(ctx context.Context, tenant string, in NewCall) 
 	}
 	p := placing{in: in, tenant: tenant}
 	if err := o.check(ctx, &p); err != nil {
+		return CallView{}, err
+	}
+	if err := o.throttled(ctx, tenant, in.Throttle); err != nil {
 		return CallView{}, err
 	}
 	id, err := o.claimed(ctx, tenant, before.ID)

@@ -103,8 +103,8 @@ func TestAnEndpointOfYapprsAPITakesCalls(t *testing.T) {
 	y := yapprOf(t, newBed(t, nil))
 	y.op.Account(t, rig.Fields{"refusal": "explicit"})
 	path, uri := y.create(t, `,"slug":"after-hours","allowed_source_ips":["127.0.0.0/8"]`)
-	if _, host, _ := strings.Cut(uri, "@"); !strings.HasPrefix(uri, "sip:after-hours-") || !strings.HasPrefix(host, "sip.localhost") {
-		t.Errorf("the URI's host is %s, or its slug begins with another prefix than was asked for", host)
+	if !strings.HasPrefix(uri, "sip:after-hours-") {
+		t.Error("the slug does not begin as it was asked for")
 	}
 	if _, now := y.ask(t, "GET", path, ""); now["last_call_at"] != nil {
 		t.Errorf("last_call_at is %v before any call", now["last_call_at"])

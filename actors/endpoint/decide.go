@@ -129,7 +129,7 @@ func (v Verdict) CheckAgent(a *Agent) Verdict {
 	case a == nil:
 		return refuse(480, ReasonNoAgent, RuleAgent)
 	case !a.IsActive:
-		return refuse(480, ReasonAgentInactive, RuleAgent)
+		return refuse(603, ReasonAgentInactive, RuleAgent)
 	}
 	return v
 }

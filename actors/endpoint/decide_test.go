@@ -118,7 +118,7 @@ func TestAgentMustExistAndBeActive(t *testing.T) {
 		reason endpoint.Reason
 	}{
 		"missing":  {nil, 480, endpoint.ReasonNoAgent},
-		"inactive": {&endpoint.Agent{ID: agentID}, 480, endpoint.ReasonAgentInactive},
+		"inactive": {&endpoint.Agent{ID: agentID}, 603, endpoint.ReasonAgentInactive},
 		"active":   {&endpoint.Agent{ID: agentID, IsActive: true}, 0, ""},
 	} {
 		if got := v.CheckAgent(c.agent); got.Status != c.status || got.Reason != c.reason {

@@ -39,6 +39,7 @@ func ctlCommand() *cobra.Command {
 	}
 	r.register(cmd.PersistentFlags())
 	cmd.AddCommand(r.endpoints(), r.agents(), r.account(), r.calls(), r.records(), r.numbers(), r.keys())
+	cmd.AddCommand(r.objects()...)
 	cmd.AddCommand(r.operators()...)
 	return cmd
 }

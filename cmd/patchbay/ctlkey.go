@@ -10,8 +10,11 @@ import (
 	"patchbay/control"
 )
 
-// errSpec says that --spec cannot be read.
-var errSpec = fmt.Errorf("%w: --spec is no JSON object", errUsage)
+// errSpec and errJSON say that --spec, or another flag, cannot be read.
+var (
+	errSpec = fmt.Errorf("%w: --spec is no JSON object", errUsage)
+	errJSON = fmt.Errorf("%w: --context and --metadata want JSON", errUsage)
+)
 
 func (r *remote) keys() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Aliases: []string{"keys"}, Short: "API keys of the account"}

@@ -16,6 +16,7 @@ import (
 	"patchbay/cluster"
 	"patchbay/config"
 	"patchbay/control"
+	"patchbay/control/dialects/ultravox"
 	"patchbay/control/dialects/yappr"
 	"patchbay/control/gateway"
 	"patchbay/internal/pki"
@@ -33,14 +34,25 @@ func newKit(g *ground, ops *control.Operations) control.Kit {
 }
 
 // facesOf are all faces of the API.
-func facesOf(kit control.Kit, ops *control.Operations, sip config.SIP) ([]gateway.Face, error) {
+func facesOf(kit control.Kit, ops *control.Operations, sip config.SIP, names ultravox.Names) ([]gateway.Face, error) {
 	native, err := gateway.NewNative(kit, ops.Described())
 	if err != nil {
 		return nil, err
 	}
+	kit = gateway.Noting(kit)
 	return []gateway.Face{native, gateway.Documents(),
 		{Name: endpoint.KindOfYappr, Patterns: yappr.Patterns(), Handler: yappr.New(kit, yappr.Settings{Transports: transportsOf(sip)}), Refuse: yappr.Refuse},
+		{Name: endpoint.KindOfUltravox, Patterns: ultravox.Patterns(), Handler: ultravox.New(kit, names), Refuse: ultravox.Refuse},
 	}, nil
+}
+
+// agentName is the name of an agent, as this node knows it; "": it is not known.
+func (g *ground) agentName(ctx context.Context, tenant, id string) string {
+	a, err := g.store.Agent(ctx, tenant, id)
+	if err != nil {
+		return ""
+	}
+	return a.Name
 }
 
 // transportsOf are the transports that a PBX may use towards this cluster.
@@ -61,7 +73,7 @@ func transportsOf(sip config.SIP) []string {
 // listeners.
 func attachFaces(g *ground, ops *control.Operations, c *cluster.Commander, w *web.Server, m *telemetry.Metrics) error {
 	front := gateway.NewFront(g.cfg.HTTP, g.log, gatewayObserver(g, m), func() bool { return g.started() == nil })
-	all, err := facesOf(newKit(g, ops), ops, g.cfg.SIP)
+	all, err := facesOf(newKit(g, ops), ops, g.cfg.SIP, g.agentName)
 	if err != nil {
 		return err
 	}

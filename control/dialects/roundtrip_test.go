@@ -11,6 +11,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/control"
+	"patchbay/control/dialects/ultravox"
 	"patchbay/control/dialects/yappr"
 	"patchbay/internal/testkit/desk"
 )
@@ -19,7 +20,7 @@ import (
 type bed struct {
 	*desk.Desk
 	tenant, agent, other string
-	yappr                desk.Client
+	yappr, ultravox      desk.Client
 }
 
 func newBed(t *testing.T) *bed {
@@ -32,6 +33,8 @@ func newBed(t *testing.T) *bed {
 		Patch: json.RawMessage(`{"limits":{"api_per_minute":1000000,"endpoint_creates_per_day":1000000,"max_register_out":100000}}`)})
 	b.yappr = desk.Client{Face: yappr.New(d.Kit, yappr.Settings{Transports: []string{"udp"}}),
 		Headers: http.Header{"Authorization": {"Bearer " + d.Key(t, b.tenant, endpoint.KindOfYappr, endpoint.ScopeYapprRead, endpoint.ScopeYapprManage)}}}
+	b.ultravox = desk.Client{Face: ultravox.New(d.Kit, nil),
+		Headers: http.Header{"X-Api-Key": {d.Key(t, b.tenant, endpoint.KindOfUltravox, endpoint.ScopeAll)}}}
 	return b
 }
 

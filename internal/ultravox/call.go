@@ -55,7 +55,7 @@ type Call struct {
 	BilledSideInputTokens *int              `json:"billedSideInputTokens"`
 	BilledSideOutput      *int              `json:"billedSideOutputTokens"`
 	BillingStatus         string            `json:"billingStatus"`
-	FirstSpeaker          string            `json:"firstSpeaker"`
+	FirstSpeaker          json.RawMessage   `json:"firstSpeaker"`
 	FirstSpeakerSettings  json.RawMessage   `json:"firstSpeakerSettings"`
 	InactivityMessages    json.RawMessage   `json:"inactivityMessages"`
 	InitialOutputMedium   json.RawMessage   `json:"initialOutputMedium"`
@@ -107,7 +107,7 @@ type sipDetails struct {
 func Render(f Facts) Call {
 	c := Call{
 		CallID: CallID(f.ID), Created: Stamp(f.Created), Joined: stampOrNull(f.Joined), Ended: stampOrNull(f.Ended),
-		BillingStatus: "BILLING_STATUS_PENDING", FirstSpeaker: "FIRST_SPEAKER_AGENT", SIPDetails: &sipDetails{},
+		BillingStatus: "BILLING_STATUS_PENDING", SIPDetails: &sipDetails{},
 		JoinTimeout: Seconds(orElse(f.JoinTimeout, DefaultJoin)), MaxDuration: Seconds(orElse(f.MaxDuration, DefaultDuration)),
 		Metadata: f.Metadata, Medium: medium{sipMedium{Outgoing: f.Outgoing}},
 	}
@@ -134,6 +134,7 @@ func (c *Call) settings(asked map[string]json.RawMessage) {
 		into  *json.RawMessage
 		unset string
 	}{
+		{"firstSpeaker", &c.FirstSpeaker, `"FIRST_SPEAKER_AGENT"`},
 		{"firstSpeakerSettings", &c.FirstSpeakerSettings, `{"agent":{}}`},
 		{"inactivityMessages", &c.InactivityMessages, `[]`},
 		{"initialOutputMedium", &c.InitialOutputMedium, `"MESSAGE_MEDIUM_VOICE"`},

@@ -65,19 +65,17 @@ func (f *Facts) termination() string {
 		}
 		return SIPUnknown
 	}
-	switch status := f.Status; {
-	case status == 486 || status == 600:
-		return SIPBusy
-	case status == 487:
-		return SIPCanceled
-	case status == 404 || status == 484 || status == 604:
-		return SIPInvalidNumber
-	case status == 408:
-		return SIPTimeout
-	case status == 480 || status == 410 || status >= 500 && status < 600:
+	if word, ok := terminations[f.Status]; ok {
+		return word
+	}
+	if f.Status/100 == 5 {
 		return SIPUnavailable
-	case status == 603 || status == 403:
-		return SIPRejected
 	}
 	return SIPUnknown
+}
+
+// terminations are the words for calls that were not answered, by status.
+var terminations = map[int]string{
+	486: SIPBusy, 600: SIPBusy, 487: SIPCanceled, 404: SIPInvalidNumber, 484: SIPInvalidNumber, 604: SIPInvalidNumber,
+	408: SIPTimeout, 480: SIPUnavailable, 410: SIPUnavailable, 603: SIPRejected, 403: SIPRejected,
 }

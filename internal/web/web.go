@@ -94,17 +94,16 @@ func (s *Server) Secure(c *tls.Config) { s.secure = c }
 
 // Run serves until ctx ends. A taken address is an error that names its setting.
 func (s *Server) Run(ctx context.Context) error {
-	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: s.secure,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-	defer func() { _ = srv.Close() }()
+	plain, secure := s.server(nil), s.server(s.secure) // one server does not speak HTTP/2 when it serves both
+	defer func() { _, _ = plain.Close(), secure.Close() }()
 	ended := make(chan error, 2)
 	for i, l := range []struct {
 		setting, at string
 		serve       func(net.Listener) error
 		open        bool
 	}{
-		{"http.listen", s.cfg.Listen, srv.Serve, s.cfg.Listen != ""},
-		{"http.tls_listen", s.cfg.TLS, func(l net.Listener) error { return srv.ServeTLS(l, "", "") }, s.cfg.TLS != "" && s.secure != nil},
+		{"http.listen", s.cfg.Listen, plain.Serve, s.cfg.Listen != ""},
+		{"http.tls_listen", s.cfg.TLS, func(l net.Listener) error { return secure.ServeTLS(l, "", "") }, s.cfg.TLS != "" && s.secure != nil},
 	} {
 		if !l.open {
 			continue
@@ -125,10 +124,18 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if err := srv.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	for _, srv := range []*http.Server{plain, secure} {
+		if err := srv.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
-	return srv.Close()
+	return nil
+}
+
+// server is one listener's, with TLS or without.
+func (s *Server) server(c *tls.Config) *http.Server {
+	return &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: c,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -36,6 +36,12 @@ var (
 	}
 )
 
+// The longest times that a call can be given.
+const (
+	longestJoin = 300 * time.Second
+	longestCall = endpoint.MaxDurationMs * time.Millisecond
+)
+
 // reserved begins keys of a call's metadata that are not the owner's.
 const reserved = "ultravox."
 
@@ -107,8 +113,9 @@ func (a *ask) refuse(params ...string) error {
 func (a *ask) dial(f *form, in control.NewCall, settings map[string]json.RawMessage) (answer, error) {
 	f.outgoing(&in)
 	in.Metadata = f.labels("metadata")
-	join, long := f.seconds("joinTimeout", ultravox.DefaultJoin), f.seconds("maxDuration", 0)
+	join, long := f.seconds("joinTimeout", ultravox.DefaultJoin, longestJoin), f.seconds("maxDuration", 0, longestCall)
 	in.RingTimeoutMs, in.MaxDurationMs = join.Milliseconds(), long.Milliseconds()
+	in.Throttle = a.http.URL.Query().Get("throttle")
 	if err := f.done(); err != nil {
 		return answer{}, err
 	}
@@ -214,14 +221,14 @@ func (f *form) labels(name string) json.RawMessage {
 }
 
 // seconds reads a duration; otherwise where there is none.
-func (f *form) seconds(name string, otherwise time.Duration) time.Duration {
+func (f *form) seconds(name string, otherwise, longest time.Duration) time.Duration {
 	text, ok := f.text(name, 0)
 	if !ok {
 		return otherwise
 	}
 	d, ok := ultravox.ParseSeconds(text)
-	if !ok || d < time.Second {
-		f.wrong(name, `Enter a duration of a second and more, like "30s".`)
+	if !ok || d < time.Second || d > longest {
+		f.wrong(name, fmt.Sprintf(`Enter a duration like "30s", from 1s to %s.`, ultravox.Seconds(longest)))
 	}
 	return d
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // Patterns are what the face serves, for [http.ServeMux].
-var Patterns = []string{"/api/sip", "/api/sip/", "/api/calls", "/api/calls/", "/api/agents", "/api/agents/", "/api/webhooks", "/api/webhooks/"}
+func Patterns() []string {
+	return []string{"/api/sip", "/api/sip/", "/api/calls", "/api/calls/", "/api/agents", "/api/agents/", "/api/webhooks", "/api/webhooks/"}
+}
 
 // keyHeader holds the API key.
 const keyHeader = "X-API-Key"
@@ -45,13 +47,15 @@ type verb func(*ask) (answer, error)
 // routes are the paths of the API with what each can do.
 func (f *Face) routes() map[string]map[string]verb {
 	return map[string]map[string]verb{
-		"/api/sip":                  {"GET": getSIP, "PATCH": patchSIP},
-		"/api/agents/{agent}/calls": {"GET": listAgentCalls, "POST": createAgentCall},
-		"/api/calls":                {"GET": listCalls, "POST": createCall},
-		"/api/calls/{id}":           {"GET": getCall, "DELETE": deleteCall},
-		"/api/calls/{id}/sip_logs":  {"GET": getSIPLogs},
-		"/api/webhooks":             {"GET": listWebhooks, "POST": createWebhook},
-		"/api/webhooks/{id}":        {"GET": getWebhook, "PUT": putWebhook, "PATCH": patchWebhook, "DELETE": deleteWebhook},
+		"/api/sip":                    {"GET": getSIP, "PATCH": patchSIP},
+		"/api/sip/registrations":      {"GET": listRegistrations, "POST": createRegistration},
+		"/api/sip/registrations/{id}": {"GET": getRegistration, "PATCH": patchRegistration, "DELETE": deleteRegistration},
+		"/api/agents/{agent}/calls":   {"GET": listAgentCalls, "POST": createAgentCall},
+		"/api/calls":                  {"GET": listCalls, "POST": createCall},
+		"/api/calls/{id}":             {"GET": getCall, "DELETE": deleteCall},
+		"/api/calls/{id}/sip_logs":    {"GET": getSIPLogs},
+		"/api/webhooks":               {"GET": listWebhooks, "POST": createWebhook},
+		"/api/webhooks/{id}":          {"GET": getWebhook, "PUT": putWebhook, "PATCH": patchWebhook, "DELETE": deleteWebhook},
 	}
 }
 
@@ -59,7 +63,7 @@ func (f *Face) routes() map[string]map[string]verb {
 func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.mux.ServeHTTP(w, r) }
 
 // Refuse answers in the face's words what was refused before it was asked.
-func (f *Face) Refuse(w http.ResponseWriter, _ *http.Request, told *control.Error) {
+func Refuse(w http.ResponseWriter, _ *http.Request, told *control.Error) {
 	write(w, faultOf(told, nil).answer())
 }
 

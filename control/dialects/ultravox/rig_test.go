@@ -210,6 +210,7 @@ func (w *webhooks) Webhooks(_ context.Context, tenant, _ string, _ int) ([]endpo
 
 var (
 	uuids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	cursors = regexp.MustCompile(`cursor=[A-Za-z0-9_-]{20,}`)
 	secrets = regexp.MustCompile(`whsec_[A-Za-z0-9+/=_-]{40,}`)
 )
 
@@ -249,7 +250,7 @@ func (s *script) ask(r row, status int) []byte {
 
 // steady replaces what is random.
 func (s *script) steady(text string) string {
-	text = secrets.ReplaceAllString(text, "<generated>")
+	text = cursors.ReplaceAllString(secrets.ReplaceAllString(text, "<generated>"), "cursor=<cursor>")
 	return uuids.ReplaceAllStringFunc(text, func(id string) string {
 		if slices.Contains([]string{sales, support, foreign}, id) || strings.HasSuffix(id, "-000000000000") && id[:2] == "9a" {
 			return id

@@ -82,7 +82,7 @@ func over(s *store.Store, secrets *keys.Cluster) *Desk {
 	log := slog.New(slog.DiscardHandler)
 	d := &Desk{Store: s, secrets: secrets, now: Noon}
 	d.Ops = &control.Operations{Config: config.Control{RequestTimeout: patience, MaxInFlight: 64}, Store: shelf{s}, Sealer: secrets,
-		Host: "sip.example.com", Domain: "sip.example.com", Now: d.Now, Known: s.Account, Translate: translate}
+		Host: "sip.example.com", Domain: "sip.example.com", Now: d.Now, Known: s.Account, Translate: translate, Webhooks: s}
 	d.Kit = control.Kit{Do: d.Ops.Within, Count: d.Ops.Count, Rate: d.Ops.Rate, Host: d.Ops.Host, Domain: d.Ops.Domain, Now: d.Now, Log: log,
 		Verify: func(ctx context.Context, key string) (control.Credential, error) {
 			return control.Verify(ctx, s, key, d.Now())

@@ -1,0 +1,299 @@
+package e2e_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/subject"
+	"patchbay/control"
+	"patchbay/e2e/rig"
+)
+
+// An ultravox is a client of Ultravox's API at a node whose account refuses in
+// the explicit style.
+type ultravox struct {
+	*bed
+	key    string
+	domain string
+}
+
+func newUltravox(t *testing.T, settings rig.Settings) *ultravox {
+	t.Helper()
+	all := rig.Settings{"sip.base_domain": "sip.example"}
+	for key, value := range settings {
+		all[key] = value
+	}
+	u := &ultravox{bed: newBed(t, all)}
+	u.op.Account(t, rig.Fields{"refusal": "explicit"})
+	var made control.MadeKey
+	u.op.Do(t, "key", "create", control.NewKey{Name: "u", Kind: endpoint.KindOfUltravox, Scopes: []string{endpoint.ScopeAll}}, &made)
+	u.key = made.Secret
+	u.domain, _ = u.ask(t, "PATCH", "/api/sip", `{"allowedCidrRanges":["127.0.0.0/8"]}`, 200)["domain"].(string)
+	return u
+}
+
+// ask sends one request and returns the body of its reply.
+func (u *ultravox) ask(t *testing.T, method, path, body string, status int) map[string]any {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+u.HTTP+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", u.key)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		t.Fatalf("%s %s: %d %s %v, want %d", method, path, res.StatusCode, text, err, status)
+	}
+	var out map[string]any
+	if len(text) > 0 && json.Unmarshal(text, &out) != nil {
+		t.Fatalf("%s %s: %s", method, path, text)
+	}
+	return out
+}
+
+// place dials a user at the account's domain and returns the final status; a
+// call that is answered is ended.
+func (u *ultravox) place(t *testing.T, user string, headers ...string) int {
+	t.Helper()
+	invite := rig.Request{Method: "INVITE", URI: "sip:" + user + "@" + u.domain, Headers: headers, Body: rig.Offer(u.media)}.Fresh()
+	carrier := u.Dial(t, "udp")
+	final := carrier.Final(invite)
+	if final.Status() != 200 {
+		carrier.Send(invite.AckOf(final))
+		return final.Status()
+	}
+	carrier.Send(invite.Within(final, "ACK", 1))
+	(&talk{carrier, invite, final}).bye(t)
+	return final.Status()
+}
+
+// heard follows what an agent is offered.
+func (u *ultravox) heard(t *testing.T, agent string) *nats.Subscription {
+	t.Helper()
+	conn := u.Connect(t)
+	sub, err := conn.SubscribeSync(subject.Offer(agent))
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+// offered is what an agent is told of a call before it answers.
+type offered struct {
+	Context  map[string]any    `json:"context"`
+	Metadata map[string]string `json:"metadata"`
+	Session  map[string]any    `json:"session"`
+}
+
+func nextOffer(t *testing.T, sub *nats.Subscription) (o offered) {
+	t.Helper()
+	m, err := sub.NextMsg(settle)
+	if err != nil {
+		t.Fatalf("the agent had no offer: %v", err)
+	}
+	if err := json.Unmarshal(m.Data, &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestUltravoxsConfigurationDecidesWhoAnswers calls by its rules: who may call,
+// patterns in their order, all agents, nobody.
+func TestUltravoxsConfigurationDecidesWhoAnswers(t *testing.T) {
+	t.Parallel()
+	u := newUltravox(t, nil)
+	if u.domain != "default.sip.example" {
+		t.Fatalf("the domain is %q", u.domain)
+	}
+	second := u.op.Echo(t)
+	anyone, both := "agent_"+u.echo.Agent, func(first, last string) string {
+		return `{"allowedAgents":[` + first + `,` + last + `]}`
+	}
+	exact, part := `{"agentId":"`+u.echo.Agent+`","toUserPattern":"^sales$"}`, `{"agentId":"`+second.Agent+`","toUserPattern":"sales"}`
+	for _, step := range []struct {
+		name, patch, user string
+		status, mine      int // of the first agent's offers
+	}{
+		{"nothing is allowed", `{}`, anyone, 404, 0},
+		{"all agents", `{"allowAllAgents":true}`, anyone, 200, 1},
+		{"all agents, another user", `{}`, "sales", 404, 0},
+		{"no source", `{"allowedCidrRanges":[]}`, anyone, 403, 0},
+		{"another source", `{"allowedCidrRanges":["198.51.100.0/24"]}`, anyone, 403, 0},
+		{"one of the sources", `{"allowedCidrRanges":["198.51.100.0/24","127.0.0.1/32"],"allowAllAgents":false}`, anyone, 404, 0},
+		{"the first pattern that fits", both(exact, part), "sales", 200, 1},
+		{"the second pattern", `{}`, "presales", 200, 0},
+		{"in their order", both(part, exact), "sales", 200, 0},
+		{"the pattern by default", `{"allowedAgents":[{"agentId":"` + u.echo.Agent + `"}]}`, anyone, 200, 1},
+		{"and nothing else", `{}`, "x" + anyone, 404, 0},
+	} {
+		u.ask(t, "PATCH", "/api/sip", step.patch, 200)
+		mine, others := u.echo.Offers(), second.Offers()
+		if status := u.place(t, step.user); status != step.status {
+			t.Errorf("%s: %s got %d, want %d", step.name, step.user, status, step.status)
+		}
+		others = second.Offers() - others
+		if mine = u.echo.Offers() - mine; mine != step.mine || step.status == 200 && mine+others != 1 {
+			t.Errorf("%s: the agents had %d and %d offers", step.name, mine, others)
+		}
+	}
+	u.Idle(t, settle)
+}
+
+// A receiver is somebody's server that checks what it gets as the vendor's
+// sample does: a time without a zone, at most a minute old, and a signature by
+// one of its secrets.
+type receiver struct {
+	*httptest.Server
+	mu      sync.Mutex
+	secrets []string
+	bad     []string
+	bodies  [][]byte
+	answer  func(body []byte) string
+}
+
+func newReceiver(t *testing.T, answer func(body []byte) string) *receiver {
+	t.Helper()
+	r := &receiver{answer: answer}
+	r.Server = httptest.NewServer(http.HandlerFunc(r.take))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies = append(r.bodies, body)
+	stamp := req.Header.Get("X-Ultravox-Webhook-Timestamp")
+	at, err := time.Parse("2006-01-02T15:04:05.999999", stamp)
+	if err != nil || time.Since(at) > time.Minute || time.Until(at) > time.Second {
+		r.bad = append(r.bad, "timestamp "+stamp)
+	}
+	got := strings.Split(req.Header.Get("X-Ultravox-Webhook-Signature"), ",")
+	for _, secret := range r.secrets {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(body)
+		mac.Write([]byte(stamp))
+		if !slices.Contains(got, hex.EncodeToString(mac.Sum(nil))) {
+			r.bad = append(r.bad, "signature "+strings.Join(got, ","))
+		}
+	}
+	if len(got) != len(r.secrets) {
+		r.bad = append(r.bad, "as many signatures as secrets are wanted")
+	}
+	if r.answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	_, _ = io.WriteString(w, r.answer(body))
+}
+
+// by says which secrets sign from now on.
+func (r *receiver) by(secrets any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secrets = nil
+	for _, s := range secrets.([]any) {
+		r.secrets = append(r.secrets, s.(string))
+	}
+}
+
+func (r *receiver) check(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.bad) > 0 {
+		t.Errorf("the receiver had %q", r.bad)
+	}
+}
+
+// TestUltravoxsFallbackHandlerDecides has a handler that starts an agent's call
+// and one of its own making, and that rejects; its agent hears what the SIP
+// message said, which wins over the handler's context.
+func TestUltravoxsFallbackHandlerDecides(t *testing.T) {
+	t.Parallel()
+	u := newUltravox(t, nil)
+	closed := u.op.Echo(t)
+	u.op.Do(t, "agent", "update", control.Change{ID: closed.Agent, Patch: json.RawMessage(
+		`{"context_schema":{"type":"object","properties":{"customer_name":{"type":"string"}},"additionalProperties":false}}`)}, nil)
+	u.op.Account(t, rig.Fields{"sip": rig.Fields{"start_call_agent": u.echo.Agent}})
+	start := func(agent string) string {
+		return `{"startAgentCall":{"agentId":"` + agent + `","templateContext":{"tier":"gold","customer_name":"Template"},"metadata":{"src":"fb"}}}`
+	}
+	answers := map[string]string{
+		"gold": start(u.echo.Agent), "closed": start(closed.Agent), "inline": `{"startCall":{"systemPrompt":"Take a message.","voice":"Ada"}}`,
+		"no": `{"reject":{}}`, "busy": `{"reject":{"sipRejectCode":486,"message":"all busy"}}`, "wrong": `{"reject":{"sipRejectCode":302}}`,
+	}
+	handler := newReceiver(t, func(body []byte) string {
+		var q endpoint.Question
+		_ = json.Unmarshal(body, &q)
+		user, _, _ := strings.Cut(strings.TrimPrefix(*q.ToURI, "sip:"), "@")
+		return answers[user]
+	})
+	made := u.ask(t, "PATCH", "/api/sip", `{"fallbackHandler":{"url":"`+handler.URL+`/sip"}}`, 200)
+	handler.by(made["fallbackHandler"].(map[string]any)["secrets"])
+
+	mine, theirs := u.heard(t, u.echo.Agent), u.heard(t, closed.Agent)
+	headers := []string{"X-Customer-Name: Bob", `X-Complex-Value: {"subkey":"value"}`, "X-Count: 3"}
+	if status := u.place(t, "gold", headers...); status != 200 {
+		t.Fatalf("an agent's call got %d", status)
+	}
+	got := nextOffer(t, mine)
+	caller := map[string]any{"sip": map[string]any{"caller_id": "15550001111"}}
+	golden, _ := json.Marshal(map[string]any{"tier": "gold", "customer_name": "Bob", "complex_value": map[string]any{"subkey": "value"}, "count": 3})
+	said := got.Context["ultravox"].(map[string]any)["sip"].(map[string]any)
+	delete(got.Context, "ultravox")
+	if rest, _ := json.Marshal(got.Context); string(rest) != string(golden) || said["caller_id"] != caller["sip"].(map[string]any)["caller_id"] ||
+		!strings.HasPrefix(said["from_uri"].(string), "sip:15550001111@127.0.0.1") {
+		t.Errorf("the agent is told %v and %v", got.Context, said)
+	}
+	if status := u.place(t, "closed", headers...); status != 200 {
+		t.Errorf("the call of an agent with a closed schema got %d", status)
+	}
+	if got := nextOffer(t, theirs); len(got.Context) != 1 || got.Context["customer_name"] != "Bob" {
+		t.Errorf("a closed schema lets in %v", got.Context)
+	}
+	if status := u.place(t, "inline"); status != 200 {
+		t.Errorf("a call of the handler's own making got %d", status)
+	}
+	if got := nextOffer(t, mine); got.Session["systemPrompt"] != "Take a message." {
+		t.Errorf("its agent is told %v", got.Session)
+	}
+	rotated := u.ask(t, "PATCH", "/api/sip", `{"fallbackHandler":{"url":"`+handler.URL+`/sip","secrets":["one","two"]}}`, 200)
+	handler.by(rotated["fallbackHandler"].(map[string]any)["secrets"])
+	for user, want := range map[string]int{"no": 603, "busy": 486, "wrong": 502} {
+		if status := u.place(t, user); status != want {
+			t.Errorf("%s got %d, want %d", user, status, want)
+		}
+	}
+	handler.check(t)
+	u.ask(t, "PATCH", "/api/sip", `{"fallbackHandler":null}`, 200)
+	if status := u.place(t, "gold"); status != 404 {
+		t.Errorf("without a handler the call got %d", status)
+	}
+	u.Idle(t, settle)
+}
