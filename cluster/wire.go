@@ -218,17 +218,32 @@ func (s *sending) patience() time.Duration {
 	return sendTimeout
 }
 
-func (s *sending) answered(rep reply) {
-	err := rep.err
-	if err == nil {
-		var d envelope.Delivery
-		if d, err = envelope.DecodeDelivery(rep.data); err == nil && d != envelope.Delivered {
-			err = errNotSent
-		}
+// refused is why an edge has not sent the message; nil: it has.
+func (r reply) refused() error {
+	if r.err != nil {
+		return r.err
 	}
+	d, err := envelope.DecodeDelivery(r.data)
+	if err == nil && d != envelope.Delivered {
+		return errNotSent
+	}
+	return err
+}
+
+// hopeless reports that nobody else is asked. An edge that is silent about a
+// request outside a dialog may still send it.
+func (s *sending) hopeless(err error) bool {
+	if s.dialled && (s.others > 0 || errors.Is(err, errSilence)) {
+		return true
+	}
+	return errors.Is(err, errFull) || errors.Is(err, errClosed)
+}
+
+func (s *sending) answered(rep reply) {
+	err := rep.refused()
 	switch {
 	case err == nil:
-	case errors.Is(err, errFull), errors.Is(err, errClosed), s.dialled && (s.others > 0 || errors.Is(err, errSilence)):
+	case s.hopeless(err):
 		s.end(err)
 	case s.others < maxOthers && !(s.others > 0 && errors.Is(err, errNobody)):
 		s.askAny()

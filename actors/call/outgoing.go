@@ -7,7 +7,7 @@ type Outgoing struct {
 	Display string // name beside From; empty: none
 	// Hops are the SIP URIs that the INVITE is sent to, where that is not To: a
 	// trunk's addresses. Where nothing could be sent to one, it was not heard
-	// within 64*T1, or said 503, the next one is tried (RFC 3263 4.3), within the
+	// within 8*T1 (the last: 64*T1), or said 503, the next one is tried (RFC 3263 4.3), within the
 	// same dialog; at most MaxHops. They are no routes: what follows goes where
 	// the answer says.
 	Hops        []string

@@ -14,6 +14,10 @@ import (
 // one goes over TCP if the callee left that open (RFC 3261 18.1.1).
 const maxDatagramRequest = 1300
 
+// hopPatience is how long, in T1, one address of a trunk may say nothing at all
+// before the next is tried: four copies of the INVITE have left by then.
+const hopPatience = 8
+
 // userAgent is the User-Agent of our requests.
 const userAgent = "Patchbay"
 
@@ -60,6 +64,9 @@ func (d *UAC) start(now time.Time, hop int, flow call.Flow, datagram bool) {
 		raw = d.writeInvite(a)
 	}
 	a.tx = txn.StartInviteClient(now, d.options.Timers, a.to.Flow.Transport.Reliable(), raw)
+	if hop+1 < len(d.hops) {
+		a.tx.Hasten(now.Add(hopPatience * d.options.Timers.T1))
+	}
 	d.attempts = append(d.attempts, a)
 	d.revision++
 	d.sendInvite(a, raw)

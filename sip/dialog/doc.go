@@ -1,14 +1,21 @@
-// Package dialog is the SIP side of one call: the UAS of RFC 3261 as a pure
-// state machine. It reads the messages that edges hand on, answers them, keeps
-// the tags, CSeqs and the route set, and tells the call what they mean.
+// Package dialog is the SIP side of one call, as pure state machines: the [UAS]
+// of a call that a carrier begins, and the [UAC] of one that we begin (RFC
+// 3261). They read the messages that edges hand on, answer them, keep the tags,
+// CSeqs and the route set, and tell the call what they mean.
 //
-// It decides which response a message is owed, when copies of ours leave, and
-// where requests of ours go. It does no I/O and knows no clock: every method
-// takes the time, every message leaves as a [call.Output], and [UAS.Deadline]
-// says when to come back.
+// They decide which response a message is owed, when copies of ours leave, and
+// where requests of ours go. They do no I/O and know no clock: every method
+// takes the time, every message leaves as a [call.Output], and Deadline says
+// when to come back.
 //
-// What it refuses, always with a response: INVITEs without SDP and SDP that
+// A UAC has exactly one outcome: of all answers of its forks the first makes
+// the dialog, every other is acknowledged and ended, and so is one that crosses
+// its CANCEL. It answers who asks for credentials, and tries the addresses of
+// its trunk one after the other.
+//
+// What they refuse, always with a response: INVITEs without SDP and SDP that
 // cannot be used (488, 400, 415); changes of an established call by re-INVITE
 // (488; the call goes on); methods that are not served (405); requests out of
-// order (500); and tags of no dialog of ours (481).
+// order (500); and tags of no dialog of ours (481). Redirections (3xx) are not
+// followed, 100rel is not offered.
 package dialog

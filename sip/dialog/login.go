@@ -149,38 +149,37 @@ func readChallenge(value string) (c digest.Challenge, ok bool) {
 	if !strings.EqualFold(scheme, "Digest") {
 		return c, false
 	}
-	quality := false
+	asked := false // for a quality of protection
 	for rest != "" {
 		var param string
 		param, rest = cutUnquoted(rest, ',')
 		name, v, _ := strings.Cut(param, "=")
-		v = unquoted(strings.TrimSpace(v))
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "realm":
-			c.Realm = v
-		case "nonce":
-			c.Nonce = v
-		case "opaque":
-			c.Opaque = v
-		case "algorithm":
-			c.Algorithm = v
-		case "stale":
-			c.Stale = strings.EqualFold(v, "true")
-		case "userhash":
-			c.Userhash = strings.EqualFold(v, "true")
-		case "qop":
-			quality = true
-			if offersAuth(v) {
-				c.QOP = []string{"auth"}
-			}
+		name, v = strings.ToLower(strings.TrimSpace(name)), unquoted(strings.TrimSpace(v))
+		if set, ok := challengeParams[name]; ok {
+			set(&c, v)
 		}
+		asked = asked || name == "qop"
 	}
 	base, _ := sessionOf(c.Algorithm)
 	switch strings.ToUpper(base) {
 	case "", "MD5", "SHA-256", "SHA-512-256":
-		return c, c.Nonce != "" && (!quality || c.QOP != nil)
+		return c, c.Nonce != "" && (!asked || c.QOP != nil)
 	}
 	return c, false
+}
+
+var challengeParams = map[string]func(c *digest.Challenge, value string){
+	"realm":     func(c *digest.Challenge, v string) { c.Realm = v },
+	"nonce":     func(c *digest.Challenge, v string) { c.Nonce = v },
+	"opaque":    func(c *digest.Challenge, v string) { c.Opaque = v },
+	"algorithm": func(c *digest.Challenge, v string) { c.Algorithm = v },
+	"stale":     func(c *digest.Challenge, v string) { c.Stale = strings.EqualFold(v, "true") },
+	"userhash":  func(c *digest.Challenge, v string) { c.Userhash = strings.EqualFold(v, "true") },
+	"qop": func(c *digest.Challenge, v string) {
+		if offersAuth(v) {
+			c.QOP = []string{"auth"}
+		}
+	},
 }
 
 func offersAuth(qop string) bool {

@@ -14,7 +14,7 @@ import (
 // Limits of sending.
 const (
 	maxDials    = 64              // connections being opened at once
-	maxDialWait = 16              // messages that wait for one of them
+	maxDialWait = 128             // messages that wait for one of them: INVITEs of a burst to one trunk
 	dialTimeout = 5 * time.Second // to open a connection
 	maxLookups  = 32              // names being looked up at once
 	lookupTime  = 2 * time.Second // for one name

@@ -107,6 +107,14 @@ func (t *InviteClient) Expect(now time.Time) {
 	}
 }
 
+// Hasten bounds the wait for the first response to less than timer B, where
+// there is somebody else to ask. One that has come stays heard.
+func (t *InviteClient) Hasten(end time.Time) {
+	if t.started && t.state == calling && end.Before(t.end) {
+		t.end = end
+	}
+}
+
 // Lapse gives the INVITE up: none of it was sent, or nothing comes. What comes
 // within 64*T1 all the same is still taken.
 func (t *InviteClient) Lapse(now time.Time) {

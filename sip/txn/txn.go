@@ -1,7 +1,8 @@
 // Package txn is the transactions of RFC 3261 17 as pure state machines in
 // virtual time: the INVITE server transaction (17.2.1, with the Accepted state
 // of RFC 6026), non-INVITE server transactions as a bounded store of their
-// answers (17.2.2), and the non-INVITE client transaction (17.1.2).
+// answers (17.2.2), the INVITE client transaction (17.1.1, likewise with RFC
+// 6026), and the non-INVITE client transaction (17.1.2).
 //
 // They hold bytes and clocks and decide when those bytes leave again. They read
 // no message, know no flow and own no timer: the caller asks for a Deadline and
@@ -17,7 +18,7 @@ type Timers struct {
 	T4 time.Duration // longest a message stays in the network
 }
 
-// Timeout is timers B, F, H, J and L: 64*T1.
+// Timeout is timers B, D, F, H, J, L and M: 64*T1.
 func (t Timers) Timeout() time.Duration { return 64 * t.T1 }
 
 // resend is when the next copy leaves. The pause doubles up to a limit.

@@ -1,0 +1,237 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Callee is a carrier that nodes call: one UDP socket whose tests say what it
+// answers. A request that comes again gets its last answer again.
+type Callee struct {
+	t    testing.TB
+	conn *net.UDPConn
+	in   chan Rung
+
+	mu   sync.Mutex
+	said map[string]string // last answer, by branch and method
+}
+
+// A Rung is a request of a node's, as it came to a Callee.
+type Rung struct {
+	Response
+	c    *Callee
+	from netip.AddrPort
+}
+
+// NewCallee opens a callee at an address. It ends with the test.
+func NewCallee(t testing.TB, at netip.Addr) *Callee {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Callee{t: t, conn: conn, in: make(chan Rung, 256), said: map[string]string{}}
+	t.Cleanup(func() { _ = conn.Close() })
+	go c.listen()
+	return c
+}
+
+// Loopback is where callees of nodes without a network of their own are.
+func Loopback() netip.Addr { return loopback }
+
+// Port is where the callee listens.
+func (c *Callee) Port() int { return c.conn.LocalAddr().(*net.UDPAddr).Port }
+
+// Host is the callee's address.
+func (c *Callee) Host() string {
+	return c.conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().String()
+}
+
+// URI is that of a user at the callee.
+func (c *Callee) URI(user string) string { return "sip:" + user + "@" + c.conn.LocalAddr().String() }
+
+func (c *Callee) listen() {
+	defer close(c.in)
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := c.conn.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // a port that refuses shows here
+		}
+		r := Rung{Response(buf[:n]), c, from}
+		if c.again(r) {
+			continue
+		}
+		c.in <- r
+	}
+}
+
+// key names a transaction of a request.
+func (r Rung) key() string { return r.Header("Via") + " " + r.Method() }
+
+// again answers a request that has come before.
+func (c *Callee) again(r Rung) bool {
+	if r.Status() != 0 {
+		return false
+	}
+	c.mu.Lock()
+	last, known := c.said[r.key()]
+	if !known {
+		c.said[r.key()] = ""
+	}
+	c.mu.Unlock()
+	if last != "" {
+		_, _ = c.conn.WriteToUDPAddrPort([]byte(last), r.from)
+	}
+	return known
+}
+
+// Next is the next request of that method within a limit; others pass. An OPTIONS
+// or a method that nobody waits for is not answered.
+func (c *Callee) Next(method string) Rung {
+	c.t.Helper()
+	var passed []string
+	for end := time.Now().Add(calleeLimit); ; {
+		select {
+		case r, ok := <-c.in:
+			switch {
+			case !ok:
+				c.t.Fatalf("the callee is closed: no %s came", method)
+			case r.Method() == method:
+				return r
+			}
+			passed = append(passed, r.Line())
+		case <-time.After(time.Until(end)):
+			c.t.Fatalf("no %s came within %v, only %q", method, calleeLimit, passed)
+		}
+	}
+}
+
+// calleeLimit only bounds a hang.
+const calleeLimit = 30 * time.Second
+
+// Quiet fails the test if a request of that method comes within the time.
+func (c *Callee) Quiet(wait time.Duration, method string) {
+	c.t.Helper()
+	for end := time.After(wait); ; {
+		select {
+		case r, ok := <-c.in:
+			if ok && r.Method() == method {
+				c.t.Errorf("there came a %s:\n%s", method, r.Response)
+			}
+			if !ok {
+				return
+			}
+		case <-end:
+			return
+		}
+	}
+}
+
+// Reply answers a request: "486 Busy Here", with a To-tag unless that is "", with
+// further header fields, and SDP where body is not empty.
+func (r Rung) Reply(status, tag, body string, headers ...string) {
+	r.c.t.Helper()
+	var b strings.Builder
+	b.WriteString("SIP/2.0 " + status + "\r\n")
+	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
+		value := r.Header(name)
+		if name == "To" && tag != "" && !strings.Contains(value, ";tag=") {
+			value += ";tag=" + tag
+		}
+		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+	}
+	if r.Method() == "INVITE" && tag != "" {
+		fmt.Fprintf(&b, "Contact: <sip:%s-%s@%s>\r\n", "callee", tag, r.c.conn.LocalAddr())
+	}
+	for _, line := range headers {
+		b.WriteString(line + "\r\n")
+	}
+	if body != "" {
+		b.WriteString("Content-Type: application/sdp\r\n")
+	}
+	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+	r.c.mu.Lock()
+	r.c.said[r.key()] = b.String()
+	r.c.mu.Unlock()
+	if _, err := r.c.conn.WriteToUDPAddrPort([]byte(b.String()), r.from); err != nil {
+		r.c.t.Errorf("answer %s: %v", status, err)
+	}
+}
+
+// A Talk is a callee's side of a call that it has answered.
+type Talk struct {
+	c      *Callee
+	invite Rung
+	tag    string
+	ear    *ear
+}
+
+// Media opens the audio side of the callee, which talks to where the INVITE
+// says, and returns its SDP.
+func (r Rung) Media(tag string) (*Talk, string) {
+	r.c.t.Helper()
+	talk := &Talk{c: r.c, invite: r, tag: tag, ear: newEar(r.c.t, r.c.conn.LocalAddr().String())}
+	r.c.t.Cleanup(func() { talk.ear.close() })
+	talk.ear.talkTo(r.Response)
+	sdp := strings.ReplaceAll(fmt.Sprintf(`v=0
+o=- 1 1 IN IP4 %[1]s
+s=-
+c=IN IP4 %[1]s
+t=0 0
+m=audio %[2]d RTP/AVP 0 101
+a=rtpmap:101 telephone-event/8000
+a=sendrecv
+`, r.c.Host(), talk.ear.port()), "\n", "\r\n")
+	return talk, sdp
+}
+
+// Answer answers an INVITE with 200 and audio, and waits for the ACK.
+func (r Rung) Answer(tag string) *Talk {
+	r.c.t.Helper()
+	talk, sdp := r.Media(tag)
+	r.Reply("200 OK", tag, sdp)
+	talk.c.Next("ACK")
+	return talk
+}
+
+// Heard waits until the callee has heard so much of what it said.
+func (t *Talk) Heard(packets int) {
+	t.c.t.Helper()
+	WaitFor(t.c.t, calleeLimit, "audio comes back", func() bool { return t.ear.now().Heard >= packets })
+}
+
+// Bye hangs up from the callee's side, through whichever edge the node's Contact
+// names, and waits for the answer.
+func (t *Talk) Bye(to netip.AddrPort) {
+	t.c.t.Helper()
+	uri := t.invite.Header("Contact")
+	if _, rest, ok := strings.Cut(uri, "<"); ok {
+		uri, _, _ = strings.Cut(rest, ">")
+	}
+	text := fmt.Sprintf("BYE %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-bye-%s;rport\r\nMax-Forwards: 70\r\nFrom: %s;tag=%s\r\nTo: %s\r\n"+
+		"Call-ID: %s\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n", uri, t.c.conn.LocalAddr(), t.tag, t.invite.Header("To"), t.tag,
+		t.invite.Header("From"), t.invite.Header("Call-ID"))
+	for end := time.Now().Add(calleeLimit); time.Now().Before(end); {
+		if _, err := t.c.conn.WriteToUDPAddrPort([]byte(text), to); err != nil {
+			t.c.t.Fatal(err)
+		}
+		select {
+		case r, ok := <-t.c.in:
+			if ok && r.Status() == 200 && strings.HasSuffix(r.Header("CSeq"), "BYE") {
+				return
+			}
+		case <-time.After(500 * time.Millisecond): // RFC 3261 17.1.2.2
+		}
+	}
+	t.c.t.Fatal("the BYE was not answered")
+}
