@@ -18,7 +18,7 @@ COPY --chown=65532:65532 deploy/data /data
 ENV PATH=/ PATCHBAY_NODE_DATA_DIR=/data
 USER 65532:65532
 # Carriers' SIP; health and metrics; NATS and its routes, of a broker.
-EXPOSE 5060/udp 5060/tcp 8080/tcp 4222/tcp 6222/tcp
+EXPOSE 5060/udp 5060/tcp 8080/tcp 8443/tcp 4222/tcp 6222/tcp
 HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 CMD ["/patchbay", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/patchbay"]

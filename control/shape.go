@@ -56,21 +56,27 @@ func (w *shapeWalk) value(at string, v any, t reflect.Type) {
 	case v == nil || t == rawType || t.Kind() == reflect.Interface:
 	case to.Implements(jsonDecoder) || to.Implements(textDecoder):
 		w.own(at, v, t)
-	case t.Kind() == reflect.Struct:
+	default:
+		w.kind(at, v, t)
+	}
+}
+
+// kind looks at a value of a type that is spelt as any of its kind.
+func (w *shapeWalk) kind(at string, v any, t reflect.Type) {
+	switch t.Kind() {
+	case reflect.Struct:
 		w.object(at, v, t)
-	case t.Kind() == reflect.Map:
-		if object, ok := w.is(at, v, "an object").(map[string]any); ok {
-			for _, name := range slices.Sorted(maps.Keys(object)) {
-				w.value(join(at, name), object[name], t.Elem())
-			}
+	case reflect.Map:
+		object, _ := w.is(at, v, "an object").(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			w.value(join(at, name), object[name], t.Elem())
 		}
-	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array:
-		if list, ok := w.is(at, v, "a list").([]any); ok {
-			for i, item := range list {
-				w.value(fmt.Sprintf("%s[%d]", at, i), item, t.Elem())
-			}
+	case reflect.Slice, reflect.Array:
+		list, _ := w.is(at, v, "a list").([]any)
+		for i, item := range list {
+			w.value(fmt.Sprintf("%s[%d]", at, i), item, t.Elem())
 		}
-	case t.Kind() == reflect.String || t.Kind() == reflect.Bool:
+	case reflect.String, reflect.Bool:
 		w.is(at, v, wordOf(t.Kind().String()))
 	default:
 		w.number(at, v, t)

@@ -202,7 +202,8 @@ func TestComposePublishesWhatNodesListenAtAndNoMore(t *testing.T) {
 			}
 		case name == "control":
 			_, port, _ := strings.Cut(cfg.HTTP.Listen, ":")
-			want = []string{port}
+			_, secure, _ := strings.Cut(cfg.HTTP.TLS, ":")
+			want = []string{port, secure}
 		case name == "broker-1": // tenants' programs
 			_, port, _ := strings.Cut(cfg.NATS.Listen, ":")
 			want = []string{port}

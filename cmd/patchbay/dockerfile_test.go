@@ -78,7 +78,7 @@ func TestTheImageSaysWhatTheProgramDoes(t *testing.T) {
 	}
 	exposed := strings.Join(instructions(t, "EXPOSE"), " ")
 	for _, listener := range []struct{ at, protocol string }{
-		{def.SIP.UDP, "udp"}, {def.SIP.TCP, "tcp"}, {def.HTTP.Listen, "tcp"}, {def.NATS.Listen, "tcp"},
+		{def.SIP.UDP, "udp"}, {def.SIP.TCP, "tcp"}, {def.HTTP.Listen, "tcp"}, {def.HTTP.TLS, "tcp"}, {def.NATS.Listen, "tcp"},
 	} {
 		_, port, _ := strings.Cut(listener.at, ":")
 		if !strings.Contains(exposed, port+"/"+listener.protocol) {
