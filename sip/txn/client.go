@@ -36,7 +36,7 @@ func (c *Client) Response(now time.Time, status int) bool {
 	if status < 200 {
 		if !c.reliable && !c.proceeding {
 			c.proceeding = true
-			c.copies.start(now, c.timers.T2, c.timers.T2)
+			c.copies.pause = c.timers.T2 // timer E runs on, and is T2 from its next firing on (17.1.2.2)
 		}
 		return false
 	}
