@@ -18,7 +18,7 @@ func (p *partition) decide(now time.Time, in *invite, pol *Policy) {
 	style := pol.Account.Refusal
 	v, use, limited := p.weigh(now, in, pol)
 	if in.dry() {
-		in.tell(explanationOf(in, pol, v, use))
+		in.tell(p.explanationOf(in, pol, v, use))
 		return
 	}
 	if v.Action != endpoint.Reject {

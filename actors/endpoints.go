@@ -15,6 +15,7 @@ type EndpointLimits struct {
 	Mailbox      int           // messages that wait in one partition; beyond it 503
 	Remembered   int           // decisions one partition keeps for retransmissions, 32 s each
 	StoreTimeout time.Duration // longest read of a cold endpoint
+	NotFound     int           // SIP status that is shown instead of 404; 0: 404
 }
 
 // EndpointPorts are what endpoint actors need of the rest of the node.
@@ -113,7 +114,24 @@ func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointO
 // Invite decides on an initial INVITE, or recalls what was decided on an
 // earlier copy. reply is called once, from any goroutine, and must not block.
 func (e *Endpoints) Invite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) {
-	e.send(newInvite(inv, p, reply))
+	e.send(newInvite(inv, p, func(o Outcome) { o.Status = e.status(o.Status); reply(o) }))
+}
+
+// status is what a carrier is shown of a SIP status: what the operator wants to
+// be told instead of 404, so that what is hidden behind that looks the same
+// still.
+func (e *Endpoints) status(status int) int {
+	if status == 404 && e.limits.NotFound != 0 {
+		return e.limits.NotFound
+	}
+	return status
+}
+
+// shown is what a carrier sees of a rejection.
+func (e *Endpoints) shown(v endpoint.Verdict, style endpoint.RefusalStyle) endpoint.Shown {
+	s := v.Shown(style)
+	s.Status = e.status(s.Status)
+	return s
 }
 
 // Cancel passes a CANCEL to the media node that its transaction key names,

@@ -72,6 +72,31 @@ func TestUnknownAddressIsNotFound(t *testing.T) {
 	})
 }
 
+// TestNotFoundMayBeShownAsAnotherStatus asks for what does not exist, is switched
+// off, and does not know the source, of an account that hides which: all look the
+// same still.
+func TestNotFoundMayBeShownAsAnotherStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		d := newDecider(t, actors.EndpointLimits{NotFound: 603}, store, desk, desk)
+		off := store.put("off", func(e *endpoint.Endpoint) { e.IsActive = false })
+		closed := store.put("closed", func(e *endpoint.Endpoint) { e.IP.Mode = endpoint.IPNone })
+		for _, to := range []endpoint.Address{"s/nobody", off, closed} {
+			if got := d.dial(to, "c"+string(to)); got != (actors.Outcome{Status: 603}) || d.last().Shown != (endpoint.Shown{Status: 603}) {
+				t.Errorf("%v: got %+v, told as %+v", to, got, d.last().Shown)
+			}
+		}
+		explained := make(chan actors.Explanation, 1)
+		d.Explain("acme", invite(off, "e1"), func(x actors.Explanation) { explained <- x })
+		if x := <-explained; x.Shown.Status != 603 || x.Verdict.Reason != endpoint.ReasonInactive {
+			t.Errorf("explained as %+v", x)
+		}
+		if got := d.dial(store.put("desk", nil), "c9"); !got.Taken {
+			t.Errorf("an endpoint that is there: %+v", got)
+		}
+	})
+}
+
 func TestAcceptedJobSaysAllTheMediaNodeNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, desk := newShelf(), newDesk()

@@ -33,7 +33,7 @@ func (e *Endpoints) Explain(tenant string, inv endpoint.Invite, reply func(Expla
 		x.V, x.DecisionID = 1, endpoint.DecisionID(inv.CallID)
 		if x.Tenant != "" && x.Tenant != tenant {
 			x = Explanation{V: x.V, DecisionID: x.DecisionID, Key: absent(inv.Address).Key(), Verdict: endpoint.Unknown()}
-			x.Shown = x.Verdict.Shown(endpoint.RefuseUniform)
+			x.Shown = e.shown(x.Verdict, endpoint.RefuseUniform)
 		}
 		reply(x)
 	}
@@ -58,8 +58,8 @@ func (in *invite) tell(x Explanation) {
 	in.explain(x)
 }
 
-func explanationOf(in *invite, pol *Policy, v endpoint.Verdict, use endpoint.Usage) Explanation {
-	x := Explanation{Tenant: pol.Account.Tenant, Key: in.key, Verdict: v, Shown: v.Shown(pol.Account.Refusal),
+func (e *Endpoints) explanationOf(in *invite, pol *Policy, v endpoint.Verdict, use endpoint.Usage) Explanation {
+	x := Explanation{Tenant: pol.Account.Tenant, Key: in.key, Verdict: v, Shown: e.shown(v, pol.Account.Refusal),
 		Calls: use.Calls, Project: use.ProjectCalls, Webhook: v.Action == endpoint.Consult, Deciders: use.Standing.Deciders}
 	if ep := pol.Endpoint; ep != nil {
 		x.EndpointID = ep.ID

@@ -102,11 +102,11 @@ func (p *partition) refuse(in *invite, tenant string, v endpoint.Verdict, style 
 		return
 	}
 	if in.dry() {
-		in.tell(Explanation{Tenant: tenant, Key: in.key, Verdict: v, Shown: v.Shown(style)})
+		in.tell(Explanation{Tenant: tenant, Key: in.key, Verdict: v, Shown: p.shown(v, style)})
 		return
 	}
 	in.answer(rejected(v, style))
-	p.report(in, Decision{Tenant: tenant, Verdict: v, Shown: v.Shown(style)})
+	p.report(in, Decision{Tenant: tenant, Verdict: v, Shown: p.shown(v, style)})
 }
 
 func (p *partition) report(in *invite, d Decision) {

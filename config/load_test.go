@@ -170,6 +170,7 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		"SIP among ICE":           {map[string]string{"sip.udp": ":30002"}, "media.ice_ports: 30000-39999 holds the port of sip.udp, 30002"},
 		"media behind a name":     {map[string]string{"media.advertise": "nat.example.net"}, `media.advertise: "nat.example.net" is no address of a host: want an IP address`},
 		"latch mode":              {map[string]string{"media.latch_mode": "any"}, `media.latch_mode: "any" is none of sdp, nat, off`},
+		"no such status":          {map[string]string{"actor.not_found_status": "410"}, `actor.not_found_status: "410" is none of 404, 603`},
 		"no wait for first RTP":   {map[string]string{"media.first_rtp_timeout": "0"}, ""},
 		"no wait for agents":      {map[string]string{"media.agent_timeout": "0s"}, "media.agent_timeout: 0s is too small: want more than 0"},
 	} {

@@ -105,8 +105,9 @@ func (u *ultravox) heard(t *testing.T, agent string) *nats.Subscription {
 // offered is what an agent is told of a call before it answers.
 type offered struct {
 	Context  map[string]any    `json:"context"`
-	Metadata map[string]string `json:"metadata"`
+	Metadata map[string]string `json:"call_metadata"`
 	Session  map[string]any    `json:"session"`
+	Settings map[string]any    `json:"call_settings"`
 }
 
 func nextOffer(t *testing.T, sub *nats.Subscription) (o offered) {
@@ -296,4 +297,78 @@ func TestUltravoxsFallbackHandlerDecides(t *testing.T) {
 		t.Errorf("without a handler the call got %d", status)
 	}
 	u.Idle(t, settle)
+}
+
+// TestUltravoxsCallsArePlaced places calls by its API: one that is answered, with
+// what its agent is told and its owner sees of it, one that is busy, one that is
+// deleted while it rings.
+func TestUltravoxsCallsArePlaced(t *testing.T) {
+	t.Parallel()
+	u := newUltravox(t, nil)
+	callee, offers := rig.NewCallee(t, rig.Loopback()), u.heard(t, u.echo.Agent)
+	create := func(path, more string) (id string, made map[string]any) {
+		made = u.ask(t, "POST", path, `{`+more+`"medium":{"sip":{"outgoing":{"to":"`+callee.URI("bob")+`","from":"acme-user","username":"acme-user","password":"hush-hush"}}}}`, 201)
+		return made["callId"].(string), made
+	}
+	id, made := create("/api/agents/"+u.echo.Agent+"/calls", `"templateContext":{"tier":"gold"},"metadata":{"order":"7"},"firstSpeakerSettings":{"user":{}},`)
+	if asked, _ := json.Marshal(made); strings.Contains(string(asked), "hush-hush") || made["joined"] != nil || made["endReason"] != nil {
+		t.Errorf("the new call is %s", asked)
+	}
+	invite := callee.Next("INVITE")
+	if !strings.Contains(invite.Header("From"), "sip:acme-user@") {
+		t.Errorf("it is from %s", invite.Header("From"))
+	}
+	invite.Reply("180 Ringing", "a", "")
+	live := invite.Answer("a")
+	live.Heard(20)
+	if got := nextOffer(t, offers); got.Context["tier"] != "gold" || got.Context["ultravox"] != nil || got.Metadata["order"] != "7" || got.Settings["firstSpeakerSettings"] == nil {
+		t.Errorf("the agent is told %+v", got)
+	}
+	u.ask(t, "GET", "/api/calls/"+id+"/sip_logs", "", 425)
+	if got := u.ask(t, "GET", "/api/calls/"+id, "", 200); got["joined"] == nil || got["ended"] != nil || got["metadata"].(map[string]any)["order"] != "7" {
+		t.Errorf("the live call is %v", got)
+	}
+	if all := u.ask(t, "GET", "/api/calls", "", 200)["results"].([]any); len(all) != 1 || all[0].(map[string]any)["callId"] != id {
+		t.Errorf("the list has %v", all)
+	}
+	live.Bye(u.SIP)
+	over := u.over(t, id)
+	details := over["sipDetails"].(map[string]any)
+	if over["endReason"] != "hangup" || details["terminationReason"] != "SIP_TERMINATION_NORMAL" || over["billedDuration"] != "6s" || over["agent"].(map[string]any)["name"] == "" {
+		t.Errorf("what remains is %v", over)
+	}
+	u.ask(t, "GET", "/api/calls/"+id+"/sip_logs", "", 404)
+	u.ask(t, "DELETE", "/api/calls/"+id, "", 409)
+
+	u.op.Account(t, rig.Fields{"sip": rig.Fields{"start_call_agent": u.echo.Agent}})
+	id, _ = create("/api/calls", `"systemPrompt":"Hello.",`)
+	callee.Next("INVITE").Reply("486 Busy Here", "b", "")
+	callee.Next("ACK")
+	if got := u.over(t, id); got["endReason"] != "unjoined" || got["sipDetails"].(map[string]any)["terminationReason"] != "SIP_TERMINATION_BUSY" {
+		t.Errorf("a busy callee: %v", got)
+	}
+	id, _ = create("/api/calls", "")
+	invite = callee.Next("INVITE")
+	invite.Reply("180 Ringing", "c", "")
+	rig.WaitFor(t, settle, "it rings", func() bool {
+		all := u.op.Calls(t)
+		return len(all) == 1 && all[0].State == "ringing"
+	})
+	u.ask(t, "DELETE", "/api/calls/"+id, "", 204)
+	callee.Next("CANCEL").Reply("200 OK", "c", "")
+	invite.Reply("487 Request Terminated", "c", "")
+	if got := u.over(t, id); got["endReason"] != "unjoined" || got["sipDetails"].(map[string]any)["terminationReason"] != "SIP_TERMINATION_CANCELED" {
+		t.Errorf("a call that is deleted: %v", got)
+	}
+	u.Idle(t, settle)
+}
+
+// over waits until a call is over and returns what remains of it.
+func (u *ultravox) over(t *testing.T, id string) (got map[string]any) {
+	t.Helper()
+	rig.WaitFor(t, settle, "the call is over", func() bool {
+		got = u.ask(t, "GET", "/api/calls/"+id, "", 200)
+		return got["ended"] != nil
+	})
+	return got
 }

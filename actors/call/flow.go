@@ -42,8 +42,9 @@ type Packet struct {
 type Transmission struct {
 	Flow Flow
 	To   netip.AddrPort
-	// Host is set instead of To where the next hop of a request is a name that
-	// must be looked up first: host, or host:port.
+	// Host is set where the next hop of a request is a name: host, or host:port.
+	// Without To it must be looked up first; beside To it is what the peer's
+	// certificate must say.
 	Host string
 	// Fill says that Raw, a request of ours outside a dialog, has [SenderHost] in
 	// Via and Contact. The edge that sends it writes its own address there.

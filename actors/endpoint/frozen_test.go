@@ -28,6 +28,8 @@ func TestObjectsOfRelease1AreRead(t *testing.T) {
 		"throttled.json":    func() any { return &endpoint.Throttled{} },
 		"key.json":          func() any { return &endpoint.APIKey{} },
 	}
+	read["webhook.json"] = func() any { return &endpoint.Webhook{} }
+	read["webhooks.json"] = func() any { return &endpoint.Webhooks{} }
 	files, err := filepath.Glob("testdata/v1/*")
 	if err != nil || len(files) != len(read) {
 		t.Fatalf("%d files for %d kinds, %v", len(files), len(read), err)

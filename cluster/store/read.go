@@ -125,6 +125,13 @@ func stamp[T object](v *T, rev endpoint.Revision) int {
 	case *endpoint.APIKey:
 		v.Revision = rev
 		return v.V
+	}
+	return stampKept(v, rev)
+}
+
+// stampKept is stamp of what nobody decides about calls by.
+func stampKept(v any, rev endpoint.Revision) int {
+	switch v := v.(type) {
 	case *endpoint.Webhook:
 		v.Revision = rev
 		return v.V

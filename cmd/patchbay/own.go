@@ -43,7 +43,7 @@ type endpointNeeds struct {
 
 func newEndpoints(g *ground, n endpointNeeds, obs observers) *actors.Endpoints {
 	a := g.cfg.Actor
-	return actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout},
+	return actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout, NotFound: a.NotFound},
 		actors.EndpointPorts{Store: n.Store, Intake: n.Intake, Load: n.Load, Fallback: n.Fallback, Tenure: n.Tenure, Elsewhere: n.Others},
 		counting(obs.endpoints(n.Ledger), n.Counter))
 }

@@ -26,17 +26,75 @@ type chapter struct {
 type line struct {
 	ID, Method, Path, Op, Does, Scope string
 	Operator                          bool
+	Fields                            []fieldLine
 	Ask, Reply                        string
+}
+
+// A fieldLine is what may be sent, by its path.
+type fieldLine struct {
+	Name, Type, Text string
+	Wanted           bool
+}
+
+// fieldLines are the parameters of a route, or the fields of its body.
+func fieldLines(s *schemas, x exchange) (all []fieldLine) {
+	fields := control.JSONFields(x.about.In)
+	if x.route.Method == http.MethodPatch {
+		fields = nil
+	}
+	for _, f := range fields {
+		if f.Name != "spec" && f.Name != "revision" && !slices.Contains(x.route.InPath(), f.Name) && !slices.Contains(x.route.Without, f.Name) {
+			all = append(all, s.lines("", f, !f.Absent)...)
+		}
+	}
+	if x.route.Spec != nil {
+		for _, f := range control.JSONFields(x.route.Spec) {
+			all = append(all, s.lines("", f, false)...)
+		}
+	}
+	return all
+}
+
+// lines are a field and the fields within it.
+func (s *schemas) lines(before string, f control.JSONField, wanted bool) []fieldLine {
+	schema, list := s.of(f.Type), ""
+	if schema["type"] == "array" {
+		schema, list = schema["items"].(doc), "[]"
+	}
+	name := before + f.Name + list
+	l := fieldLine{Name: name, Text: s.from.fields[s.from.of(f.Owner)+"."+f.Go], Wanted: wanted}
+	if words, ok := schema["enum"].([]string); ok {
+		l.Type = strings.Join(words, ", ")
+	} else if kind, ok := schema["type"].(string); ok {
+		l.Type = kind
+	}
+	if format, ok := schema["format"].(string); ok {
+		l.Type = format
+	}
+	ref, structure := schema["$ref"].(string)
+	if !structure {
+		return []fieldLine{l}
+	}
+	var inner []fieldLine
+	for _, one := range control.JSONFields(s.known[strings.TrimPrefix(ref, "#/components/schemas/")]) {
+		inner = append(inner, s.lines(name+".", one, false)...)
+	}
+	if l.Text != "" {
+		l.Type = "object"
+		inner = append([]fieldLine{l}, inner...)
+	}
+	return inner
 }
 
 // chapters are all routes in order.
 func chapters(t testing.TB) (all []chapter) {
 	t.Helper()
+	s := newSchemas(t, readSources(t, sourceDirs))
 	for _, x := range exchanges(t) {
 		resp := do(t, &desk{reply: x.reply}, x.call)
 		ask, reply, _ := strings.Cut(string(x.text(t, resp)), "\nHTTP/1.1 ")
 		l := line{ID: operationID(x.route), Method: x.route.Method, Path: strings.ReplaceAll(x.route.Path, "...", ""), Op: x.route.Op, Does: x.route.Does,
-			Scope: strings.Join(x.about.Scopes, ", "), Operator: x.about.Operator, Ask: strings.TrimSpace(ask), Reply: strings.TrimSpace("HTTP/1.1 " + reply)}
+			Scope: strings.Join(x.about.Scopes, ", "), Operator: x.about.Operator, Fields: fieldLines(s, x), Ask: strings.TrimSpace(ask), Reply: strings.TrimSpace("HTTP/1.1 " + reply)}
 		i := slices.IndexFunc(all, func(c chapter) bool { return c.Noun == x.about.Noun })
 		if i < 0 {
 			all, i = append(all, chapter{Noun: x.about.Noun}), len(all)

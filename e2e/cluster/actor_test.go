@@ -20,6 +20,7 @@ func TestDecidersDie(t *testing.T) {
 	t.Run("two deciders that take the same INVITE make one call", b.twoDeciders)
 	t.Run("an owner killed between an INVITE and its repetition", b.ownerDiesBeforeTheRepetition)
 	t.Run("a CANCEL through another edge after the owner's death", b.cancelAfterTheOwner)
+	t.Run("an endpoint that is deleted, and its owner killed", b.aDeletedEndpointIsRefusedEverywhere)
 	t.Run("an actor node killed under 20 calls a second", b.actorDiesUnderLoad)
 }
 
@@ -86,7 +87,7 @@ func (b *bed) owner(t *testing.T, slug string) *rig.Node {
 		before[i] = n.Metric(rig.Decisions)
 	}
 	probe := b.Carrier(t, "udp").Dial(b.uri(slug), 0)
-	if probe.Invite(rig.Way{Cancel: slug == b.ringing}) {
+	if probe.Invite(rig.Way{Cancel: slug != b.answered}) {
 		probe.Bye()
 	}
 	if out := probe.Close(); out.Fault != "" {

@@ -56,6 +56,15 @@ var formats = map[string]string{
 	"media/peer.state":               "media/peer/testdata/v1/leg.json",
 	"actors.CallEvent":               outward + "actors/testdata/events",
 
+	// What is sent to webhooks.
+	"cluster/hooks.item":       "cluster/hooks/testdata/v1/hooks.json",
+	"cluster/hooks.mark":       "cluster/hooks/testdata/v1/hooks.json",
+	"cluster/hooks.member":     "cluster/hooks/testdata/v1/hooks.json",
+	"cluster/hooks.state":      "cluster/hooks/testdata/v1/hooks.json",
+	"cluster/hooks.entry":      "cluster/hooks/testdata/v1/hooks.json",
+	"actors/endpoint.Webhook":  "actors/endpoint/testdata/v1/webhook.json",
+	"actors/endpoint.Webhooks": "actors/endpoint/testdata/v1/webhooks.json",
+
 	// The other buckets.
 	"actors/endpoint.Endpoint":     "actors/endpoint/testdata/v1/endpoint.json",
 	"actors/endpoint.Agent":        "actors/endpoint/testdata/v1/agent.json",

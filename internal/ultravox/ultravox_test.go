@@ -83,6 +83,8 @@ func TestWordsForHowACallEnded(t *testing.T) {
 		{"incomplete", false, 484, call.Cause{Q850: 28, Word: "incomplete"}, "unjoined", "SIP_TERMINATION_INVALID_NUMBER"},
 		{"nowhere", false, 604, call.Cause{Q850: 1, Word: "not_found"}, "unjoined", "SIP_TERMINATION_INVALID_NUMBER"},
 		{"nobody answers", false, 408, call.Cause{Q850: 18, Word: "no_answer"}, "timeout", "SIP_TERMINATION_TIMEOUT"},
+		{"nobody answers, and we give up", false, 487, call.CauseCalledNoAnswer, "timeout", "SIP_TERMINATION_TIMEOUT"},
+		{"the API gives up", false, 487, call.CauseOperator, "unjoined", "SIP_TERMINATION_CANCELED"},
 		{"no agent", false, 480, call.CauseNoAgent, "unjoined", "SIP_TERMINATION_DESTINATION_UNAVAILABLE"},
 		{"gone", false, 410, call.Cause{Q850: 22, Word: "gone"}, "unjoined", "SIP_TERMINATION_DESTINATION_UNAVAILABLE"},
 		{"a server fails", false, 502, call.Cause{Q850: 41, Word: "failed"}, "unjoined", "SIP_TERMINATION_DESTINATION_UNAVAILABLE"},

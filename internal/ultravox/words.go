@@ -31,7 +31,7 @@ func (f *Facts) endReason() string {
 	switch {
 	case system(f.Cause):
 		return EndSystem
-	case f.Joined.IsZero() && f.Status == 408:
+	case f.Joined.IsZero() && f.unheard():
 		return EndTimeout
 	case f.Joined.IsZero():
 		return EndUnjoined
@@ -45,6 +45,12 @@ func (f *Facts) endReason() string {
 		return EndHangup
 	}
 	return EndConnection
+}
+
+// unheard reports that nobody answered in time: the carrier said so, or we gave
+// up, which it confirms with a 487.
+func (f *Facts) unheard() bool {
+	return f.Status == 408 || f.Cause.Word == call.CauseCalledNoAnswer.Word
 }
 
 // system reports causes that are a node's and neither side's.
@@ -65,6 +71,9 @@ func (f *Facts) termination() string {
 		}
 		return SIPUnknown
 	}
+	if f.unheard() {
+		return SIPTimeout
+	}
 	if word, ok := terminations[f.Status]; ok {
 		return word
 	}
@@ -77,5 +86,5 @@ func (f *Facts) termination() string {
 // terminations are the words for calls that were not answered, by status.
 var terminations = map[int]string{
 	486: SIPBusy, 600: SIPBusy, 487: SIPCanceled, 404: SIPInvalidNumber, 484: SIPInvalidNumber, 604: SIPInvalidNumber,
-	408: SIPTimeout, 480: SIPUnavailable, 410: SIPUnavailable, 603: SIPRejected, 403: SIPRejected,
+	480: SIPUnavailable, 410: SIPUnavailable, 603: SIPRejected, 403: SIPRejected,
 }

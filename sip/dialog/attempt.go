@@ -80,10 +80,14 @@ func (d *UAC) sendInvite(a *attempt, raw []byte) {
 }
 
 // back makes a transmission to a name one to the address that its name was
-// found to have.
+// found to have. Over TLS the name stays: the certificate has it.
 func back(tx call.Transmission, flow call.Flow) call.Transmission {
-	if tx.Host != "" && flow.Remote.IsValid() && flow.Transport == tx.Flow.Transport {
-		tx.To, tx.Host = flow.Remote, ""
+	if tx.Host == "" || tx.To.IsValid() || !flow.Remote.IsValid() || flow.Transport != tx.Flow.Transport {
+		return tx
+	}
+	tx.To = flow.Remote
+	if flow.Transport != call.TLS {
+		tx.Host = ""
 	}
 	return tx
 }

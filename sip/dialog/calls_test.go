@@ -212,3 +212,39 @@ func FuzzACallSurvivesAnyMessage(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkACallOfOurs is the signalling of one call that we begin: INVITE,
+// 100, 180, 200, ACK, BYE, 200.
+func BenchmarkACallOfOurs(b *testing.B) {
+	f := newFactory(b, "")
+	offer := ourOffer()
+	var answers []call.Packet
+	run := func(said func(c *callee) []call.Packet) {
+		d, _, err := f.Call(1, outgoing(nil))
+		if err != nil {
+			b.Fatal(err)
+		}
+		var c *callee
+		if said != nil {
+			c = newCallee()
+		}
+		sent := d.Invite(epoch, offer)
+		if c != nil {
+			c.hear(b, *sent[0].Send)
+			answers = said(c)
+		}
+		for _, p := range answers {
+			d.Receive(epoch, p)
+		}
+		if sent = d.Bye(epoch, call.CauseNormal); len(sent) != 1 {
+			b.Fatal("the call was not answered")
+		}
+	}
+	run(func(c *callee) []call.Packet {
+		return []call.Packet{c.packet(b, "100"), c.packet(b, "180 tag=a"), c.packet(b, "200 tag=a sdp")}
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		run(nil)
+	}
+}

@@ -39,8 +39,9 @@ type challenged struct {
 
 // take reads the challenges of a 401 or 407 and reports whether the request
 // may be sent again. A realm that asks again has refused our credentials,
-// unless it says that only its nonce was stale.
-func (l *login) take(m *wire.Message) bool {
+// unless it says that only its nonce was stale, or proven says that it has
+// taken them before.
+func (l *login) take(m *wire.Message, proven bool) bool {
 	if l.credentials.Username == "" {
 		return false
 	}
@@ -52,7 +53,7 @@ func (l *login) take(m *wire.Message) bool {
 				continue
 			}
 			i := l.realm(kind[0] == 'P', c)
-			if i < 0 || !taken[i] && !l.realms[i].renew(c) {
+			if i < 0 || !taken[i] && !l.realms[i].renew(c, proven) {
 				return false
 			}
 			taken[i] = true // the first that we can answer is the one that is preferred
@@ -75,9 +76,9 @@ func (l *login) realm(proxy bool, c digest.Challenge) int {
 	return len(l.realms) - 1
 }
 
-func (r *challenged) renew(c digest.Challenge) bool {
+func (r *challenged) renew(c digest.Challenge, proven bool) bool {
 	if r.uses > 0 {
-		if !c.Stale || c.Nonce == r.challenge.Nonce || r.renewed == maxRenewed {
+		if !c.Stale && !proven || c.Nonce == r.challenge.Nonce || r.renewed == maxRenewed {
 			return false
 		}
 		r.renewed++

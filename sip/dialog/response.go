@@ -78,7 +78,10 @@ func (d *UAC) progress(now time.Time, a *attempt, m *wire.Message) {
 		return
 	}
 	answer := d.early(m)
-	show := shown{m.Status, m.ToTag, answer != nil}
+	show := shown{status: m.Status, tag: m.ToTag}
+	if answer != nil {
+		show.media = answer.Addr
+	}
 	if show == d.shown {
 		return
 	}
@@ -190,7 +193,7 @@ func (d *UAC) refused(now time.Time, a *attempt, m *wire.Message, flow call.Flow
 	case d.outcome, a != d.current():
 	case d.given != nil:
 		d.fail(now, m.Status, *d.given)
-	case (m.Status == 401 || m.Status == 407) && d.login.take(m):
+	case (m.Status == 401 || m.Status == 407) && d.login.take(m, false):
 		d.start(now, a.hop, flow, false)
 	case m.Status == 503 && a.hop+1 < len(d.hops):
 		d.next(now, a, m.Status)
@@ -215,7 +218,7 @@ func (d *UAC) byeResponse(now time.Time, m *wire.Message) {
 	if !d.bye.matches(m) || !d.bye.tx.Response(now, m.Status) {
 		return
 	}
-	if (m.Status == 401 || m.Status == 407) && !d.gone && d.login.take(m) {
+	if (m.Status == 401 || m.Status == 407) && !d.gone && d.login.take(m, true) {
 		d.sendBye(now)
 		return
 	}

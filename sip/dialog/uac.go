@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -50,7 +51,7 @@ type fork struct {
 type shown struct {
 	status int
 	tag    string
-	media  bool
+	media  netip.AddrPort
 }
 
 // Invite implements [actors.Caller].
@@ -134,6 +135,7 @@ func (d *UAC) Unsent(now time.Time) []call.Output {
 // next tries the call's next address, or fails.
 func (d *UAC) next(now time.Time, a *attempt, status int) {
 	if a.hop+1 < len(d.hops) {
+		d.login.realms = nil // it has nonces of its own
 		d.start(now, a.hop+1, call.Flow{}, false)
 		return
 	}

@@ -65,10 +65,16 @@ func (p *Plan) Oldest() (at time.Time) {
 	return at
 }
 
-// Room reports whether a target of a tenant may have one delivery more.
-func (p *Plan) Room(tenant, name string) bool {
-	t := p.targets[name]
-	return p.tenants[tenant] < p.terms.PerTenant && (t == nil || t.waiting < p.terms.Waiting)
+// Has reports whether a delivery waits, or is under way.
+func (p *Plan) Has(id string) bool { return p.all[id] != nil }
+
+// Room reports whether a target of a tenant may have n deliveries more.
+func (p *Plan) Room(tenant, name string, n int) bool {
+	waiting := 0
+	if t := p.targets[name]; t != nil {
+		waiting = t.waiting
+	}
+	return p.tenants[tenant]+n <= p.terms.PerTenant && waiting+n <= p.terms.Waiting
 }
 
 // Add puts a delivery into the plan. One that is there already stays as it is.

@@ -335,12 +335,12 @@ func TestWhatIsTooMuchIsRefusedByTargetAndByAccount(t *testing.T) {
 	p := plan.New(terms)
 	for i := range 5 {
 		target := fmt.Sprint("t", i/3)
-		if !p.Room("a", target) {
+		if !p.Room("a", target, 1) {
 			t.Fatalf("no room for number %d", i)
 		}
 		p.Add(&plan.Delivery{ID: fmt.Sprint(i), Tenant: "a", Target: target, Lane: fmt.Sprint(i), Born: begin, Next: begin})
 	}
-	if p.Room("a", "t0") || p.Room("a", "t2") || p.Room("b", "t0") || !p.Room("b", "t2") {
+	if p.Room("a", "t0", 1) || p.Room("a", "t2", 1) || p.Room("b", "t0", 1) || !p.Room("b", "t2", 3) || p.Room("b", "t2", 4) {
 		t.Error("a full target, or account, has room, or another has none")
 	}
 }

@@ -1,0 +1,95 @@
+package hooks
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay/cluster/envelope"
+	"patchbay/cluster/subject"
+	"patchbay/internal/webhook"
+)
+
+// Limits of what is told of a target's health.
+const (
+	maxFailures = 10              // kept of a target
+	stateEvery  = 5 * time.Second // how often a failure is written that changes nothing else
+	maxStates   = 4096            // targets whose health a shard knows by heart
+)
+
+// health notes how a try ended, and writes it where owners find it: what changes
+// at once, further failures now and then. That it cannot be written costs no
+// delivery.
+func (s *shard) health(target string, r webhook.Receipt, turned bool) {
+	st := s.state(target)
+	if st == nil {
+		return
+	}
+	s.mu.Lock()
+	now := time.Now().UTC()
+	failed := r.Failure != ""
+	if failed {
+		late := len(st.Failures) == 0 || now.Sub(st.Failures[0].At) >= stateEvery
+		if st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure}); len(st.Failures) > maxFailures {
+			st.Failures = st.Failures[:maxFailures]
+		}
+		if turned {
+			st.Unhealthy, st.Changed = true, now
+		}
+		turned = turned || late
+	} else {
+		turned = st.Unhealthy
+		if turned {
+			st.Unhealthy, st.Changed = false, now
+		}
+	}
+	data, err := json.Marshal(st)
+	s.mu.Unlock()
+	if !turned || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, writeWait)
+	defer cancel()
+	// The shard's owner alone writes it, and what is lost is written with the next.
+	_, _ = s.d.js.PublishMsg(ctx, &nats.Msg{Subject: subject.HookState(s.n, target), Data: data}, jetstream.WithMsgTTL(stateTTL))
+}
+
+// state is how a target does, as far as is known; nil: it cannot be read now.
+func (s *shard) state(target string) *state {
+	s.mu.Lock()
+	st := s.states[target]
+	s.mu.Unlock()
+	if st != nil {
+		return st
+	}
+	st, err := readState(s.ctx, s.d.js, s.n, target)
+	if err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.states[target]; known != nil {
+		return known
+	}
+	if len(s.states) >= maxStates {
+		clear(s.states)
+	}
+	s.states[target] = st
+	return st
+}
+
+func readState(ctx context.Context, js jetstream.JetStream, shard uint8, target string) (*state, error) {
+	m, there, err := get(ctx, js.Conn(), subject.StreamHooks, subject.HookState(shard, target))
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return &state{V: envelope.Version}, nil
+	}
+	st, err := decode[state](m.Subject, m.Data)
+	return &st, err
+}
