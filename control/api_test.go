@@ -54,6 +54,8 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
 		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Known: initech, Now: func() time.Time { return exampleTime }}
+	r := &rack{}
+	ops.Dialler, ops.Trunks, ops.Identities = r, r, r
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -131,6 +133,7 @@ func exampleCall() control.CallView {
 		To: call.Party{URI: "sip:" + endpoint.Slug(exampleSlug).String() + "@sip.example.com",
 			User: endpoint.Slug(exampleSlug).String(), Host: "sip.example.com"},
 		Source: "203.0.113.7:5060", Codec: "PCMU", CallID: "3848276298220188511@carrier.example.net", Since: exampleTime.Add(-42 * time.Second), Answered: exampleTime.Add(-41 * time.Second),
+		Direction: "inbound",
 		Quality: call.Quality{PacketsReceived: 2050, PacketsSent: 2048, PacketsLost: 2, LossPercent: 0.1, JitterMs: 1.4, RTTMs: 23},
 	}
 }
@@ -174,6 +177,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.refused("error.unknown-field", "endpoint.create", `{"spec":{"max_calls":3}}`, control.CodeInvalid)
 	a.refused("error.not-served", "agent.update", `{"id":"`+exampleAgent+`","patch":{"webhook_url":"https://bot.example.com/events"}}`, control.CodeInvalid)
 
+	a.outgoing()
 	a.show("endpoint.delete", id)
 	a.show("agent.delete", `{"id":"`+exampleAgent+`"}`)
 	a.refused("error.not-found", "endpoint.get", id, control.CodeNotFound)

@@ -51,7 +51,7 @@ func (o *Operations) from(ctx context.Context, c caller, said string) (uri strin
 	case c.free():
 		return sipURI(user, c.host(o, host)), nil, nil
 	case host != "" && !c.ours(o, host) && !(user == c.login && slices.Contains(c.hosts, host)):
-		return "", wrongFrom("not_owned", "its host is neither the account's domain nor where the credentials are good"), nil
+		return "", wrongFrom(endpoint.CodeNotOwned, "its host is neither the account's domain nor where the credentials are good"), nil
 	case c.trunk != nil && c.trunk.From.Owns(user), c.login != "" && user == c.login:
 		return sipURI(user, c.host(o, host)), nil, nil
 	}
@@ -60,7 +60,7 @@ func (o *Operations) from(ctx context.Context, c caller, said string) (uri strin
 	case err != nil:
 		return "", nil, fmt.Errorf("look up the caller: %w", err)
 	case !owned:
-		return "", wrongFrom("not_owned", "it is no number and no user of the account, and no identity of the trunk"), nil
+		return "", wrongFrom(endpoint.CodeNotOwned, "it is no number and no user of the account, and no identity of the trunk"), nil
 	}
 	return sipURI(user, c.host(o, host)), nil, nil
 }

@@ -37,6 +37,7 @@ type shelf struct {
 	conflict bool
 	slow     chan struct{}
 	kept     keepsake
+	behind   bool // ByIDs shows no endpoint
 }
 
 func newShelf() *shelf {

@@ -57,7 +57,7 @@ func (o *Operations) Within(ctx context.Context, cred Credential, r Request) (ou
 	defer o.places().leave(cred.Tenant)
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, fmt.Errorf("%s.%s panicked: %v", r.Noun, r.Verb, p)
+			out, err = nil, fmt.Errorf("%s.%s panicked: %T", r.Noun, r.Verb, p) // what it says may hold a secret
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Config.RequestTimeout)

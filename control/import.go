@@ -79,10 +79,25 @@ func (o *Operations) ImportLines(ctx context.Context, tenant string, in Import) 
 	if err != nil {
 		return Imported{}, err
 	}
+	done, err := o.importBatch(ctx, tenant, acct, in, false)
+	if code := errorOf(err).Code; err != nil && (code == CodeExists || code == CodeConflict) {
+		return o.importBatch(ctx, tenant, acct, in, true) // what was read may have been behind
+	}
+	return done, err
+}
+
+// importBatch reads the lines and writes what they make. With now it looks at
+// every object as it is now, one by one.
+func (o *Operations) importBatch(ctx context.Context, tenant string, acct *endpoint.Account, in Import, now bool) (Imported, error) {
 	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, addrs: map[endpoint.Key]int{}, agents: map[string]bool{}}
 	if in.DryRun {
 		for _, id := range in.Agents {
 			b.agents[id] = true
+		}
+	}
+	if !now {
+		if err := b.look(ctx, in.Lines); err != nil {
+			return Imported{}, fmt.Errorf("import: %w", err)
 		}
 	}
 	for i, line := range in.Lines {
@@ -109,6 +124,8 @@ type batch struct {
 	addrs  map[endpoint.Key]int // line of each new endpoint's address
 	agents map[string]bool      // ids that will be there
 
+	oldAgents map[string]endpoint.Agent // nil: each is read where it is wanted
+	oldEps    map[string]endpoint.Endpoint
 	newAgents []lined[endpoint.Agent]
 	newEps    []lined[endpoint.Endpoint]
 	unchanged int
@@ -172,7 +189,7 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 	if err != nil {
 		return err
 	}
-	a, err := b.o.Store.AgentByID(ctx, b.tenant, l.ID)
+	a, err := b.agentBy(ctx, l.ID)
 	before := a
 	switch {
 	case errorOf(err).Code == CodeNotFound:
@@ -215,7 +232,7 @@ func (b *batch) addEndpoint(ctx context.Context, l Line) error {
 	if err != nil {
 		return err
 	}
-	ep, err := b.o.Store.EndpointByID(ctx, b.tenant, l.ID)
+	ep, err := b.endpointBy(ctx, l.ID)
 	switch {
 	case errorOf(err).Code == CodeNotFound:
 		if ep, err = b.newEndpoint(l); err != nil {

@@ -216,3 +216,47 @@ func TestAThrottleAllowsWhatItsRulesDo(t *testing.T) {
 		}
 	}
 }
+
+// A replica may be behind what an import has just written.
+func TestAnImportLooksAgainWhereWhatItSawWasBehind(t *testing.T) {
+	t.Parallel()
+	store := newShelf()
+	o := operations(store)
+	one := `{"lines":[` + line(1, "endpoint", exampleEndpoint, `{"name":"desk"}`) + `]}`
+	cred := as("acme", endpoint.KindOfNative, "*")
+	if _, err := op(t, o, cred, "account.import", one); err != nil {
+		t.Fatal(err)
+	}
+	store.behind = true
+	if raw, err := op(t, o, cred, "account.import", one); err != nil || !strings.Contains(raw, `"unchanged":1`) {
+		t.Errorf("again: %s, %v", raw, err)
+	}
+}
+
+func TestAnImportMakesEndpointsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	store := newShelf()
+	a := store.accounts["acme"]
+	a.SIP.DomainIdentifier = "acme"
+	store.accounts["acme"] = a
+	o := operations(store)
+	cred := as("acme", endpoint.KindOfNative, "*")
+	lines := `{"lines":[{"kind":"endpoint","as":"credential","id":"` + exampleEndpoint + `","user":"desk","origin":"vobiz","spec":{"auth":{"mode":"digest","password":"very-secret"}}},` +
+		`{"kind":"endpoint","as":"register","id":"` + exampleOther + `","spec":{"register":{"server":"pbx","username":"7","password":"very-secret"}}}]}`
+	for _, want := range []string{`"created":2`, `"unchanged":2`} {
+		if raw, err := op(t, o, cred, "account.import", lines); err != nil || !strings.Contains(raw, want) {
+			t.Errorf("%s, %v, want %s", raw, err, want)
+		}
+	}
+	kept := store.eps[exampleEndpoint]
+	if kept.Origin != "vobiz" || kept.User != "desk" || !endpoint.IsNumericID(kept.NumericID) || kept.Auth.HA1MD5 == "" {
+		t.Errorf("made: %+v", kept.Auth)
+	}
+	without := strings.ReplaceAll(strings.ReplaceAll(lines, `,"password":"very-secret"`, ""), `"mode":"digest"`, `"mode":"digest","username":"desk"`)
+	if raw, err := op(t, o, cred, "account.import", without); err != nil || store.eps[exampleEndpoint].Auth.HA1MD5 != kept.Auth.HA1MD5 {
+		t.Errorf("an import without a password: %s, %v", raw, err)
+	}
+	if _, err := op(t, o, cred, "account.import", strings.Replace(lines, `"as":"credential"`, `"as":"address"`, 1)); codeOf(err) != control.CodeInvalid {
+		t.Errorf("another kind: %v", err)
+	}
+}

@@ -51,6 +51,8 @@ type Store interface {
 	DeleteKey(ctx context.Context, k endpoint.APIKey) error
 	Keys(ctx context.Context, tenant, cursor string, limit int) (page []endpoint.APIKey, next string, err error)
 
+	// ByIDs returns those of the objects that are there, or were a moment ago.
+	ByIDs(ctx context.Context, tenant string, agents, eps []string) (map[string]endpoint.Agent, map[string]endpoint.Endpoint, error)
 	// Apply creates the objects at revision 0 and replaces the others, all or
 	// none.
 	Apply(ctx context.Context, tenant string, agents []endpoint.Agent, eps []endpoint.Endpoint, terms endpoint.Terms) error

@@ -196,6 +196,11 @@ func (s *shelf) Apply(_ context.Context, tenant string, agents []endpoint.Agent,
 	if s.conflict {
 		return endpoint.ErrConflict
 	}
+	for _, ep := range eps {
+		if _, there := s.eps[ep.ID]; there && ep.Revision == 0 {
+			return endpoint.ErrExists
+		}
+	}
 	s.applied++
 	for _, a := range agents {
 		a.Tenant, a.Revision = tenant, s.next()

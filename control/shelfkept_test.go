@@ -162,3 +162,18 @@ func (s *shelf) TakeThrottle(_ context.Context, v endpoint.Throttle, now time.Ti
 	s.kept.counts.put(v.ID, next)
 	return wait, nil
 }
+
+func (s *shelf) ByIDs(ctx context.Context, tenant string, agents, eps []string) (map[string]endpoint.Agent, map[string]endpoint.Endpoint, error) {
+	foundAgents, foundEps := map[string]endpoint.Agent{}, map[string]endpoint.Endpoint{}
+	for _, id := range agents {
+		if a, err := s.AgentByID(ctx, tenant, id); err == nil {
+			foundAgents[id] = a
+		}
+	}
+	for _, id := range eps {
+		if ep, err := s.EndpointByID(ctx, tenant, id); err == nil && !s.behind {
+			foundEps[id] = ep
+		}
+	}
+	return foundAgents, foundEps, nil
+}

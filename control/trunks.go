@@ -46,7 +46,8 @@ type TrunkView struct {
 
 // A NewTrunk is the request of trunk.create.
 type NewTrunk struct {
-	Spec json.RawMessage `json:"spec"` // a TrunkSpec over the defaults
+	ID   string          `json:"id,omitempty"` // a UUID of the caller's choice; "": made here
+	Spec json.RawMessage `json:"spec"`         // a TrunkSpec over the defaults
 }
 
 func trunkSpecOf(t endpoint.Trunk) TrunkSpec {
@@ -101,7 +102,10 @@ func (o *Operations) CreateTrunk(ctx context.Context, tenant string, in NewTrunk
 	if err != nil {
 		return TrunkView{}, err
 	}
-	t := endpoint.Trunk{V: 1, ID: NewUUID(), Tenant: tenant, CreatedAt: o.Now()}
+	if in.ID == "" {
+		in.ID = NewUUID()
+	}
+	t := endpoint.Trunk{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: o.Now()}
 	if err := o.putTrunk(&t, spec); err != nil {
 		return TrunkView{}, err
 	}

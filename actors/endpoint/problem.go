@@ -20,6 +20,7 @@ const (
 	CodeOutOfRange   = "out_of_range"
 	CodeDuplicate    = "duplicate"
 	CodeNotSupported = "not_supported" // known, and not served yet
+	CodeNotOwned     = "not_owned"     // a caller's identity that is not the account's
 )
 
 // Error implements error.

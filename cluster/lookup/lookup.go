@@ -148,7 +148,8 @@ func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message
 	ctx, cancel := context.WithTimeout(ctx, maxRequest)
 	defer cancel()
 	inbox := nc.NewRespInbox()
-	sub, err := nc.SubscribeSync(inbox)
+	replies := make(chan *nats.Msg, q.most()+1)  // and the end
+	sub, err := nc.ChanSubscribe(inbox, replies) // whose own queue would be half a MiB
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -156,11 +157,13 @@ func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message
 	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, req); err != nil {
 		return nil, unavailable(err)
 	}
-	var all []Message
+	all := make([]Message, 0, min(q.most(), cap(replies)))
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, unavailable(err)
+		var m *nats.Msg
+		select {
+		case m = <-replies:
+		case <-ctx.Done():
+			return nil, unavailable(ctx.Err())
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":
@@ -175,6 +178,17 @@ func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message
 			return nil, unavailable(fmt.Errorf("status %s", status))
 		}
 	}
+}
+
+// maxLast is how many messages a server gives for Last, whatever it is asked.
+const maxLast = 1024
+
+// most is how many messages may come.
+func (q *Query) most() int {
+	if q.Batch > 0 {
+		return max(q.Batch, len(q.Last))
+	}
+	return maxLast
 }
 
 func fromMsg(m *nats.Msg) (Message, error) {

@@ -195,11 +195,11 @@ func (s *Store) FindEndpoints(ctx context.Context, tenant string, f endpoint.Fil
 		from = ^uint64(0)
 	}
 	keys, next, total := l.choose(f.Folded(), w, from)
-	items, err := s.endpointsAt(ctx, keys)
-	if err != nil {
+	listed := endpoint.Listed{Next: next, Total: total, Items: make([]endpoint.Endpoint, 0, len(keys))}
+	if err := each(ctx, s, keys, func(ep endpoint.Endpoint) { listed.Items = append(listed.Items, ep) }); err != nil {
 		return endpoint.Listed{}, fmt.Errorf("list endpoints of %s: %w", tenant, err)
 	}
-	return endpoint.Listed{Items: items, Next: next, Total: total}, nil
+	return listed, nil
 }
 
 // choose goes through the lines.

@@ -200,33 +200,4 @@ func (c *catalogue) disown(l *listing, keys []string) {
 	}
 }
 
-// endpointsAt reads endpoints, in the order of their keys; what has gone
-// meanwhile is left out.
-func (s *Store) endpointsAt(ctx context.Context, keys []string) ([]endpoint.Endpoint, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	have, err := s.newest(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]endpoint.Endpoint, 0, len(keys))
-	for _, key := range keys {
-		raw := have[key]
-		if raw.gone() {
-			continue
-		}
-		e, err := decode[endpoint.Endpoint](key, raw)
-		if err != nil {
-			return nil, err
-		}
-		ep, err := of[endpoint.Endpoint](e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ep)
-	}
-	return out, nil
-}
-
 func cursorAt(seq uint64) string { return strconv.FormatUint(seq, 36) }

@@ -76,7 +76,7 @@ func (s *Store) walk(ctx context.Context, tenant string, noun subject.Noun, curs
 // objects reads what index entries stand for, in their order; what has gone
 // meanwhile is left out.
 func objects[T object](ctx context.Context, s *Store, tenant string, noun subject.Noun, index []stored) ([]T, error) {
-	var keys, subjects []string
+	var keys []string
 	for _, raw := range index {
 		if raw.gone() {
 			continue
@@ -85,36 +85,75 @@ func objects[T object](ctx context.Context, s *Store, tenant string, noun subjec
 		if err != nil {
 			return nil, err
 		}
-		keys, subjects = append(keys, key), append(subjects, s.prefix+key)
-	}
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	found, err := s.getMany(ctx, directQuery{Batch: len(subjects), MultiLast: subjects})
-	if err != nil {
-		return nil, err
-	}
-	byKey := make(map[string]stored, len(found))
-	for _, raw := range found {
-		byKey[raw.key] = raw
+		keys = append(keys, key)
 	}
 	var out []T
+	err := each(ctx, s, keys, func(v T) { out = append(out, v) })
+	return out, err
+}
+
+// ByIDs returns those of a tenant's agents and endpoints that any replica has
+// under the ids, which may be behind what was written a moment ago.
+func (s *Store) ByIDs(ctx context.Context, tenant string, agents, eps []string) (map[string]endpoint.Agent, map[string]endpoint.Endpoint, error) {
+	foundAgents := make(map[string]endpoint.Agent, len(agents))
+	keys := make([]string, len(agents))
+	for i, id := range agents {
+		keys[i] = subject.KeyAgent(tenant, id)
+	}
+	if err := each(ctx, s, keys, func(a endpoint.Agent) { foundAgents[a.ID] = a }); err != nil {
+		return nil, nil, fmt.Errorf("read agents of %s: %w", tenant, err)
+	}
+	foundEps := make(map[string]endpoint.Endpoint, len(eps))
+	keys = make([]string, len(eps))
+	for i, id := range eps {
+		keys[i] = subject.KeyIndex(tenant, subject.NounEndpoint, id)
+	}
+	index, err := s.newest(ctx, keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find endpoints of %s: %w", tenant, err)
+	}
+	keys = keys[:0]
+	for _, raw := range index {
+		if raw.gone() {
+			continue
+		}
+		key, err := target(raw, tenant, subject.NounEndpoint)
+		if err != nil {
+			return nil, nil, err
+		}
+		keys = append(keys, key)
+	}
+	if err := each(ctx, s, keys, func(ep endpoint.Endpoint) { foundEps[ep.ID] = ep }); err != nil {
+		return nil, nil, fmt.Errorf("read endpoints of %s: %w", tenant, err)
+	}
+	return foundAgents, foundEps, nil
+}
+
+// each gives what any replica has at the keys to take; what is gone is left out.
+func each[T object](ctx context.Context, s *Store, keys []string, take func(T)) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	have, err := s.newest(ctx, keys)
+	if err != nil {
+		return err
+	}
 	for _, key := range keys {
-		raw, ok := byKey[key]
-		if !ok || raw.gone() {
+		raw := have[key]
+		if raw.gone() {
 			continue
 		}
 		e, err := decode[T](key, raw)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		v, err := of[T](e)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, v)
+		take(v)
 	}
-	return out, nil
+	return nil
 }
 
 func parseCursor(cursor string) (uint64, error) {

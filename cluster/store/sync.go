@@ -39,51 +39,114 @@ func (s *Store) acknowledge(m *nats.Msg) {
 	}
 }
 
-// sync waits until every live decider knows the revision, at most syncWait. A
-// decider that does not answer in time follows by its feed; the write stands.
-func (s *Store) sync(ctx context.Context, key string, rev uint64) {
+// A change is a revision of a key that deciders are to know.
+type change struct {
+	key string
+	rev uint64
+}
+
+// sync waits until every live decider knows the revisions, at most syncWait for
+// all of them. A decider that does not answer in time follows by its feed; the
+// writes stand.
+func (s *Store) sync(ctx context.Context, changes ...change) {
+	if len(changes) == 0 {
+		return
+	}
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, syncWait)
 	defer cancel()
-	missing := s.gather(ctx, key, rev)
+	var nodes []string
+	if s.cfg.Deciders != nil {
+		nodes = s.cfg.Deciders()
+	}
+	g := newGathering(len(changes), nodes)
+	missing, err := s.gather(ctx, changes, g)
+	if err != nil {
+		missing = len(nodes)
+	}
 	if s.obs.Synced != nil {
 		s.obs.Synced(time.Since(start), missing)
 	}
 }
 
-// gather returns how many deciders did not acknowledge.
-func (s *Store) gather(ctx context.Context, key string, rev uint64) int {
-	want := map[string]bool{}
-	if s.cfg.Deciders != nil {
-		for _, node := range s.cfg.Deciders() {
-			want[node] = true
-		}
-	}
-	req, err := json.Marshal(syncLine{V: version, Key: key, Revision: rev})
+// gather asks about all changes at once and returns how many deciders did not
+// acknowledge one of them.
+func (s *Store) gather(ctx context.Context, changes []change, g *gathering) (missing int, err error) {
+	inbox := s.nc.NewInbox()
+	replies := make(chan *nats.Msg, len(changes)*(len(g.nodes)+1)+syncSlack)
+	sub, err := s.nc.ChanSubscribe(inbox+".*", replies)
 	if err != nil {
-		return len(want)
-	}
-	inbox := s.nc.NewRespInbox()
-	sub, err := s.nc.SubscribeSync(inbox)
-	if err != nil {
-		return len(want)
+		return 0, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := s.nc.PublishRequest(syncSubject(key), inbox, req); err != nil {
-		return len(want)
+	for i, c := range changes {
+		req, err := json.Marshal(syncLine{V: version, Key: c.key, Revision: c.rev})
+		if err == nil {
+			err = s.nc.PublishRequest(syncSubject(c.key), inbox+"."+strconv.Itoa(i), req)
+		}
+		if err != nil {
+			return 0, err
+		}
 	}
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil || m.Header.Get("Status") == "503" { // late, or nobody decides
-			return len(want)
+	for g.open > 0 {
+		select {
+		case m := <-replies:
+			g.take(m)
+		case <-ctx.Done():
+			return len(g.missing), nil
 		}
-		var ack syncAck
-		if json.Unmarshal(m.Data, &ack) == nil {
-			delete(want, ack.Node)
+	}
+	return len(g.missing), nil
+}
+
+// syncSlack is room for acknowledgements of deciders that have just come.
+const syncSlack = 64
+
+// A gathering is who has acknowledged which change.
+type gathering struct {
+	nodes   []string
+	waiting []map[string]bool // of each change: who has not acknowledged it
+	open    int               // changes that somebody has not acknowledged
+	missing map[string]bool   // who has not acknowledged one of them
+	left    map[string]int    // how many each has not
+}
+
+func newGathering(changes int, nodes []string) *gathering {
+	g := &gathering{nodes: nodes, waiting: make([]map[string]bool, changes), open: changes, missing: map[string]bool{}, left: map[string]int{}}
+	for i := range g.waiting {
+		g.waiting[i] = make(map[string]bool, len(nodes))
+		for _, node := range nodes {
+			g.waiting[i][node] = true
 		}
-		if len(want) == 0 {
-			return 0
+	}
+	for _, node := range nodes {
+		g.missing[node], g.left[node] = true, changes
+	}
+	return g
+}
+
+// take takes one answer. Where nobody is known to decide, the first one is
+// enough; where nobody is there at all, that ends the change's waiting.
+func (g *gathering) take(m *nats.Msg) {
+	i, err := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+	if err != nil || i < 0 || i >= len(g.waiting) || g.waiting[i] == nil {
+		return
+	}
+	if m.Header.Get("Status") == "503" {
+		g.waiting[i] = nil
+		g.open--
+		return
+	}
+	var ack syncAck
+	if json.Unmarshal(m.Data, &ack) == nil && g.waiting[i][ack.Node] {
+		delete(g.waiting[i], ack.Node)
+		if g.left[ack.Node]--; g.left[ack.Node] == 0 {
+			delete(g.missing, ack.Node)
 		}
+	}
+	if len(g.waiting[i]) == 0 {
+		g.waiting[i] = nil
+		g.open--
 	}
 }
 

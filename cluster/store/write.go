@@ -180,20 +180,19 @@ func (s *Store) attempt(ctx context.Context, it item, try func() (uint64, error)
 		return 0, fmt.Errorf("write %s: %w", it.key, err)
 	}
 	s.raise(it.key, rev)
-	s.sync(ctx, it.key, rev)
+	s.sync(ctx, change{it.key, rev})
 	return endpoint.Revision(rev), nil
 }
 
 // announce makes changes of a batch known to everybody who decides, the last of
 // which is at revision last. All of them together take syncWait at most.
 func (s *Store) announce(ctx context.Context, ops []op, last uint64) {
-	ctx, cancel := context.WithTimeout(ctx, syncWait)
-	defer cancel()
+	changes := make([]change, len(ops))
 	for i, o := range ops {
-		rev := last - uint64(len(ops)-1-i)
-		s.raise(o.key, rev)
-		s.sync(ctx, o.key, rev)
+		changes[i] = change{o.key, last - uint64(len(ops)-1-i)}
+		s.raise(o.key, changes[i].rev)
 	}
+	s.sync(ctx, changes...)
 }
 
 // write repeats try while it loses races, in the tenant's turn.

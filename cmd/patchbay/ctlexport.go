@@ -21,8 +21,8 @@ func (r *remote) exportCommand() *cobra.Command {
 	var slugs bool
 	var path string
 	cmd := &cobra.Command{Use: "export", Short: "Write the account's endpoints and agents, one JSON object a line",
-		Long: `Write the account's agents and endpoints, one JSON object a line, as "ctl import" reads them. Agents' secrets are never in it:
-add "auth_secret" to such a line before it is imported where the agent does not exist. Slugs are credentials and left out, so that
+		Long: `Write the account's agents and endpoints, one JSON object a line, as "ctl import" reads them. Agents' secrets are never in it, and no
+passwords: add "auth_secret", or "password", to such a line before it is imported where the object does not exist. Slugs are credentials and left out, so that
 an import elsewhere makes new ones; --with-slugs writes them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,6 +67,15 @@ func export(ask asker, out io.Writer, slugs bool) error {
 	}
 	err = everyItem(ask, "endpoint", func(v control.EndpointView) error {
 		l := control.Line{Kind: control.LineEndpoint, ID: v.ID, User: v.User, ProjectID: v.ProjectID}
+		if v.Kind != endpoint.KindSlug && v.Kind != endpoint.KindAddress {
+			l.As = v.Kind
+		}
+		if v.Kind == endpoint.KindDomain {
+			l.Domain = v.Domain
+		}
+		if v.Origin != endpoint.KindOfNative {
+			l.Origin = v.Origin
+		}
 		if prefix := len(v.Slug) - endpoint.SlugSecret - 1; slugs {
 			l.Slug = v.Slug
 		} else if prefix > 0 {

@@ -19,7 +19,8 @@ import (
 
 // Limits of an import.
 const (
-	importLines = 400       // of one atomic batch; any NATS server takes as many
+	importLines = 400       // of one atomic batch
+	importMost  = 950       // messages of one; any NATS server takes as many
 	importBytes = 160 << 10 // of them; a message holds 256 KiB
 	maxLine     = 128 << 10 // bytes of one line
 )
@@ -131,9 +132,10 @@ func importPass(ask asker, lines []control.Line, in control.Import) (sum control
 		made[l.ID] = made[l.ID] || l.Kind == control.LineAgent
 	}
 	for from := 0; from < len(lines); {
-		to, size := from, 0
-		for to < len(lines) && to-from < importLines && (size == 0 || size+len(lines[to].Spec) < importBytes) {
-			size += len(lines[to].Spec) + 200
+		to, size, most := from, 0, 0
+		for to < len(lines) && to-from < importLines && most+messagesOf(&lines[to]) <= importMost &&
+			(size == 0 || size+len(lines[to].Spec) < importBytes) {
+			size, most = size+len(lines[to].Spec)+200, most+messagesOf(&lines[to])
 			to++
 		}
 		batch := in
@@ -150,6 +152,18 @@ func importPass(ask asker, lines []control.Line, in control.Import) (sum control
 		from = to
 	}
 	return sum, nil
+}
+
+// messagesOf is how many messages a line becomes at most: its object and where
+// its id leads, and the names that nobody else may have.
+func messagesOf(l *control.Line) int {
+	switch l.As {
+	case endpoint.KindCredential:
+		return 4
+	case endpoint.KindRegister:
+		return 3
+	}
+	return 2
 }
 
 // importError tells what was written before a batch failed.
