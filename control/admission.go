@@ -40,21 +40,12 @@ var eventScopes = map[string]string{"call": endpoint.ScopeCallsRead, "agent": en
 // Admit says what a program may do that shows a key, and a name: "", the key's
 // id, or worker.<agent id>. It is refused with CodeDenied or CodeForbidden.
 func (a *Admissions) Admit(ctx context.Context, name, secret string) (Admission, error) {
-	cred, err := Verify(ctx, a.Keys, secret, a.Operations.Now())
+	cred, until, err := a.open(ctx, secret)
 	if err != nil {
 		return Admission{}, err
 	}
-	if _, err := a.Operations.Known(ctx, cred.Tenant); err != nil {
-		return Admission{}, notKnown(err)
-	}
-	k, err := a.Keys.KeyByDigest(ctx, endpoint.SecretDigest(secret))
-	if err != nil {
-		return Admission{}, notKnown(err)
-	}
-	in := Admission{Tenant: cred.Tenant, Key: cred.KeyID, Whole: cred.whole()}
-	if k.ExpiresAt != nil {
-		in.Until = *k.ExpiresAt
-	}
+	in := Admission{Tenant: cred.Tenant, Key: cred.KeyID, Whole: cred.whole(), Until: until,
+		Operations: a.Operations.allowed(cred)}
 	agent, worker := strings.CutPrefix(name, workerName)
 	switch {
 	case worker:
@@ -66,11 +57,6 @@ func (a *Admissions) Admit(ctx context.Context, name, secret string) (Admission,
 	if err != nil {
 		return Admission{}, err
 	}
-	for _, op := range a.Operations.table() {
-		if (!op.operator || cred.Tenant == endpoint.OperatorTenant) && !slices.ContainsFunc(op.scopes, func(s string) bool { return !cred.Allows(s) }) {
-			in.Operations = append(in.Operations, op.noun+"."+op.verb)
-		}
-	}
 	for kind, scope := range eventScopes {
 		if cred.Allows(scope) {
 			in.Events = append(in.Events, kind)
@@ -78,6 +64,37 @@ func (a *Admissions) Admit(ctx context.Context, name, secret string) (Admission,
 	}
 	slices.Sort(in.Events)
 	return in, nil
+}
+
+// open returns what a key of an account that is there may do, and when it
+// expires; zero: never.
+func (a *Admissions) open(ctx context.Context, secret string) (Credential, time.Time, error) {
+	cred, err := Verify(ctx, a.Keys, secret, a.Operations.Now())
+	if err != nil {
+		return Credential{}, time.Time{}, err
+	}
+	if _, err := a.Operations.Known(ctx, cred.Tenant); err != nil {
+		return Credential{}, time.Time{}, notKnown(err)
+	}
+	k, err := a.Keys.KeyByDigest(ctx, endpoint.SecretDigest(secret))
+	if err != nil {
+		return Credential{}, time.Time{}, notKnown(err)
+	}
+	if k.ExpiresAt == nil {
+		return cred, time.Time{}, nil
+	}
+	return cred, *k.ExpiresAt, nil
+}
+
+// allowed lists the operations that a credential may ask, as noun.verb.
+func (o *Operations) allowed(cred Credential) (all []string) {
+	for _, op := range o.table() {
+		lacks := slices.ContainsFunc(op.scopes, func(s string) bool { return !cred.Allows(s) })
+		if !lacks && (!op.operator || cred.Tenant == endpoint.OperatorTenant) {
+			all = append(all, op.noun+"."+op.verb)
+		}
+	}
+	return all
 }
 
 // whole reports whether it makes no difference to a request by which credential

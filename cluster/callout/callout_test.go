@@ -27,14 +27,13 @@ const patience = 20 * time.Second
 
 // A site is a broker that asks who comes, and a control node that answers.
 type site struct {
-	t      *testing.T
-	srv    *broker.Server
-	keys   *keys.Cluster
-	node   *nats.Conn // of the control node
-	log    *buffer
-	judge  *judge
-	stop   func() // the control node's answers
-	digest map[string]string
+	t     *testing.T
+	srv   *broker.Server
+	keys  *keys.Cluster
+	node  *nats.Conn // of the control node
+	log   *buffer
+	judge *judge
+	stop  func() // the control node's answers
 }
 
 // A buffer is a log that several write to.
