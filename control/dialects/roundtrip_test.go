@@ -2,8 +2,10 @@ package dialects_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"reflect"
 	"testing"
 
@@ -15,6 +17,20 @@ import (
 	"patchbay/control/dialects/yappr"
 	"patchbay/internal/testkit/desk"
 )
+
+// cases is how many each property is tried with, unless -rapid.checks says it:
+// every one is a few writes that are synced to disk.
+const cases = "30"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(cases); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // A bed is an account whose objects several faces show.
 type bed struct {

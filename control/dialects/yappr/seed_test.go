@@ -1,6 +1,7 @@
 package yappr_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -110,35 +111,55 @@ func TestLastCallAtIsTheTimeOfTheLastCall(t *testing.T) {
 	}
 }
 
+// A sink takes endpoints of one account and agent, and keeps their slugs alone.
+type sink struct {
+	control.Store
+	account endpoint.Account
+	agent   endpoint.Agent
+	slugs   []string
+}
+
+// Account implements control.Store.
+func (s *sink) Account(context.Context, string) (endpoint.Account, error) { return s.account, nil }
+
+// AgentByID implements control.Store.
+func (s *sink) AgentByID(context.Context, string, string) (endpoint.Agent, error) {
+	return s.agent, nil
+}
+
+// CreateEndpoint implements control.Store.
+func (s *sink) CreateEndpoint(_ context.Context, ep endpoint.Endpoint, _ endpoint.Terms) (endpoint.Revision, error) {
+	s.slugs = append(s.slugs, ep.Slug.Reveal())
+	return 1, nil
+}
+
 // TestSlugsAreRandomAndNeverTheSame makes 10,000 endpoints and looks at how often
 // each symbol comes: 240,000 symbols, 7,500 of each of 32, with a standard
 // deviation of 85. One that is six of them off comes once in ten million runs.
 func TestSlugsAreRandomAndNeverTheSame(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t)
-	d.Account(t, "acme")
-	const slugs, batch, each, off = 10_000, 400, 10_000 * endpoint.SlugSecret / 32, 6 * 85
-	for made := 0; made < slugs; {
-		var in control.Import
-		for ; len(in.Lines) < batch; made++ {
-			in.Lines = append(in.Lines, control.Line{Kind: control.LineEndpoint, ID: control.NewUUID(), SlugPrefix: "x", Spec: json.RawMessage(`{}`)})
+	b := newBed(t, desk.New(t), "acme")
+	made := &sink{Store: b.Ops.Store}
+	made.account, _ = b.Store.AccountByTenant(t.Context(), b.tenant)
+	made.agent, _ = b.Store.AgentByID(t.Context(), b.tenant, b.agent)
+	b.Ops.Store = made
+	const slugs, each, off = 10_000, 10_000 * endpoint.SlugSecret / 32, 6 * 85
+	body := fmt.Sprintf(`{"name":"x","inbound_agent_id":%q}`, b.agent)
+	for i := range slugs {
+		if i%60 == 0 {
+			b.Pass(time.Minute)
 		}
-		if got := desk.Native[control.Imported](t, d, "acme", "account", "import", in); got.Created != batch {
-			t.Fatalf("imported %+v", got)
+		if w := b.Ask(t, "POST", "/sip-endpoints", body); w.Code != 201 {
+			t.Fatalf("%d: %s", w.Code, w.Body)
 		}
 	}
 	seen, count := map[string]bool{}, map[byte]int{}
-	for cursor, more := "", true; more; more = cursor != "" {
-		page := desk.Native[control.Page[control.EndpointView]](t, d, "acme", "endpoint", "list",
-			control.EndpointQuery{PageRequest: control.PageRequest{Limit: 200, Cursor: cursor}})
-		for _, v := range page.Items {
-			suffix := v.Slug[len(v.Slug)-endpoint.SlugSecret:]
-			seen[suffix] = true
-			for i := range len(suffix) {
-				count[suffix[i]]++
-			}
+	for _, slug := range made.slugs {
+		suffix := slug[len(slug)-endpoint.SlugSecret:]
+		seen[suffix] = true
+		for i := range len(suffix) {
+			count[suffix[i]]++
 		}
-		cursor = page.Next
 	}
 	if len(seen) != slugs || len(count) != 32 {
 		t.Errorf("%d suffixes of %d symbols, want %d of 32", len(seen), len(count), slugs)
