@@ -22,8 +22,8 @@ import (
 	"patchbay/e2e/rig"
 )
 
-// An ultravox is a client of Ultravox's API at a node whose account refuses in
-// the explicit style.
+// An ultravox is a client of Ultravox's API, with the key of the first start, at a
+// node whose account refuses in the explicit style.
 type ultravox struct {
 	*bed
 	key    string
@@ -38,9 +38,7 @@ func newUltravox(t *testing.T, settings rig.Settings) *ultravox {
 	}
 	u := &ultravox{bed: newBed(t, all)}
 	u.op.Account(t, rig.Fields{"refusal": "explicit"})
-	var made control.MadeKey
-	u.op.Do(t, "key", "create", control.NewKey{Name: "u", Kind: endpoint.KindOfUltravox, Scopes: []string{endpoint.ScopeAll}}, &made)
-	u.key = made.Secret
+	u.key = u.AdminKey(t)
 	u.domain, _ = u.ask(t, "PATCH", "/api/sip", `{"allowedCidrRanges":["127.0.0.0/8"]}`, 200)["domain"].(string)
 	return u
 }
