@@ -30,6 +30,7 @@ func TestObjectsOfRelease1AreRead(t *testing.T) {
 	}
 	read["webhook.json"] = func() any { return &endpoint.Webhook{} }
 	read["webhooks.json"] = func() any { return &endpoint.Webhooks{} }
+	read["trunk.json"] = func() any { return &endpoint.Trunk{} }
 	files, err := filepath.Glob("testdata/v1/*")
 	if err != nil || len(files) != len(read) {
 		t.Fatalf("%d files for %d kinds, %v", len(files), len(read), err)

@@ -17,7 +17,7 @@ var listCalls = table("ID\tSTATE\tFOR\tFROM\tSOURCE\tCODEC\tENDPOINT\tNODE", fun
 })
 
 var showCall = fields(func(v control.CallView) [][2]string {
-	return [][2]string{{"id", v.ID.String()}, {"state", v.State}, {"since", v.Since.Format(time.RFC3339)}, {"from", v.From.URI},
+	return [][2]string{{"id", v.ID.String()}, {"state", v.State}, {"since", v.Since.Format(time.RFC3339)}, {"direction", v.Direction}, {"from", v.From.URI}, {"to", v.To.URI}, {"trunk", v.Trunk},
 		{"source", v.Source}, {"sip call-id", v.CallID}, {"endpoint", string(v.Endpoint)}, {"agent", v.Agent}, {"worker", v.Worker}, {"node", v.Node},
 		{"codec", v.Codec}, {"lost", fmt.Sprintf("%.1f %%", v.Quality.LossPercent)}, {"jitter", fmt.Sprintf("%.1f ms", v.Quality.JitterMs)}}
 })

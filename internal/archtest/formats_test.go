@@ -78,6 +78,7 @@ var formats = map[string]string{
 	"actors/endpoint.Registration": "actors/endpoint/testdata/v1/registration.json",
 	"actors/endpoint.Throttle":     "actors/endpoint/testdata/v1/throttle.json",
 	"actors/endpoint.Throttled":    "actors/endpoint/testdata/v1/throttled.json",
+	"actors/endpoint.Trunk":        "actors/endpoint/testdata/v1/trunk.json",
 	"cluster/store.uniqueLine":     "cluster/store/testdata/v1/names.json",
 	"cluster/store.countLine":      "cluster/store/testdata/v1/bucket.json",
 	"cluster/store.indexLine":      "cluster/store/testdata/v1/bucket.json",
