@@ -21,6 +21,7 @@ type Config struct {
 	Actor   Actor   `koanf:"actor" doc:"How endpoint actors decide."`
 	Media   Media   `koanf:"media" doc:"How calls are carried."`
 	Control Control `koanf:"control" doc:"How operators reach the control service."`
+	Hooks   Hooks   `koanf:"hooks" doc:"How webhooks hear of events."`
 	HTTP    HTTP    `koanf:"http" doc:"The node's own web listeners: health, metrics, agents that dial in, the API."`
 }
 
@@ -172,7 +173,7 @@ type Actor struct {
 	CacheEntries  int           `koanf:"cache_entries" default:"100000" doc:"Endpoints, accounts and agents kept in memory."`
 	StoreTimeout  time.Duration `koanf:"store_timeout" default:"100ms" doc:"Longest read of a cold endpoint."`
 	IntakeTimeout time.Duration `koanf:"intake_timeout" default:"120ms" doc:"Wait for a media node to take a call before the next is asked."`
-	NotFound      int           `koanf:"not_found_status" default:"404" doc:"SIP status of a call to an address that does not exist, or no longer, and of every refusal that must look the same: 404, upon which carriers try their next route, or 603, upon which most do not."`
+	NotFound      string        `koanf:"not_found_status" default:"404" doc:"SIP status of a call to an address that does not exist, or no longer, and of every refusal that must look the same: 404, upon which carriers try their next route, or 603, upon which most do not."`
 	DeadNodeHold  time.Duration `koanf:"dead_node_hold" default:"30s" doc:"How long a silent media node's calls still count against caps."`
 	AllowPrivate  bool          `koanf:"allow_private_webhooks" default:"false" doc:"Whether owners' webhooks may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
 }
@@ -203,6 +204,20 @@ type Control struct {
 	MaxInFlight    int           `koanf:"max_in_flight" default:"256" doc:"Control requests worked on at once; beyond it they are refused as busy."`
 	MaxEndpoints   int           `koanf:"max_endpoints" default:"100000" doc:"Endpoints one account may have."`
 	MaxAgents      int           `koanf:"max_agents" default:"10000" doc:"Agents one account may have."`
+}
+
+// Hooks is how webhooks hear of events.
+type Hooks struct {
+	RetryFirst    time.Duration `koanf:"retry_first" default:"30s" doc:"Wait after the first try of a delivery failed; each further wait is twice as long."`
+	Retries       int           `koanf:"retries" min:"0" default:"10" doc:"Tries after the first; then the delivery is given up. With the defaults the last comes 8.5 h after the first."`
+	Timeout       time.Duration `koanf:"timeout" default:"10s" doc:"Longest wait for the whole reply to one try."`
+	MaxConcurrent int           `koanf:"max_concurrent" default:"256" doc:"Deliveries that one control node has under way at once."`
+	MaxPerTarget  int           `koanf:"max_per_target" default:"4" doc:"Of these, to one webhook; one that failed last gets one at a time."`
+	BreakFor      time.Duration `koanf:"break_for" default:"30s" doc:"How long a webhook is left alone after 5 failures in a row, before one delivery tries it."`
+	MaxWaiting    int           `koanf:"max_waiting" default:"10000" doc:"Deliveries that may wait for one webhook; further ones are given up at once."`
+	MaxBytes      int64         `koanf:"max_bytes" default:"1073741824" doc:"Largest size of the stream of what waits, bytes; when it is full, events wait where they are, for up to 72 h."`
+	AllowHTTP     bool          `koanf:"allow_http" default:"false" doc:"Whether webhooks may be http://. A node whose HTTP and NATS listen on loopback only allows it all the same."`
+	AllowPrivate  bool          `koanf:"allow_private" default:"false" doc:"Whether webhooks that hear of events may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
 }
 
 // HTTP is the node's own web listeners: health, metrics, agents that dial in, the
