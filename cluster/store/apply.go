@@ -38,6 +38,9 @@ func (s *Store) Apply(ctx context.Context, tenant string, agents []endpoint.Agen
 			return fmt.Errorf("write %d objects of %s: %w", len(items), tenant, err)
 		}
 	}
+	if err := s.newAgents(ctx, agents...); err != nil {
+		return fmt.Errorf("write %d objects of %s: %w", len(items), tenant, err)
+	}
 	var last uint64
 	var ops []op
 	last, err = s.write(ctx, tenant, "batch", func() (uint64, error) {

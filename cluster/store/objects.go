@@ -82,6 +82,9 @@ func (s *Store) CreateAgent(ctx context.Context, a endpoint.Agent, terms endpoin
 	if err == nil {
 		err = s.hookedAgent(ctx, &a)
 	}
+	if err == nil {
+		err = s.newAgents(ctx, a)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -49,10 +49,15 @@ const AuthKeys = Prefix + "auth.keys"
 func IndexAnywhere(noun Noun, id string) string { return "idx.*." + string(noun) + "." + Token(id) }
 
 // TenantOfIndex is whose an index entry is, as subjects name it.
-func TenantOfIndex(key string) string {
+func TenantOfIndex(key string) string { return wordOfIndex(key, 1) }
+
+// IDOfIndex is what an index entry is of, as subjects name it.
+func IDOfIndex(key string) string { return wordOfIndex(key, 3) }
+
+func wordOfIndex(key string, n int) string {
 	words := strings.Split(key, ".")
 	if len(words) != 4 {
 		return ""
 	}
-	return words[1]
+	return words[n]
 }
