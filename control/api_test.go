@@ -53,7 +53,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	acme.Refusal = endpoint.RefuseUniform
 	store.accounts["acme"] = acme
 	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
-		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Known: initech, Now: func() time.Time { return exampleTime }}
+		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Webhooks: &pegs{}, Hooks: &post{}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Known: initech, Now: func() time.Time { return exampleTime }}
 	r := &rack{}
 	ops.Dialler, ops.Trunks, ops.Identities = r, r, r
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
@@ -134,7 +134,7 @@ func exampleCall() control.CallView {
 			User: endpoint.Slug(exampleSlug).String(), Host: "sip.example.com"},
 		Source: "203.0.113.7:5060", Codec: "PCMU", CallID: "3848276298220188511@carrier.example.net", Since: exampleTime.Add(-42 * time.Second), Answered: exampleTime.Add(-41 * time.Second),
 		Direction: "inbound",
-		Quality: call.Quality{PacketsReceived: 2050, PacketsSent: 2048, PacketsLost: 2, LossPercent: 0.1, JitterMs: 1.4, RTTMs: 23},
+		Quality:   call.Quality{PacketsReceived: 2050, PacketsSent: 2048, PacketsLost: 2, LossPercent: 0.1, JitterMs: 1.4, RTTMs: 23},
 	}
 }
 
@@ -192,6 +192,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.show("record.list", `{"since":"2026-11-21T00:00:00Z","limit":50}`)
 	a.show("record.get", `{"id":"`+live.ID.String()+`"}`)
 	a.routing()
+	a.webhooks()
 	a.kept()
 	a.rate()
 	a.everyOperation()

@@ -49,7 +49,7 @@ func (o *Operations) table() []operation {
 		own("agent", "workers", o.AgentWorkers, endpoint.ScopeAgentsRead),
 	}
 	all = append(all, own("account", "import", o.ImportLines, endpoint.ScopeAgentsManage, endpoint.ScopeEndpointsManage))
-	return slices.Concat(all, o.keptTable(), o.routeTable(), o.trunkTable(), o.liveTable(), o.recordTable())
+	return slices.Concat(all, o.keptTable(), o.routeTable(), o.trunkTable(), o.liveTable(), o.recordTable(), o.hookTable())
 }
 
 // routeTable is the part about where calls go.

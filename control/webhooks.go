@@ -148,6 +148,7 @@ func (o *Operations) sealSecrets(w *endpoint.Webhook, secrets []string) (problem
 		if secret == "" || len(secret) > endpoint.MaxWebhookSecret {
 			problems = append(problems, endpoint.Problem{Field: fmt.Sprintf("secrets[%d]", i), Code: endpoint.CodeInvalid,
 				Message: fmt.Sprintf("want 1 to %d bytes", endpoint.MaxWebhookSecret)})
+			all = append(all, endpoint.WebhookSecret{}) // it is named already
 			continue
 		}
 		if at := slices.Index(had, secret); at >= 0 {

@@ -25,7 +25,8 @@ import (
 
 // Streams are what a backup holds, where they exist.
 var Streams = []string{"KV_" + subject.BucketEndpoints, "KV_" + subject.BucketCluster, "KV_" + subject.BucketCalls,
-	"KV_" + subject.BucketStats, subject.StreamRecords, subject.StreamRecordIndex, subject.StreamEvents}
+	"KV_" + subject.BucketStats, subject.StreamRecords, subject.StreamRecordIndex, subject.StreamEvents,
+	subject.StreamHooks, subject.StreamHookLog}
 
 // Limits of a transfer.
 const (

@@ -309,7 +309,8 @@ var shelves = []struct{ stream, subject, write, read string }{
 	{"EVENTS", "pb.v1.evt.3.acme.call.started", "actor media control", "control"},
 	{"RECORDS", "pb.v1.rec.1", "media control", "media control"},
 	{"RECORD_INDEX", "pb.v1.recof.acme.1", "media control", "media control"},
-	{"HOOKS", "pb.v1.hook.due.3", "control", "control"},
+	{"HOOKS", "pb.v1.hook.s.3.mark", "control", "control"},
+	{"HOOK_LOG", "pb.v1.hooklog.acme.w1.dead", "control", "control"},
 }
 
 // fill makes every stream and puts a message into each.

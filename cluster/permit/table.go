@@ -105,7 +105,8 @@ var Stores = []Store{
 	{subject.StreamEvents, subject.EventAll, "", []Role{Actor, Media, Control}, []Role{Control}, nil, "events of calls; of rejected ones from the actor"},
 	{subject.StreamRecords, subject.RecordAll, "", []Role{Media, Control}, []Role{Media, Control}, nil, "one record for each call"},
 	{subject.StreamRecordIndex, subject.RecordIndexAll, "", []Role{Media, Control}, []Role{Media, Control}, nil, "whose record each one is"},
-	{"HOOKS", subject.Prefix + "hook.>", "", []Role{Control}, []Role{Control}, nil, "deliveries to webhooks"},
+	{subject.StreamHooks, subject.HookAll, "", []Role{Control}, []Role{Control}, nil, "what webhooks are still to hear of, and who delivers it"},
+	{subject.StreamHookLog, subject.HookLogAll, "", []Role{Control}, []Role{Control}, nil, "what webhooks have heard of late, and what was given up"},
 }
 
 // makers make and change streams; the other roles of a process find them.

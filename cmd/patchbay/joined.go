@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx"
 
 	"patchbay/cluster"
+	"patchbay/cluster/hooks"
 	"patchbay/cluster/broker"
 	"patchbay/cluster/ledger"
 	"patchbay/cluster/permit"
@@ -152,6 +153,9 @@ func (g *ground) declare(ctx context.Context, _ observers) error {
 	}
 	if err == nil {
 		err = cluster.Declare(ctx, js, g.streams())
+	}
+	if err == nil {
+		err = hooks.Declare(ctx, js, g.streams(), g.cfg.Hooks.MaxBytes)
 	}
 	return err
 }

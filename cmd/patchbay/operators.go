@@ -12,6 +12,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
+	"patchbay/cluster/hooks"
 	"patchbay/cluster/store"
 	"patchbay/control"
 	"patchbay/internal/lifecycle"
@@ -19,8 +20,8 @@ import (
 
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
-	fx.Provide(newOperations, newService, newExplainer, newCommander, newPlacer),
-	fx.Invoke(attachFaces, attachControl, attachTenants),
+	fx.Provide(newOperations, newService, newExplainer, newCommander, newPlacer, newDeliverer),
+	fx.Invoke(attachFaces, attachControl, attachTenants, attachDeliverer),
 )
 
 func newCommander(g *ground) *cluster.Commander {
@@ -31,6 +32,7 @@ func newOperations(g *ground, c *cluster.Commander, x *cluster.Explainer, p *act
 	return &control.Operations{Config: g.cfg.Control, Store: shelf{g.store}, Calls: liveCalls{c}, Sealer: g.keys,
 		Workers: workforces{c}, Nodes: clusterNodes{cluster.NewNodes(g.conn, g.presence.Known)}, Blocks: g.store,
 		Records: archive{g.ledger.Journal()}, Board: board{g.board},
+		Webhooks: g.store, Hooks: hookDesk{hooks.Desk{JetStream: g.conn.JetStream()}}, PlainWebhooks: g.cfg.Hooks.AllowHTTP || g.onLoopbackOnly(),
 		Host: sipHost(g.cfg.SIP), Domain: g.cfg.SIP.BaseDomain, Now: time.Now, Translate: rim,
 		Known: g.store.Account, Dialler: dialler{p, g.store}, Trunks: g.store, Identities: identities{g.store},
 		Dialable: g.trunkGuard().Check, Read: readExplained(g.cfg.SIP.BaseDomain), Explainer: x}

@@ -52,6 +52,7 @@ type Metrics struct {
 	Events      *prometheus.CounterVec   // fate: words of cluster/ledger
 	Records     *prometheus.CounterVec   // fate: likewise
 	Bus         *prometheus.CounterVec   // what: owner, fallback, timeout, dropped
+	Deliveries  *prometheus.CounterVec   // result: taken, failed; of what is given up: dead, dropped
 	Connections *prometheus.GaugeVec     // transport
 	Requests    *prometheus.CounterVec   // face, route, method, status
 	RequestTime *prometheus.HistogramVec // face, route
@@ -74,6 +75,7 @@ func New() *Metrics {
 	m.Bus = m.counter(NameBus, "Requests and messages between nodes.", "what")
 	m.Requests = m.counter(NameRequests, "Requests over HTTP, of the API's faces and agents that dial in.", "face", "route", "method", "status")
 	m.RequestTime = m.histogram(NameRequestTime, "Seconds that those requests took.", "face", "route")
+	m.Deliveries = m.counter(NameDeliveries, "Tries to tell webhooks of events, and deliveries given up.", "result")
 	m.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: NameConnections, Help: "SIP stream connections now."}, []string{"transport"})
 	m.registry.MustRegister(m.Connections)
 	return m
@@ -98,6 +100,11 @@ const (
 	NameRecordsWaiting = "patchbay_ledger_waiting_records"
 	NameEventsSpooled  = "patchbay_spool_events"
 	NameRecordsSpooled = "patchbay_spool_records"
+
+	NameDeliveries     = "patchbay_hooks_total"
+	NameHooksWaiting   = "patchbay_hooks_waiting"
+	NameHooksOldest    = "patchbay_hooks_oldest_seconds"
+	NameHooksSuspended = "patchbay_hooks_suspended"
 
 	NameBus         = "patchbay_bus_total"
 	NameMailbox     = "patchbay_mailbox_depth"
