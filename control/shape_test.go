@@ -38,3 +38,18 @@ func TestValuesWithASpellingOfTheirOwnAreNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// FuzzShape asks for what no specification says: every refusal of a form names
+// its fields, and nothing panics.
+func FuzzShape(f *testing.F) {
+	for _, spec := range []string{`{"name":1}`, `{"webrtc":{"headers":{"a":[]}}}`, `{"metadata":null,"failover":[null,{}]}`, `{"NAME":"x"}`, `{"call_template":{"a":1e999}}`, `{"created_at":{}}`} {
+		f.Add(spec)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		_, err := op(t, operations(newShelf()), as("acme", endpoint.KindOfNative, "*"), "agent.create", `{"spec":`+spec+`}`)
+		var told *control.Error
+		if err != nil && (!errors.As(err, &told) || told.Code == control.CodeInternal) {
+			t.Fatalf("%s: %v", spec, err)
+		}
+	})
+}

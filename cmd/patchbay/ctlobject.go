@@ -33,6 +33,7 @@ func (r *remote) objects() []*cobra.Command {
 	registrations := table("ID\tUSER\tAT\tSTATUS", func(v control.RegistrationView) []any { return []any{v.ID, v.Username, v.Server, v.Status} })
 	applications := table("ID\tNAME\tENABLED", func(v control.ApplicationView) []any { return []any{v.ID, v.Name, yesNo(v.Enabled)} })
 	return []*cobra.Command{
+		r.webhooks(),
 		r.object("trunk", "Where calls that we place go out", trunks),
 		r.object("throttle", "How many calls may be placed in a time", throttles),
 		r.object("registration", "Registrations at PBXs", registrations),

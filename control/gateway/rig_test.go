@@ -120,8 +120,13 @@ func front(t testing.TB, d *desk, cfg config.HTTP, saw gateway.Observer, more ..
 // do serves one request.
 func do(t testing.TB, d *desk, c call) *http.Response {
 	t.Helper()
+	return serve(t, d, c.request())
+}
+
+func serve(t testing.TB, d *desk, r *http.Request) *http.Response {
+	t.Helper()
 	w := httptest.NewRecorder()
-	front(t, d, config.HTTP{}, gateway.Observer{}).ServeHTTP(w, c.request())
+	front(t, d, config.HTTP{}, gateway.Observer{}).ServeHTTP(w, r)
 	return w.Result()
 }
 
