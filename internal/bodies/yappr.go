@@ -5,6 +5,7 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
+	"patchbay/internal/ultravox"
 )
 
 // Names of Yappr's events beside those that are ours as well.
@@ -82,7 +83,7 @@ func yappr(name string, ev *Event) any {
 	if f == nil {
 		f = &actors.CallFacts{Direction: actors.Inbound}
 	}
-	b := yapprBody{Event: name, Timestamp: yapprTime(ev.At), CompanyID: ev.Company, CallID: ev.Call.String(),
+	b := yapprBody{Event: name, Timestamp: yapprTime(ev.At), CompanyID: ev.Company, CallID: ultravox.CallID(ev.Call), // a UUID, as both products have
 		Data: yapprData{Direction: f.Direction, FromNumber: number(f.From), ToNumber: number(f.To), Status: YapprStatus(f)}}
 	if f.Agent != "" {
 		b.AgentID = &f.Agent

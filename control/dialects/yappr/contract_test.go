@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/actors"
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/control"
 	"patchbay/control/dialects/yappr"
+	"patchbay/internal/bodies"
 	"patchbay/internal/golden"
 	"patchbay/internal/testkit/desk"
 )
@@ -174,6 +177,7 @@ func TestTheContractRowByRow(t *testing.T) {
 		{"YP-6", "60 requests a minute of a key", requestsAMinute},
 		{"YP-7", "errors have their codes", errorsHaveTheirCodes},
 		{"YP-8", "changes and deletes count at once", changesAndDeletesCountAtOnce},
+		{"YP-9", "webhooks are sent Yappr's body, without the slug", webhooksAreSentYapprsBody},
 		{"YP-10", "a trunk's password is shown once", aTrunksPasswordIsShownOnce},
 		{"list", "a list is paged, newest first", aListIsPaged},
 		{"routes", "every route answers as documented", everyRouteAnswersAsDocumented},
@@ -352,6 +356,36 @@ func changesAndDeletesCountAtOnce(t *testing.T, b *bed) {
 		step{"PATCH", path, `{"name":"again"}`, 404, "", "not found"},
 		step{"DELETE", path, "", 404, "", "not found"},
 	)
+}
+
+func webhooksAreSentYapprsBody(t *testing.T, b *bed) {
+	slug := b.create(t, "").text("slug")
+	began := b.Now()
+	facts := actors.CallFacts{Direction: actors.Inbound, Agent: b.agent, From: call.Party{User: "+15550100", URI: "sip:+15550100@pbx.example.net"},
+		To: call.Party{User: endpoint.Slug(slug).String()}, Created: began, Answered: began.Add(time.Second), Ended: began.Add(43 * time.Second)}
+	for name, ev := range map[string]actors.CallEvent{"call.started": {Type: "call.started", Facts: &actors.CallFacts{Direction: facts.Direction,
+		Agent: facts.Agent, From: facts.From, To: facts.To, Created: began}}, "call.ended": {Type: "call.ended", Facts: &facts}} {
+		ev.Call, ev.At = 7, began
+		body, err := bodies.Render(endpoint.WebhookYappr, &bodies.Event{CallEvent: ev, Company: "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Fatal(err)
+		}
+		data, _ := got["data"].(map[string]any)
+		if got["event"] != name || got["agent_id"] != b.agent || got["company_id"] != "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001" || got["call_id"] == "" ||
+			got["timestamp"] != "2026-01-02T12:04:05.000Z" || data["direction"] != "inbound" || data["from_number"] != "+15550100" {
+			t.Errorf("%s: %s", name, body)
+		}
+		if to, there := data["to_number"]; !there || to != nil || strings.Contains(string(body), slug[:4]) {
+			t.Errorf("%s says what was dialled, which is a credential: %s", name, body)
+		}
+		if name == "call.ended" && (data["duration_seconds"] != 42.0 || data["status"] != "completed") {
+			t.Errorf("%s: %s", name, body)
+		}
+	}
 }
 
 func aTrunksPasswordIsShownOnce(t *testing.T, b *bed) {
