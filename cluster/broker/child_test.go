@@ -40,6 +40,7 @@ const clusterKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d
 type settings struct {
 	Name, Host, Store, PKI string
 	Key                    string // empty: clusterKey
+	Tenants                bool
 	Routes                 []string
 }
 
@@ -67,7 +68,7 @@ func runChild(text string) error {
 		return err
 	}
 	cfg := broker.Config{Name: s.Name, Listen: s.Host + ":4222", StoreDir: s.Store, MaxStore: 1 << 30, SyncAlways: true,
-		StartWait: time.Minute, Keys: key,
+		StartWait: time.Minute, Keys: key, Tenants: s.Tenants,
 		Cluster: broker.Cluster{Name: "test", Listen: s.Host + ":6222", Routes: s.Routes, Size: len(s.Routes)}}
 	if s.PKI != "" {
 		pair, err := pki.OpenPair(filepath.Join(s.PKI, s.Host+".pem"), filepath.Join(s.PKI, s.Host+".key"))
