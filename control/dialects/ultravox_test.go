@@ -156,3 +156,33 @@ func TestRegistrationsGoRoundBetweenTheNativeAPIAndUltravox(t *testing.T) {
 		}
 	})
 }
+
+// TestWebhooksGoRoundBetweenTheNativeAPIAndUltravox does so with webhooks of
+// Ultravox's kind, which are all that its API shows.
+func TestWebhooksGoRoundBetweenTheNativeAPIAndUltravox(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	native := func(id string) map[string]any {
+		return plain(t, desk.Native[control.WebhookView](t, b.Desk, b.tenant, "webhook", "get", control.WebhookQuery{ID: id, Secrets: true}), "revision", "updated_at")
+	}
+	events := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"call.started", "call.joined", "call.ended", "call.billed"}), 1, 4, rapid.ID)
+	fields := []string{"url", "events", "secrets", "agentId"}
+	rapid.Check(t, func(rt *rapid.T) {
+		s := spec{"kind": "ultravox", "url": urls.Draw(rt, "url"), "events": events.Draw(rt, "events"), "secrets": secrets.Draw(rt, "secrets")}
+		maybe(rt, s, "agent_id", rapid.Just(b.agent))
+		id := desk.Native[control.WebhookView](t, b.Desk, b.tenant, "webhook", "create", control.NewWebhook{Spec: s.raw()}).ID
+		before, path := native(id), "/api/webhooks/"+id
+		method := rapid.SampledFrom([]string{"PUT", "PATCH"}).Draw(rt, "method")
+		read := b.uv(rt, t, "GET", path, nil)
+		b.uv(rt, t, method, path, some(read, fields...))
+		if lost := differ(before, native(id)); len(lost) > 0 {
+			rt.Fatalf("written back unchanged by %s: %q", method, lost)
+		}
+		back := spec{"url": before["url"], "kind": before["kind"], "events": before["events"], "agent_id": before["agent_id"], "secrets": before["secrets"]}
+		desk.Native[control.WebhookView](t, b.Desk, b.tenant, "webhook", "update", control.Change{ID: id, Patch: back.raw()})
+		if lost := differ(read, b.uv(rt, t, "GET", path, nil)); len(lost) > 0 {
+			rt.Fatalf("written back by the native API: %q", lost)
+		}
+		desk.Native[control.Deleted](t, b.Desk, b.tenant, "webhook", "delete", control.Target{ID: id})
+	})
+}
