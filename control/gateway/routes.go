@@ -28,7 +28,7 @@ type Route struct {
 // change `go test ./control/gateway ./internal/doctest -update` writes the
 // documents anew.
 func Routes() []Route {
-	return slices.Concat(accountRoutes(), objectRoutes(), outgoingRoutes(), callRoutes(), operatorRoutes())
+	return slices.Concat(accountRoutes(), objectRoutes(), outgoingRoutes(), callRoutes(), webhookRoutes(), operatorRoutes())
 }
 
 func accountRoutes() []Route {
@@ -113,6 +113,16 @@ func callRoutes() []Route {
 		get("/v1/records", "record.list", "Page of records of calls that are over"),
 		get("/v1/records/{id}", "record.get", "The record of one call"),
 	}
+}
+
+// webhookRoutes are about who hears of events.
+func webhookRoutes() []Route {
+	return append(crud("/v1/webhooks", "webhook", "a webhook: a URL that hears of events", reflect.TypeFor[control.WebhookSpec]()),
+		act("/v1/webhooks/{id}/rotate", "webhook.rotate", "Add a secret, or end some"),
+		get("/v1/webhooks/{id}/deliveries", "webhook.deliveries", "What was sent, waits, or was given up"),
+		act("/v1/webhooks/{id}/redeliver", "webhook.redeliver", "Send events again"),
+		act("/v1/webhooks/{id}/test", "webhook.test", "Send an event of the type webhook.test"),
+	)
 }
 
 func operatorRoutes() []Route {
