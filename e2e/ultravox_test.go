@@ -370,3 +370,93 @@ func (u *ultravox) over(t *testing.T, id string) (got map[string]any) {
 	})
 	return got
 }
+
+// TestUltravoxsWebhooksHearOfCalls places a call and takes one; a webhook hears of
+// each, in order, as the API shows it.
+func TestUltravoxsWebhooksHearOfCalls(t *testing.T) {
+	t.Parallel()
+	u := newUltravox(t, nil)
+	hook := newReceiver(t, nil)
+	made := u.ask(t, "POST", "/api/webhooks", `{"url":"`+hook.URL+`/u","events":["call.started","call.joined","call.ended","call.billed"]}`, 201)
+	hook.by(made["secrets"])
+	callee := rig.NewCallee(t, rig.Loopback())
+	id := u.ask(t, "POST", "/api/agents/"+u.echo.Agent+"/calls", `{"metadata":{"order":"7"},"medium":{"sip":{"outgoing":{"to":"`+callee.URI("bob")+
+		`","from":"acme-user","username":"acme-user"}}}}`, 201)["callId"].(string)
+	up := callee.Next("INVITE").Answer("a")
+	up.Heard(10)
+	up.Bye(u.SIP)
+	over := u.over(t, id)
+	events := hook.about(t, id, 4)
+	delete(over, "agent") // events know agents by id
+	for name, want := range map[string]struct{ joined, ended, billed bool }{"call.started": {}, "call.joined": {joined: true},
+		"call.ended": {joined: true, ended: true}, "call.billed": {true, true, true}} {
+		call := events[name]
+		if (call["joined"] != nil) != want.joined || (call["ended"] != nil) != want.ended || (call["billedDuration"] != nil) != want.billed {
+			t.Errorf("%s is about %v", name, call)
+		}
+		if sip := call["medium"].(map[string]any)["sip"].(map[string]any); sip["outgoing"].(map[string]any)["to"] != callee.URI("bob") || call["metadata"].(map[string]any)["order"] != "7" {
+			t.Errorf("%s is about %v", name, call)
+		}
+	}
+	billed := events["call.billed"]
+	delete(billed, "agent")
+	if a, b := asText(billed), asText(over); a != b {
+		t.Errorf("call.billed tells %s, the API %s", a, b)
+	}
+	u.ask(t, "PATCH", "/api/sip", `{"allowAllAgents":true}`, 200)
+	if status := u.place(t, "agent_"+u.echo.Agent); status != 200 {
+		t.Fatalf("an incoming call got %d", status)
+	}
+	var incoming string
+	rig.WaitFor(t, settle, "the incoming call is in the list", func() bool {
+		for _, c := range u.ask(t, "GET", "/api/calls", "", 200)["results"].([]any) {
+			if other := c.(map[string]any)["callId"].(string); other != id {
+				incoming = other
+			}
+		}
+		return incoming != ""
+	})
+	if got := hook.about(t, incoming, 4)["call.billed"]; got["medium"].(map[string]any)["sip"].(map[string]any)["incoming"] == nil || got["endReason"] != "hangup" {
+		t.Errorf("of the incoming call it heard %v", got)
+	}
+	if got := u.ask(t, "GET", "/api/webhooks/"+made["webhookId"].(string), "", 200); got["status"] != "normal" || len(got["recentFailures"].([]any)) != 0 {
+		t.Errorf("the webhook is %v", got)
+	}
+	hook.check(t)
+}
+
+func asText(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// about waits for n events of a call and returns the call that each shows, by
+// the event's name; they have to come in their order.
+func (r *receiver) about(t *testing.T, id string, n int) map[string]map[string]any {
+	t.Helper()
+	order := []string{"call.started", "call.joined", "call.ended", "call.billed"}
+	events := map[string]map[string]any{}
+	rig.WaitFor(t, 3*settle, "a webhook hears of the call", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		clear(events)
+		last := 0
+		for _, body := range r.bodies {
+			var e struct {
+				Event string
+				Call  map[string]any
+			}
+			if err := json.Unmarshal(body, &e); err != nil || e.Call["callId"] != id {
+				continue
+			}
+			if at := slices.Index(order, e.Event); at < last {
+				t.Errorf("%s came after %s", e.Event, order[last])
+			} else {
+				last = at
+			}
+			events[e.Event] = e.Call
+		}
+		return len(events) == n
+	})
+	return events
+}

@@ -3,6 +3,7 @@ package ultravox
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func do[T any](a *ask, noun, verb string, in any, fields names) (T, error) {
 	}
 	typed, ok := out.(T)
 	if !ok {
-		return none, faultOf(&control.Error{Code: control.CodeInternal}, nil)
+		return none, fmt.Errorf("%s.%s: a reply of type %T", noun, verb, out)
 	}
 	return typed, nil
 }

@@ -55,14 +55,7 @@ func newRig(t *testing.T) *rig {
 		desk.Native[control.AgentView](t, r.Desk, a.tenant, "agent", "create", control.NewAgent{ID: a.id,
 			Spec: json.RawMessage(`{"name":"` + a.name + `","webrtc":{"connector":"nats"}}`)})
 	}
-	kit := r.Kit
-	kit.Do = func(ctx context.Context, cred control.Credential, req control.Request) (any, error) {
-		if req.Noun != "webhook" {
-			return r.Kit.Do(ctx, cred, req)
-		}
-		return hooksTmp(ctx, r.Ops, cred, req)
-	}
-	r.Face = ultravox.New(kit, func(_ context.Context, tenant, agent string) string {
+	r.Face = ultravox.New(r.Kit, func(_ context.Context, tenant, agent string) string {
 		return map[string]string{sales: "Sales", support: "Support"}[agent]
 	})
 	r.as(t, "acme", endpoint.ScopeAll)
