@@ -71,8 +71,6 @@ func (b *bed) account(t *testing.T) map[string]any {
 	return plain(t, desk.Native[control.AccountView](t, b.Desk, b.tenant, "account", "get", control.AccountQuery{Secrets: true}), "revision", "updated_at")
 }
 
-var sipFields = []string{"allowedCidrRanges", "allowAllAgents", "allowedAgents", "fallbackHandler"}
-
 func TestWhatUltravoxWritesBackOfAnAccountUnchangedStays(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

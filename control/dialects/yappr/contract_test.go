@@ -183,6 +183,7 @@ func TestTheContractRowByRow(t *testing.T) {
 		{"routes", "every route answers as documented", everyRouteAnswersAsDocumented},
 		{"kinds", "other kinds are not there", otherKindsAreNotThere},
 		{"[] choice", "an empty allowlist is refused, except where it is", anEmptyAllowlist},
+		{"repeats", "a creation that is repeated makes nothing new", aRepeatedCreationMakesNothingNew},
 		{"concurrency", "two changes at once both count", twoChangesAtOnceBothCount},
 	} {
 		t.Run(row.row+" "+row.claim, func(t *testing.T) {
@@ -524,6 +525,24 @@ func anEmptyAllowlist(t *testing.T, b *bed) {
 	}
 	b.must(t, step{"PATCH", path, `{"allowed_source_ips":["203.0.113.7"]}`, 200, "", ""})
 	b.must(t, step{"PATCH", path, `{"allowed_source_ips":[]}`, 400, "SIP_ENDPOINT_REQUEST_INVALID", "must be null or non-empty"})
+}
+
+func aRepeatedCreationMakesNothingNew(t *testing.T, b *bed) {
+	again := b.as("")
+	again.Headers = b.Headers.Clone()
+	again.Headers.Set("Idempotency-Key", "once-and-no-more-than-that")
+	one, other := again.create(t, ""), again.create(t, "")
+	if one.text("id") != other.text("id") || one.text("slug") != other.text("slug") {
+		t.Errorf("made %s, then %s", one.raw, other.raw)
+	}
+	again.must(t, step{"POST", "/sip-endpoints", fmt.Sprintf(`{"name":"Another","inbound_agent_id":%q}`, b.agent), 409, "CONFLICT", "idempotency key"})
+	again.Headers.Set("Idempotency-Key", "a-password-is-shown-once")
+	trunk := fmt.Sprintf(`{"name":"PBX","inbound_agent_id":%q,"auth_mode":"credentials"}`, b.agent)
+	again.must(t, step{"POST", "/sip-endpoints", trunk, 201, "", ""})
+	again.must(t, step{"POST", "/sip-endpoints", trunk, 409, "CONFLICT", ""})
+	if got := b.ask(t, "GET", "/sip-endpoints", "").body["total"]; got != 2.0 {
+		t.Errorf("%v endpoints, want 2", got)
+	}
 }
 
 func twoChangesAtOnceBothCount(t *testing.T, b *bed) {
