@@ -4,7 +4,7 @@ import "time"
 
 // A call that we place is another machine on the same parts: the carrier's leg
 // comes first, and the agent is asked when the carrier has answered, with the
-// codec that the carrier chose (docs/adr/0022). With EarlyMedia it is asked at
+// codec that the carrier chose (docs/adr/0024). With EarlyMedia it is asked at
 // the first response that has SDP.
 
 // Outbound is the direction of a call that we place.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"strconv"
 	"time"
@@ -43,11 +44,11 @@ func (o observers) calls() actors.CallObserver {
 		}
 		for stage, at := range map[string]time.Time{"agent_chosen": r.Stages.AgentChosen, "answered": r.Stages.Answered,
 			"first_rtp": r.Stages.FirstRTP, "first_agent_rtp": r.Stages.FirstAgentRTP} {
-			if !at.IsZero() {
+			if !at.IsZero() && r.Direction == "" { // how long somebody let it ring says nothing of us
 				o.metrics.Setup.WithLabelValues(stage).Observe(at.Sub(r.Stages.Invited).Seconds())
 			}
 		}
-		o.log.Info("call ended", "call_id", r.ID, "decision_id", r.DecisionID, "endpoint", r.Endpoint, "tenant", r.Tenant,
+		o.log.Info("call ended", "call_id", r.ID, "decision_id", r.DecisionID, "direction", cmp.Or(r.Direction, actors.Inbound), "endpoint", r.Endpoint, "tenant", r.Tenant,
 			"agent", r.Agent, "worker", r.Worker, "source", r.Source, "transport", r.Transport, "status", r.Status,
 			"cause", r.Cause.Word, "q850", r.Cause.Q850, "ended_by", r.EndedBy, "codec", r.Codec,
 			"took", r.Stages.Ended.Sub(r.Stages.Invited), "setup", sinceInvite(r.Stages.Answered, r),
