@@ -35,7 +35,8 @@ type Admissions struct {
 const workerName = "worker."
 
 // eventScopes are what a key needs to hear a kind of events.
-var eventScopes = map[string]string{"call": endpoint.ScopeCallsRead, "agent": endpoint.ScopeCallsRead, "webhook": endpoint.ScopeWebhooksRead}
+var eventScopes = map[string]string{"call": endpoint.ScopeCallsRead, "agent": endpoint.ScopeCallsRead, "dtmf": endpoint.ScopeCallsRead,
+	"webhook": endpoint.ScopeWebhooksRead}
 
 // Admit says what a program may do that shows a key, and a name: "", the key's
 // id, or worker.<agent id>. It is refused with CodeDenied or CodeForbidden.

@@ -51,7 +51,7 @@ func TestAKeyOpensOnNATSWhatItsScopesAllowAndNoMore(t *testing.T) {
 			t.Errorf("%s: want %v", op, want)
 		}
 	}
-	if !slices.Equal(got.Events, []string{"agent", "call"}) {
+	if !slices.Equal(got.Events, []string{"agent", "call", "dtmf"}) {
 		t.Errorf("events %v", got.Events)
 	}
 }

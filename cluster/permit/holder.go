@@ -31,7 +31,9 @@ func ForKey(h Holder) Permissions {
 		g.send(subject.Prefix + "ctl." + tenant + "." + op + "." + key)
 	}
 	for _, kind := range h.Events {
-		g.listen(subject.Prefix + "evt.*." + tenant + "." + kind + ".>")
+		at := subject.Prefix + "evt.*." + tenant + "." + kind
+		g.listen(at)
+		g.listen(at + ".>")
 	}
 	if h.Agent != "" {
 		g.worker(subject.Prefix + "agent." + subject.Token(h.Agent))
