@@ -45,9 +45,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{Desk: desk.New(t), live: &live{}, past: &past{}, sent: &dialled{}}
 	r.ops = r.Ops
 	r.Ops.Calls, r.Ops.Records, r.Ops.Dialler, r.Ops.Identities = r.live, r.past, r.sent, identities{"+15550100", "frontdesk"}
-	if r.Ops.Webhooks == nil {
-		r.Ops.Webhooks = &webhooks{}
-	}
+	r.Ops.Webhooks = r.Store
 	for _, a := range []struct{ tenant, id, name string }{{"acme", sales, "Sales"}, {"acme", support, "Support"}, {"other", foreign, "Foreign"}} {
 		if a.id != support {
 			r.Account(t, a.tenant)
@@ -158,55 +156,6 @@ func (d *dialled) Place(_ context.Context, job actors.Job, _ []actors.Cap) (stri
 }
 
 func (d *dialled) Remember(context.Context, string, endpoint.Once) error { return nil }
-
-// webhooks keeps them in memory.
-type webhooks struct {
-	mu  sync.Mutex
-	all []endpoint.Webhook
-}
-
-func (w *webhooks) at(tenant, id string) int {
-	return slices.IndexFunc(w.all, func(h endpoint.Webhook) bool { return h.Tenant == tenant && h.ID == id })
-}
-
-func (w *webhooks) CreateWebhook(_ context.Context, h endpoint.Webhook, _ endpoint.Terms) (endpoint.Revision, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h.Revision = 1
-	w.all = append(w.all, h)
-	return 1, nil
-}
-
-func (w *webhooks) WebhookByID(_ context.Context, tenant, id string) (endpoint.Webhook, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if i := w.at(tenant, id); i >= 0 {
-		return w.all[i], nil
-	}
-	return endpoint.Webhook{}, endpoint.ErrNotFound
-}
-
-func (w *webhooks) UpdateWebhook(_ context.Context, h endpoint.Webhook) (endpoint.Revision, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h.Revision++
-	w.all[w.at(h.Tenant, h.ID)] = h
-	return h.Revision, nil
-}
-
-func (w *webhooks) DeleteWebhook(_ context.Context, h endpoint.Webhook) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	i := w.at(h.Tenant, h.ID)
-	w.all = slices.Delete(w.all, i, i+1)
-	return nil
-}
-
-func (w *webhooks) Webhooks(_ context.Context, tenant, _ string, _ int) ([]endpoint.Webhook, string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(w.all), func(h endpoint.Webhook) bool { return h.Tenant != tenant }), "", nil
-}
 
 var (
 	uuids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)

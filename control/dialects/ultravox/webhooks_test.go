@@ -8,6 +8,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/control"
+	"patchbay/internal/testkit/desk"
 )
 
 func TestWebhooksAreKeptAsDocumented(t *testing.T) {
@@ -24,10 +25,7 @@ func TestWebhooksAreKeptAsDocumented(t *testing.T) {
 	s.ask(row{"UV-9", "webhook-patch", "PATCH", "/api/webhooks/<id-2>", `{"events":["call.billed"],"agentId":null}`}, 200)
 	s.ask(row{"UV-9", "webhook-patch-rotates", "PATCH", "/api/webhooks/<id-2>", `{"secrets":["two","three"]}`}, 200)
 	s.ask(row{"UV-9", "webhook-put", "PUT", "/api/webhooks/<id-2>", `{"webhookId":"x","status":"unhealthy","url":"https://hooks.acme.example/t","events":["call.ended"],"agentId":"` + sales + `"}`}, 200)
-	native, err := s.Ops.CreateWebhook(t.Context(), "acme", control.NewWebhook{Spec: json.RawMessage(`{"url":"https://hooks.acme.example/n","events":["*"]}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	native := desk.Native[control.WebhookView](t, s.Desk, "acme", "webhook", "create", control.NewWebhook{Spec: json.RawMessage(`{"url":"https://hooks.acme.example/n","events":["*"]}`)})
 	s.ask(row{"UV-9", "webhook-list", "GET", "/api/webhooks", ""}, 200)
 	s.ask(row{"UV-9", "webhook-list-agent", "GET", "/api/webhooks?agentId=" + sales, ""}, 200)
 	for _, method := range []string{"GET", "PATCH", "DELETE"} { // of another kind: not this API's
