@@ -92,6 +92,7 @@ func (c *checker) sip() {
 	s := c.cfg.SIP
 	c.transports()
 	c.balancers()
+	c.nameServers()
 	if !domain.MatchString(s.BaseDomain) || len(s.BaseDomain) > 253 {
 		c.mistake("sip.base_domain", "%q is no domain: want labels of a-z, 0-9 and -, with dots between", s.BaseDomain)
 	}
@@ -133,6 +134,19 @@ func (c *checker) balancers() {
 		case p.Bits() == 0:
 			c.mistake("sip.balancers", "%q would let everybody say who he is", text)
 		}
+	}
+}
+
+// nameServers checks who is asked where SIP hosts are.
+func (c *checker) nameServers() {
+	all := c.cfg.SIP.DNSServers
+	for _, text := range all {
+		if _, ok := nameServer(text); !ok {
+			c.mistake("sip.dns_servers", "%q is neither an address nor address:port", text)
+		}
+	}
+	if len(all) > MaxDNSServers {
+		c.mistake("sip.dns_servers", "%d name servers, at most %d", len(all), MaxDNSServers)
 	}
 }
 

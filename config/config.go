@@ -128,6 +128,7 @@ type SIP struct {
 	TLSKey         string        `koanf:"tls_key_file" default:"" doc:"PEM file with the private key of sip.tls_certificate_file."`
 	WSOrigins      []string      `koanf:"ws_origins" default:"" doc:"Origins of browser pages that may call over WebSocket, beside those of the listener's own host and port, like https://app.example.com; * for any: then any page that a browser in an allowlisted network opens may call."`
 	Balancers      []string      `koanf:"balancers" default:"" doc:"Addresses and CIDR ranges of load balancers in front of TCP, TLS, WS and WSS: each of their connections must begin with a PROXY protocol header of version 2, and counts as its client's. Anybody else's header is no SIP."`
+	DNSServers     []string      `koanf:"dns_servers" default:"" doc:"Name servers that are asked where SIP hosts are (RFC 3263), as address:port or address; at most four. Edges and media nodes ask. Empty: those of /etc/resolv.conf."`
 	Advertise      string        `koanf:"advertise" default:"" doc:"Host, or host:port, in our Contact and Via, of calls that came by this edge, or were carried by this media node and came by an edge that has none; the port is that of UDP and TCP, the other listeners have their own. Empty: the address the message arrived at."`
 	BaseDomain     string        `koanf:"base_domain" default:"sip.localhost" doc:"Domain of bearer slugs; <account>.<base domain> is an account's."`
 	AllowPrivate   bool          `koanf:"allow_private_trunks" default:"false" doc:"Whether calls that accounts place may go to loopback and private addresses: edges ask it of each address that they send such an INVITE to, control nodes of those written out. A node whose HTTP and NATS listen on loopback only may call loopback all the same."`
@@ -143,6 +144,30 @@ type SIP struct {
 	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
 	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
 	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+}
+
+// MaxDNSServers is how many name servers may be set.
+const MaxDNSServers = 4
+
+// NameServers returns DNSServers as addresses; what is none is left out, for the
+// check at start has named it.
+func (s SIP) NameServers() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, text := range s.DNSServers {
+		if a, ok := nameServer(text); ok {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// nameServer reads address:port, or an address, whose port is DNS's own.
+func nameServer(text string) (netip.AddrPort, bool) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.AddrPortFrom(a.Unmap(), 53), true
+	}
+	a, err := netip.ParseAddrPort(text)
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), err == nil && a.Port() != 0
 }
 
 // BalancerPrefixes returns Balancers as ranges; what is none is left out, for

@@ -34,6 +34,9 @@ func (o observers) edge() edge.Observer {
 	}
 }
 
+// named counts a question to a name server.
+func (o observers) named(kind, outcome string) { o.metrics.Names.WithLabelValues(kind, outcome).Inc() }
+
 func (o observers) calls() actors.CallObserver {
 	released := func(call.ID) { o.metrics.Bus.WithLabelValues("released").Inc() }
 	return actors.CallObserver{HostObserver: o.host("call"), Yielded: o.yielded, Released: released, Ended: func(r call.Record) {

@@ -18,6 +18,7 @@ import (
 	"patchbay/internal/web"
 	"patchbay/internal/webhook"
 	"patchbay/sip/edge"
+	"patchbay/sip/locate"
 )
 
 // stopTimeout is the longest the parts of a node may take to stop, once its
@@ -73,7 +74,7 @@ func options(g *ground, obs observers) fx.Option {
 // sharedModule is what several roles need of the node, if it has one of them,
 // and the web listener.
 func sharedModule(g *ground) fx.Option {
-	parts := []fx.Option{fx.Provide(newWeb, newIntake)}
+	parts := []fx.Option{fx.Provide(newWeb, newIntake, newLocator)}
 	if g.store != nil {
 		parts = append(parts, fx.Invoke(lifecycle.Attach[*store.Store]))
 	}
@@ -120,10 +121,16 @@ func newRouter(g *ground, obs observers) (*cluster.Router, error) {
 	return cluster.NewRouter(g.conn, cluster.RouterConfig{MaxPending: g.cfg.SIP.MaxPending, OwnerTimeout: g.cfg.SIP.OwnerTimeout}, obs.router())
 }
 
-func newEdge(g *ground, r edge.Router, u *unanswered, blocked *store.Blocklist, obs observers) *edge.Edge {
+func newEdge(g *ground, r edge.Router, u *unanswered, blocked *store.Blocklist, names *locate.Locator, obs observers) *edge.Edge {
 	return edge.New(g.cfg.SIP, g.edgeID(), g.boot, g.tokens, r, edge.WithLogger(g.log), edge.WithObserver(obs.edge()),
 		edge.WithHealth(func() bool { return g.conn.Healthy() == nil }), edge.WithBlocklist(blocked.Contains), edge.WithTaken(u.waits),
-		edge.WithDialable(g.trunkGuard().Check))
+		edge.WithDialable(g.trunkGuard().Check), edge.WithLocate(names.Locate))
+}
+
+// newLocator looks up where SIP requests go, for every role of the node that
+// sends some.
+func newLocator(g *ground, obs observers) (*locate.Locator, error) {
+	return locate.New(locate.Config{Servers: g.cfg.SIP.NameServers(), Asked: obs.named})
 }
 
 func newBlocklist(g *ground) *store.Blocklist { return store.NewBlocklist(g.conn.JetStream(), g.log) }

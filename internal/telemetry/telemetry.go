@@ -54,6 +54,7 @@ type Metrics struct {
 	Bus         *prometheus.CounterVec   // what: owner, fallback, timeout, dropped
 	Deliveries  *prometheus.CounterVec   // result: taken, failed; of what is given up: dead, dropped
 	Connections *prometheus.GaugeVec     // transport
+	Names       *prometheus.CounterVec   // type, outcome: ok, none, failed
 	Requests    *prometheus.CounterVec   // face, route, method, status
 	RequestTime *prometheus.HistogramVec // face, route
 }
@@ -76,6 +77,7 @@ func New() *Metrics {
 	m.Requests = m.counter(NameRequests, "Requests over HTTP, of the API's faces and agents that dial in.", "face", "route", "method", "status")
 	m.RequestTime = m.histogram(NameRequestTime, "Seconds that those requests took.", "face", "route")
 	m.Deliveries = m.counter(NameDeliveries, "Tries to tell webhooks of events, and deliveries given up.", "result")
+	m.Names = m.counter(NameNames, "Questions to name servers about SIP hosts.", "type", "outcome")
 	m.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: NameConnections, Help: "SIP stream connections now."}, []string{"transport"})
 	m.registry.MustRegister(m.Connections)
 	return m
@@ -112,6 +114,7 @@ const (
 	NamePorts       = "patchbay_rtp_ports_in_use"
 	NameConnections = "patchbay_sip_connections"
 	NameRequests    = "patchbay_http_requests_total"
+	NameNames       = "patchbay_dns_questions_total"
 	NameRequestTime = "patchbay_http_request_seconds"
 )
 

@@ -3,9 +3,11 @@ package edge
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"patchbay/actors/call"
 )
@@ -67,7 +69,7 @@ func (e *Edge) open(ctx context.Context, to peer) {
 	delete(e.dials.waiting, to)
 	e.dials.mu.Unlock()
 	if err != nil {
-		e.log.Debug("dial", "transport", to.transport, "to", to.remote, "err", err)
+		e.explain(to, err)
 	}
 	for _, o := range queue {
 		if err != nil {
@@ -76,6 +78,23 @@ func (e *Edge) open(ctx context.Context, to peer) {
 		}
 		e.end(o, e.sendOver(l, o))
 	}
+}
+
+// disbeliefEvery is how often at most it is told that a peer's certificate is
+// not believed.
+const disbeliefEvery = time.Second
+
+// explain tells why a connection was not opened. A certificate that is not
+// believed is for an operator to mend, here or there; all else passes.
+func (e *Edge) explain(to peer, err error) {
+	var disbelief *tls.CertificateVerificationError
+	now := time.Now().UnixNano()
+	last := e.disbelieved.Load()
+	if errors.As(err, &disbelief) && now-last >= int64(disbeliefEvery) && e.disbelieved.CompareAndSwap(last, now) {
+		e.log.Warn("TLS: the peer's certificate is not believed", "to", to.remote, "name", to.name, "err", disbelief.Err)
+		return
+	}
+	e.log.Debug("dial", "transport", to.transport, "to", to.remote, "err", err)
 }
 
 // connect opens a connection, and over TLS believes the peer only if its

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/config"
 	"patchbay/internal/prefixset"
@@ -31,7 +31,7 @@ type Edge struct {
 	obs      Observer
 	healthy  func() bool
 	random   func(n int) int
-	lookup   Lookup
+	locate   Locate
 	dialable func(netip.Addr) error // nil: every address
 	blocked  func(netip.Addr) bool
 	taken    func(endpoint.Invite) bool
@@ -43,16 +43,17 @@ type Edge struct {
 	draining atomic.Bool
 	pending  atomic.Int64 // INVITEs and CANCELs that wait for an Outcome
 
-	spawning   sync.Mutex
-	closed     bool           // nothing new is spawned
-	work       sync.WaitGroup // connections, dials and look-ups
-	conns      *conns
-	dials      dials
-	balancers  *prefixset.Set // who announce whose connection it is
-	announcing chan struct{}  // one for each that has not yet
-	lookups    chan struct{}  // one element per look-up under way
-	shards     []shard
-	queued     atomic.Int64 // bytes in all shards
+	spawning    sync.Mutex
+	closed      bool           // nothing new is spawned
+	work        sync.WaitGroup // connections, dials and look-ups
+	conns       *conns
+	dials       dials
+	disbelieved atomic.Int64   // when a certificate was told of last
+	balancers   *prefixset.Set // who announce whose connection it is
+	announcing  chan struct{}  // one for each that has not yet
+	lookups     chan struct{}  // one element per look-up under way
+	shards      []shard
+	queued      atomic.Int64 // bytes in all shards
 
 	udp   atomic.Pointer[udpSockets]
 	addrs atomic.Pointer[Addrs]
@@ -68,8 +69,9 @@ type Addrs struct {
 	WSS netip.AddrPort
 }
 
-// A Lookup finds the addresses of a host name.
-type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+// A Locate finds the addresses to which a request for a host may go, in the
+// order in which they are to be tried (RFC 3263).
+type Locate func(ctx context.Context, t call.Target) ([]call.Hop, error)
 
 // An Option changes how an Edge is made.
 type Option func(*Edge)
@@ -93,8 +95,9 @@ func WithTaken(taken func(endpoint.Invite) bool) Option { return func(e *Edge) {
 // WithRandom sets the source of the spread of Retry-After: random(n) is in [0, n).
 func WithRandom(random func(n int) int) Option { return func(e *Edge) { e.random = random } }
 
-// WithLookup sets how host names are resolved: net.DefaultResolver without it.
-func WithLookup(l Lookup) Option { return func(e *Edge) { e.lookup = l } }
+// WithLocate sets how names are looked up. Without it none is: what goes to one
+// goes to where the dialog's last message came from.
+func WithLocate(l Locate) Option { return func(e *Edge) { e.locate = l } }
 
 // WithRoots sets which authorities' certificates are believed where the edge
 // opens a TLS connection; without it, those that the machine trusts.
@@ -119,14 +122,12 @@ func WithDialable(dialable func(netip.Addr) error) Option {
 func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router, opts ...Option) *Edge {
 	e := &Edge{
 		cfg: cfg, id: id, boot: boot, keys: keys, router: router,
-		log:     slog.New(slog.DiscardHandler),
-		healthy: func() bool { return true },
-		blocked: func(netip.Addr) bool { return false },
-		taken:   func(endpoint.Invite) bool { return false },
-		random:  rand.IntN,
-		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		},
+		log:       slog.New(slog.DiscardHandler),
+		healthy:   func() bool { return true },
+		blocked:   func(netip.Addr) bool { return false },
+		taken:     func(endpoint.Invite) bool { return false },
+		random:    rand.IntN,
+		locate:    func(context.Context, call.Target) ([]call.Hop, error) { return nil, errNoLocate },
 		ready:     make(chan struct{}),
 		conns:     newConns(cfg.MaxConns, cfg.MaxConnsPerIP),
 		lookups:   make(chan struct{}, maxLookups),

@@ -1,10 +1,13 @@
 package edge
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
+
+	"patchbay/actors/call"
 )
 
 func TestAPrivateAddressOfAPublicPeerIsBehindItsNAT(t *testing.T) {
@@ -91,4 +94,23 @@ func TestSourcesAreSpreadOverTheSockets(t *testing.T) {
 	}
 	u.close()
 	readers.Wait()
+}
+
+func TestAddressesOfTheFamilyThatThePeerUsedComeFirst(t *testing.T) {
+	t.Parallel()
+	var found []call.Hop
+	for _, a := range []string{"192.0.2.1:5060", "[2001:db8::1]:5060", "192.0.2.2:5061"} {
+		found = append(found, call.Hop{Addr: netip.MustParseAddrPort(a)})
+	}
+	all := func(netip.Addr) bool { return true }
+	for want, got := range map[string][]netip.AddrPort{
+		"[192.0.2.1:5060 [2001:db8::1]:5060 192.0.2.2:5061]": ordered(found, netip.Addr{}, all),
+		"[192.0.2.1:5060 192.0.2.2:5061 [2001:db8::1]:5060]": ordered(found, netip.MustParseAddr("::ffff:198.51.100.1"), all),
+		"[[2001:db8::1]:5060 192.0.2.1:5060 192.0.2.2:5061]": ordered(found, netip.MustParseAddr("2001:db8::7"), all),
+		"[192.0.2.1:5060 192.0.2.2:5061]":                    ordered(found, netip.MustParseAddr("2001:db8::7"), netip.Addr.Is4),
+	} {
+		if fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
 }

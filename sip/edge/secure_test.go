@@ -322,10 +322,10 @@ func TestATLSConnectionThatWeOpenNeedsACertificateWeBelieve(t *testing.T) {
 		}
 	}()
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	lookup := func(context.Context, string) ([]netip.Addr, error) {
-		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	locate := func(_ context.Context, to call.Target) ([]call.Hop, error) {
+		return []call.Hop{{Transport: to.Transport, Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port), Name: to.Host}}, nil
 	}
-	rig := start(t, settings(), rejecting(404), edge.WithLookup(lookup), edge.WithRoots(roots))
+	rig := start(t, settings(), rejecting(404), edge.WithLocate(locate), edge.WithRoots(roots))
 	flow := call.Flow{Transport: call.TLS, Remote: netip.MustParseAddrPort("127.0.0.1:9")}
 	for host, want := range map[string]bool{"pbx.example:" + port: true, "other.example:" + port: false} {
 		told := make(chan bool, 1)

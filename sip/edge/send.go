@@ -3,8 +3,10 @@ package edge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,8 +34,12 @@ func (e *Edge) end(o outgoing, why Drop) {
 	if why != "" {
 		e.obs.dropped(why)
 	}
+	o.tell(why == "")
+}
+
+func (o outgoing) tell(sent bool) {
 	if o.told != nil {
-		o.told(why == "")
+		o.told(sent)
 	}
 }
 
@@ -182,8 +188,11 @@ func public(a netip.Addr) bool {
 // carrierNAT is the shared address space of RFC 6598.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 
-// sendHost resolves a name in the background. A peer whose name does not
-// resolve, or that must wait for too many others, is sought at its source.
+// errNoLocate says that this edge looks no name up.
+var errNoLocate = errors.New("names are not looked up here")
+
+// sendHost looks a name up in the background. A peer whose name leads nowhere,
+// or that must wait for too many others, is sought at its source.
 func (e *Edge) sendHost(o outgoing) {
 	host, port := splitHost(o.Host)
 	if a, err := netip.ParseAddr(host); err == nil {
@@ -207,21 +216,39 @@ func (e *Edge) sendHost(o outgoing) {
 	}
 }
 
-// lookUp finds a host's addresses and sends to one of them.
+// lookUp finds a host's addresses and sends to the first that can be reached.
 func (e *Edge) lookUp(ctx context.Context, o outgoing, host string, port uint16) {
 	defer func() { <-e.lookups }()
 	defer e.contain("lookup")
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	found, err := e.lookup(ctx, host)
+	found, err := e.locate(ctx, call.Target{Host: host, Port: port, Transport: o.Flow.Transport})
 	if err != nil {
 		e.log.Debug("look up next hop", "err", err)
 	}
-	if a, ok := pick(found, o.Flow.Remote.Addr(), e.reachesFrom(o.Flow.Transport)); ok {
-		e.sendTo(o, reachable(netip.AddrPortFrom(a, port), o.Flow.Remote))
+	all := ordered(found, o.Flow.Remote.Addr(), e.reachesFrom(o.Flow.Transport))
+	if len(all) == 0 {
+		e.sendSource(o)
 		return
 	}
-	e.sendSource(o)
+	e.sendFirst(o, all)
+}
+
+// sendFirst sends to the first of some addresses that takes the message
+// (RFC 3263 4.3). Over UDP nobody says that he does not.
+func (e *Edge) sendFirst(o outgoing, all []netip.AddrPort) {
+	to := reachable(all[0], o.Flow.Remote)
+	if len(all) == 1 {
+		e.sendTo(o, to)
+		return
+	}
+	e.sendTo(outgoing{o.Transmission, func(sent bool) {
+		if sent {
+			o.tell(true)
+			return
+		}
+		e.sendFirst(o, all[1:])
+	}}, to)
 }
 
 // sendSource sends a request to where the dialog's last message came from.
@@ -241,16 +268,24 @@ func (e *Edge) reachesFrom(t call.Transport) func(netip.Addr) bool {
 	return func(netip.Addr) bool { return true }
 }
 
-// pick chooses an address: of the family the peer used, if there is one; where
-// nobody has heard of the peer, the first that can be reached.
-func pick(found []netip.Addr, like netip.Addr, reaches func(netip.Addr) bool) (netip.Addr, bool) {
-	for _, a := range found {
-		a = a.Unmap()
-		if like.IsValid() && a.Is4() == like.Is4() || !like.IsValid() && reaches(a) {
-			return a, true
+// ordered returns the addresses that can be reached, those of the family that
+// the peer has used first.
+func ordered(found []call.Hop, like netip.Addr, reaches func(netip.Addr) bool) (all []netip.AddrPort) {
+	for _, h := range found {
+		if reaches(h.Addr.Addr()) {
+			all = append(all, h.Addr)
 		}
 	}
-	return netip.Addr{}, false
+	if like.IsValid() {
+		other := func(a netip.AddrPort) int {
+			if a.Addr().Is4() == like.Unmap().Is4() {
+				return 0
+			}
+			return 1
+		}
+		slices.SortStableFunc(all, func(a, b netip.AddrPort) int { return other(a) - other(b) })
+	}
+	return all
 }
 
 // splitHost reads host or host:port; an IPv6 address may be in brackets. Port 0

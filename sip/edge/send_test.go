@@ -50,16 +50,17 @@ var ok200 = []byte("SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 func TestARequestGoesToItsAddressOrName(t *testing.T) {
 	t.Parallel()
-	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
-		switch host {
+	locate := func(_ context.Context, to call.Target) ([]call.Hop, error) {
+		switch to.Host {
 		case "pbx.example":
-			return []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("127.0.0.1")}, nil
+			return []call.Hop{{Transport: to.Transport, Addr: netip.AddrPortFrom(netip.MustParseAddr("2001:db8::1"), to.Port)},
+				{Transport: to.Transport, Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port)}}, nil
 		case "panics.example":
 			panic("a fault")
 		}
 		return nil, errors.New("no such host")
 	}
-	rig := start(t, settings(), rejecting(404), edge.WithLookup(lookup))
+	rig := start(t, settings(), rejecting(404), edge.WithLocate(locate))
 	there, addr := udpSink(t)
 	source, sourceAddr := udpSink(t)
 	port := strings.TrimPrefix(addr.String(), "127.0.0.1")

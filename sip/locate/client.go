@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strings"
@@ -38,6 +39,9 @@ func newClient(servers []netip.AddrPort) (*client, error) {
 	}
 	if len(c.servers) == 0 {
 		conf, err := dns.ClientConfigFromFile(resolvConf)
+		if errors.Is(err, fs.ErrNotExist) { // resolv.conf(5): the server of this machine
+			conf, err = &dns.ClientConfig{Servers: []string{"127.0.0.1"}, Port: "53"}, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", resolvConf, err)
 		}

@@ -62,20 +62,20 @@ func New(cfg Config) (*Locator, error) {
 // order in which they are to be tried; at most MaxHops, at least one without an
 // error.
 func (l *Locator) Locate(ctx context.Context, t Target) ([]Hop, error) {
-	if !t.usable() {
+	if !usable(t) {
 		return nil, fmt.Errorf("transport %s: %w", t.Transport, ErrTransport)
 	}
 	if a, err := netip.ParseAddr(t.Host); err == nil {
 		port := t.Port
 		if port == 0 {
-			port = defaultPort(t.fallback())
+			port = defaultPort(fallback(t))
 		}
-		return []Hop{{Transport: t.fallback(), Addr: netip.AddrPortFrom(a.Unmap(), port), Name: t.Host}}, nil
+		return []Hop{{Transport: fallback(t), Addr: netip.AddrPortFrom(a.Unmap(), port), Name: t.Host}}, nil
 	}
 	var hops []Hop
 	var err error
 	if t.Port != 0 {
-		hops, err = l.addresses(ctx, nil, t, Hop{Transport: t.fallback(), Name: t.Host}, t.Host, t.Port)
+		hops, err = l.addresses(ctx, nil, t, Hop{Transport: fallback(t), Name: t.Host}, t.Host, t.Port)
 	} else {
 		hops, err = l.servers(ctx, t)
 	}
@@ -92,7 +92,7 @@ func (l *Locator) Locate(ctx context.Context, t Target) ([]Hop, error) {
 // 4.2).
 func (l *Locator) servers(ctx context.Context, t Target) ([]Hop, error) {
 	var routes []route
-	if t.transport() == "" || t.Secure {
+	if transport(t) == "" || t.Secure {
 		found, err := l.cache.records(ctx, "NAPTR", t.Host)
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ func (l *Locator) servers(ctx context.Context, t Target) ([]Hop, error) {
 	if served {
 		return hops, nil
 	}
-	return l.addresses(ctx, nil, t, Hop{Transport: t.fallback(), Name: t.Host}, t.Host, defaultPort(t.fallback()))
+	return l.addresses(ctx, nil, t, Hop{Transport: fallback(t), Name: t.Host}, t.Host, defaultPort(fallback(t)))
 }
 
 // addresses adds a host's addresses to the hops.

@@ -2,7 +2,6 @@ package locate
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,20 +10,10 @@ import (
 )
 
 // A Target is what a URI says of where it leads.
-type Target struct {
-	Host      string         // name or address
-	Port      uint16         // 0: none
-	Transport call.Transport // "": none
-	Secure    bool           // a sips URI: TLS only
-}
+type Target = call.Target
 
-// A Hop is one address to try. Name is what a TLS certificate there must be for:
-// the URI's host, whatever records led away from it (RFC 5922 4).
-type Hop struct {
-	Transport call.Transport
-	Addr      netip.AddrPort
-	Name      string
-}
+// A Hop is one address to try.
+type Hop = call.Hop
 
 // MaxHops is how many addresses one name gives at most.
 const MaxHops = 16
@@ -56,7 +45,7 @@ var labels = []struct {
 }{{call.UDP, "_sip._udp."}, {call.TCP, "_sip._tcp."}, {call.TLS, "_sips._tcp."}}
 
 // transport is what the URI asks for; "": it leaves that open.
-func (t Target) transport() call.Transport {
+func transport(t Target) call.Transport {
 	if t.Secure {
 		return call.TLS
 	}
@@ -64,12 +53,12 @@ func (t Target) transport() call.Transport {
 }
 
 // fallback is the transport where nothing else says one (4.1).
-func (t Target) fallback() call.Transport {
-	return cmp.Or(t.transport(), call.UDP)
+func fallback(t Target) call.Transport {
+	return cmp.Or(transport(t), call.UDP)
 }
 
 // usable reports whether the URI asks for something that has a way out.
-func (t Target) usable() bool {
+func usable(t Target) bool {
 	switch t.Transport {
 	case call.UDP:
 		return !t.Secure
@@ -115,7 +104,7 @@ type route struct {
 func guessed(t Target) []route {
 	var routes []route
 	for _, l := range labels {
-		if want := t.transport(); want == "" && l.transport != call.TLS || want == l.transport {
+		if want := transport(t); want == "" && l.transport != call.TLS || want == l.transport {
 			routes = append(routes, route{l.transport, l.label + t.Host})
 		}
 	}
