@@ -182,7 +182,7 @@ func (a *actor) act(now time.Time, action *Action) {
 			a.bridge.Ask(a.asked(now, effect.Dispatch))
 		}
 	case call.OpenCarrier:
-		a.reserve()
+		a.seek()
 	case call.SendInvite:
 		a.keep(now)
 	case call.TakeAnswer:

@@ -26,6 +26,7 @@ type CallPorts struct {
 	Switchboard Switchboard
 	Ledger      Ledger
 	Rulings     Rulings // nil: no call can wait for its owner's webhook
+	Locator     Locator // nil: edges look names up
 	// Open opens the sealed password of a call that we place; nil: none can be
 	// placed with one.
 	Open func(endpoint.SecretRef) (string, error)

@@ -49,7 +49,10 @@ type Transmission struct {
 	// Fill says that Raw, a request of ours outside a dialog, has [SenderHost] in
 	// Via and Contact. The edge that sends it writes its own address there.
 	Fill bool
-	Raw  []byte
+	// Grows says that the peer has not asked for UDP, which this request is to go
+	// over: a long one goes over TCP, if the peer takes it (RFC 3261 18.1.1).
+	Grows bool
+	Raw   []byte
 	// Lost, if not nil, is called at most once, from any goroutine, where no
 	// edge could send the message. It stays on the node.
 	Lost func()

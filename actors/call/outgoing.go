@@ -9,7 +9,8 @@ type Outgoing struct {
 	// trunk's addresses. Where nothing could be sent to one, it was not heard
 	// within 8*T1 (the last: 64*T1), or said 503, the next one is tried (RFC 3263 4.3), within the
 	// same dialog; at most MaxHops. They are no routes: what follows goes where
-	// the answer says.
+	// the answer says. What they lead to by name is tried in its order too
+	// (RFC 3263).
 	Hops        []string
 	Credentials Credentials
 	Headers     []Header // further header fields, at most MaxHeaders of MaxHeaderBytes
@@ -18,6 +19,9 @@ type Outgoing struct {
 
 // MaxHops is how many addresses of a trunk one call tries.
 const MaxHops = 8
+
+// MaxTries is how many addresses those lead to that one call tries.
+const MaxTries = 16
 
 // Credentials are a user name and a password at a trunk (RFC 3261 22). They
 // redact themselves. The zero value is none.

@@ -137,6 +137,7 @@ type sendHead struct {
 	To   netip.AddrPort `json:"to,omitzero"`
 	Host string         `json:"host,omitempty"`
 	Fill bool           `json:"fill,omitempty"`
+	Grow bool           `json:"grow,omitempty"`
 }
 
 func (h *sendHead) append(b []byte) []byte {
@@ -149,6 +150,9 @@ func (h *sendHead) append(b []byte) []byte {
 	}
 	if h.Fill {
 		b = append(b, `,"fill":true`...)
+	}
+	if h.Grow {
+		b = append(b, `,"grow":true`...)
 	}
 	return append(b, '}')
 }
@@ -165,20 +169,21 @@ func (h *sendHead) read(line []byte) bool {
 		h.Host = r.string()
 	}
 	h.Fill = r.is(`,"fill":true`)
+	h.Grow = r.is(`,"grow":true`)
 	r.must(`}`)
 	return r.done()
 }
 
 // EncodeSend writes a SIP message for an edge to send.
 func EncodeSend(tx call.Transmission) []byte {
-	return encode(&sendHead{V: Version, Flow: tx.Flow, To: tx.To, Host: tx.Host, Fill: tx.Fill}, tx.Raw)
+	return encode(&sendHead{V: Version, Flow: tx.Flow, To: tx.To, Host: tx.Host, Fill: tx.Fill, Grow: tx.Grows}, tx.Raw)
 }
 
 // DecodeSend reads what [EncodeSend] wrote. The message's bytes are part of b.
 func DecodeSend(b []byte) (call.Transmission, error) {
 	var h sendHead
 	raw, err := decode(b, &h)
-	return call.Transmission{Flow: h.Flow, To: h.To, Host: h.Host, Fill: h.Fill, Raw: raw}, err
+	return call.Transmission{Flow: h.Flow, To: h.To, Host: h.Host, Fill: h.Fill, Grows: h.Grow, Raw: raw}, err
 }
 
 // A head is the JSON line of a message.

@@ -74,6 +74,7 @@ func written() map[string][]byte {
 		"send":      envelope.EncodeSend(call.Transmission{Flow: sampleFlow, Raw: []byte("BYE")}),
 		"send-to":   envelope.EncodeSend(call.Transmission{Flow: boundless, To: sampleFlow.Reply, Raw: []byte("BYE")}),
 		"send-host": envelope.EncodeSend(call.Transmission{Flow: boundless, Host: "pbx.example:5070", Raw: []byte("BYE")}),
+		"send-grow": envelope.EncodeSend(call.Transmission{Flow: call.Flow{Transport: call.UDP}, Host: "pbx.example", Grows: true, Raw: []byte("BYE")}),
 		"send-fill": envelope.EncodeSend(call.Transmission{Flow: call.Flow{Transport: call.UDP}, Host: "pbx.example", Fill: true, Raw: []byte("INVITE")}),
 		"outcome":   must(envelope.EncodeOutcome(actors.Outcome{Status: 503, RetryAfter: 1500 * time.Millisecond, Reason: `SIP;cause=503;text="full"`})),
 		"taken":     must(envelope.EncodeTaken(actors.Taken{ID: sampleID, New: true, Node: "m1"})),

@@ -30,10 +30,11 @@ type attempt struct {
 	hop    int
 	login  []call.Header // what its ACK repeats (RFC 3261 22.1)
 	to     call.Transmission
-	sentBy string // by which the carrier knows us; empty: it said nothing yet
-	grown  bool   // over TCP because it is long
-	copies int    // sent
-	lost   int    // of them, that no edge could send
+	sentBy string    // by which the carrier knows us; empty: it said nothing yet
+	grown  bool      // over TCP because it is long
+	on     call.Flow // by which it was to be sent; the zero one: by any way
+	copies int       // sent
+	lost   int       // of them, that no edge could send
 	cancel txn.Client
 }
 
@@ -41,30 +42,26 @@ type attempt struct {
 // answered on it, else by any way.
 func (d *UAC) start(now time.Time, hop int, flow call.Flow, datagram bool) {
 	d.seq++
-	a := &attempt{branch: d.branch(), seq: d.seq, hop: hop}
+	a := &attempt{branch: d.branch(), seq: d.seq, hop: hop, on: flow}
 	a.login = d.login.headers("INVITE", bare(d.target))
 	next := d.hops[hop]
 	if flow.Edge == "" {
-		flow = call.Flow{Edge: d.edge, Transport: transportOf(next, call.UDP), Advertise: d.options.Advertise}
+		flow = call.Flow{Edge: d.edge, Transport: next.transport(), Advertise: d.options.Advertise}
 		if d.target.Scheme == "sips" {
 			flow.Transport = call.TLS
 		}
-		a.to = address(flow, next)
-	} else {
-		if flow.Advertise == "" {
-			flow.Advertise = d.options.Advertise
-		}
-		a.to = back(address(flow, next), flow)
+	} else if flow.Advertise == "" {
+		flow.Advertise = d.options.Advertise
 	}
+	a.to = back(next.toward(flow), flow)
 	raw := d.writeInvite(a)
-	_, asked := next.Param("transport")
-	if len(raw) > maxDatagramRequest && a.to.Flow.Transport == call.UDP && a.to.Flow.Conn == 0 && !datagram && !asked && !d.heard {
+	if len(raw) > maxDatagramRequest && a.to.Flow.Transport == call.UDP && !datagram && !next.named() {
 		flow.Transport, a.grown = call.TCP, true
-		a.to = address(flow, next)
+		a.to = back(next.toward(flow), flow)
 		raw = d.writeInvite(a)
 	}
 	a.tx = txn.StartInviteClient(now, d.options.Timers, a.to.Flow.Transport.Reliable(), raw)
-	if hop+1 < len(d.hops) {
+	if hop+1 < len(d.hops) || a.grown {
 		a.tx.Hasten(now.Add(hopPatience * d.options.Timers.T1))
 	}
 	d.attempts = append(d.attempts, a)

@@ -67,6 +67,7 @@ func ourOffer() call.Offer {
 //
 //	to: sip:...                          what is called
 //	hops: sip:... sip:...                a trunk's addresses
+//	located: udp 192.0.2.21:5060, ...    addresses that a hop's name leads to; of several hops: with ; between
 //	user: name password                  credentials
 //	header: Name: value
 func outgoing(settings map[string]string) call.Outgoing {
@@ -82,6 +83,20 @@ func outgoing(settings map[string]string) call.Outgoing {
 		out.Headers = []call.Header{{Name: name, Value: value}}
 	}
 	return out
+}
+
+func located(t testing.TB, targets []call.Target, text string) (all [][]call.Hop) {
+	t.Helper()
+	for i, one := range strings.Split(text, ";") {
+		var hops []call.Hop
+		for _, s := range strings.Split(one, ",") {
+			if words := strings.Fields(s); len(words) == 2 {
+				hops = append(hops, call.Hop{Transport: call.Transport(words[0]), Addr: netip.MustParseAddrPort(words[1]), Name: targets[i].Host})
+			}
+		}
+		all = append(all, hops)
+	}
+	return all
 }
 
 // A callSim is a call of ours and the carrier that is called, in virtual time.
@@ -103,6 +118,9 @@ func newCallSim(t testing.TB, settings map[string]string) *callSim {
 	d, _, err := newFactory(t, "").Call(0x1122334455667788, outgoing(settings))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text, ok := settings["located"]; ok {
+		d.(actors.Seeker).Located(located(t, d.(actors.Seeker).Targets(), text))
 	}
 	return &callSim{t: t, dialog: d, callee: newCallee(), heard: map[string]bool{}}
 }

@@ -10,7 +10,10 @@ import (
 	"patchbay/sip/wire"
 )
 
-var _ actors.Caller = (*UAC)(nil)
+var (
+	_ actors.Caller = (*UAC)(nil)
+	_ actors.Seeker = (*UAC)(nil)
+)
 
 // anonymous is the From of a call that names nobody (RFC 3323 4.1.1.3).
 const anonymous = `"Anonymous" <sip:anonymous@anonymous.invalid>`
@@ -69,8 +72,8 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		Key:       call.TransactionKey{CallID: callID, FromTag: d.tag, CSeq: 1},
 		From:      partyOf(out.From, out.Display),
 		To:        call.Party{URI: out.To, User: target.User, Host: target.Host},
-		Transport: transportOf(hops[0], call.UDP),
-		Source:    hops[0].HostPort(),
+		Transport: hops[0].transport(),
+		Source:    hops[0].uri.HostPort(),
 		Headers:   out.Headers,
 	}
 	return d, inv, nil
@@ -111,23 +114,23 @@ func fromOf(out call.Outgoing) (string, error) {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(out.Display) + `" <` + bare(uri) + ">", nil
 }
 
-func hopsOf(target wire.URI, all []string) ([]wire.URI, error) {
+func hopsOf(target wire.URI, all []string) ([]hop, error) {
 	if len(all) > call.MaxHops {
 		return nil, wrong("hops", "%d addresses, at most %d", len(all), call.MaxHops)
 	}
-	hops := make([]wire.URI, 0, max(len(all), 1))
+	hops := make([]hop, 0, max(len(all), 1))
 	for _, one := range all {
-		hop, err := outgoingURI("hops", one)
+		uri, err := outgoingURI("hops", one)
 		if err != nil {
 			return nil, err
 		}
-		if target.Scheme == "sips" && transportOf(hop, call.UDP) != call.TLS {
+		if target.Scheme == "sips" && transportOf(uri, call.UDP) != call.TLS {
 			return nil, wrong("hops", "a sips URI is reached over TLS only")
 		}
-		hops = append(hops, hop)
+		hops = append(hops, hop{uri: uri})
 	}
 	if len(hops) == 0 {
-		hops = append(hops, target)
+		hops = append(hops, hop{uri: target})
 	}
 	return hops, nil
 }

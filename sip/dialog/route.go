@@ -69,7 +69,8 @@ func address(flow call.Flow, next wire.URI) call.Transmission {
 		flow.Transport, flow.Conn = transport, 0
 		flow.Remote, flow.Reply = netip.AddrPort{}, netip.AddrPort{}
 	}
-	tx := call.Transmission{Flow: flow}
+	_, asked := next.Param("transport")
+	tx := call.Transmission{Flow: flow, Grows: flow.Transport == call.UDP && !asked}
 	if addr, ok := next.Addr(); ok {
 		port := next.Port
 		if port == 0 {

@@ -21,8 +21,8 @@ const (
 type UAC struct {
 	dialog
 
-	target  wire.URI   // the Request-URI
-	hops    []wire.URI // where the INVITE is sent, one after the other
+	target  wire.URI // the Request-URI
+	hops    []hop    // where the INVITE is sent, one after the other
 	headers []call.Header
 	edge    string
 	login   login
@@ -61,6 +61,10 @@ func (d *UAC) Invite(now time.Time, offer call.Offer) []call.Output {
 		return nil
 	}
 	d.invited, d.offer = true, offer
+	if len(d.hops) == 0 { // its names lead nowhere
+		d.fail(now, 503, call.CauseUnreachable)
+		return d.out
+	}
 	d.start(now, 0, call.Flow{}, false)
 	return d.out
 }
@@ -125,7 +129,7 @@ func (d *UAC) Unsent(now time.Time) []call.Output {
 	case d.given != nil:
 		d.fail(now, 487, *d.given)
 	case a.grown:
-		d.start(now, a.hop, call.Flow{}, true)
+		d.start(now, a.hop, a.on, true)
 	default:
 		d.next(now, a, 503)
 	}
@@ -198,6 +202,8 @@ func (d *UAC) wakeAttempt(now time.Time, a *attempt) {
 	case !late || a != d.current():
 	case d.given != nil:
 		d.fail(now, 487, *d.given)
+	case a.grown && a.sentBy == "": // somebody listens there, and says nothing
+		d.start(now, a.hop, a.on, true)
 	default: // timer B counts as 408 (RFC 3261 8.1.3.1)
 		d.next(now, a, 408)
 	}

@@ -47,6 +47,7 @@ type Edge struct {
 	closed      bool           // nothing new is spawned
 	work        sync.WaitGroup // connections, dials and look-ups
 	conns       *conns
+	narrow      narrow
 	dials       dials
 	disbelieved atomic.Int64   // when a certificate was told of last
 	balancers   *prefixset.Set // who announce whose connection it is

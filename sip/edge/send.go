@@ -147,7 +147,7 @@ func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
 		to = netip.AddrPortFrom(to.Addr(), defaultPort(transport))
 	}
 	if !transport.Reliable() {
-		e.end(o, e.sendUDP(o.Transmission, to))
+		e.sendDatagram(o, to)
 		return
 	}
 	whom := peerOf(o, to)
