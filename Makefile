@@ -73,7 +73,7 @@ vulncheck: go
 race: go ## Unit and in-process tests under the race detector (needs a C compiler)
 	@packages="$(UNIT_PACKAGES)"; env -u CI -u E2E go test -race -shuffle=on -timeout 8m $$packages
 
-e2e: go build ## SIPp, baresip, aiortc and Chromium against a node; fails where a program is missing
+e2e: go build ## SIPp, baresip, Kamailio, aiortc and Chromium against a node; fails where a program is missing
 	@packages="$(E2E_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e"; exit 1; }; \
 	E2E=1 go test -count=1 -p 1 -timeout 8m $$packages
 

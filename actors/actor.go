@@ -2,6 +2,7 @@ package actors
 
 import (
 	"container/list"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,15 +20,16 @@ type actor struct {
 
 	invitation call.Invitation
 	machine    Machine
-	stopAsking func()       // while a ruling is waited for
-	ruling     Ruling       // context and metadata that the owner's webhook gave
-	begun      bool         // the call has had its Invited
-	early      *call.Event  // a hangup that came before
-	bridge     Bridge       // while open
-	quality    call.Quality // measured when the bridge was closed
-	seq        uint64       // of events
-	over       bool         // finished: no longer live
-	gone       bool         // dropped
+	stopAsking func()         // while a ruling is waited for
+	ruling     Ruling         // context and metadata that the owner's webhook gave
+	facing     netip.AddrPort // of a call that we place: where its INVITE goes first; zero: nobody has looked
+	begun      bool           // the call has had its Invited
+	early      *call.Event    // a hangup that came before
+	bridge     Bridge         // while open
+	quality    call.Quality   // measured when the bridge was closed
+	seq        uint64         // of events
+	over       bool           // finished: no longer live
+	gone       bool           // dropped
 
 	lost     bool   // another node carried it until that died
 	second   bool   // and a copy of its INVITE has begun another call here

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"net/netip"
 	"time"
 
 	"patchbay/actors/call"
@@ -24,6 +25,17 @@ type Seeker interface {
 	Located(all [][]call.Hop)
 }
 
+// firstOf is the address that is tried first: our media's own address is to face
+// it. The zero one: there is none.
+func firstOf(all [][]call.Hop) netip.AddrPort {
+	for _, hops := range all {
+		if len(hops) > 0 {
+			return hops[0].Addr
+		}
+	}
+	return netip.AddrPort{}
+}
+
 // seek has the hops of a call that we place looked up, and opens its bridge
 // then.
 func (a *actor) seek() {
@@ -39,6 +51,7 @@ func (a *actor) seek() {
 				return
 			}
 			seeker.Located(all)
+			a.facing = firstOf(all)
 			a.reserve()
 		})
 	})

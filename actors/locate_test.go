@@ -50,7 +50,7 @@ func TestTheHopsOfACallAreLookedUpOnceAndBeforeAPortIsTaken(t *testing.T) {
 		}
 		time.Sleep(l.took)
 		synctest.Wait()
-		if ph.bridges[7] == nil || len(l.asked) != 1 || l.asked[0].Host != "carrier.example" {
+		if ph.bridges[7] == nil || ph.request[7].Invitation.Source != "192.0.2.1:5060" || len(l.asked) != 1 || l.asked[0].Host != "carrier.example" {
 			t.Fatalf("asked for %v", l.asked)
 		}
 		ph.says(t, 7, "OK")

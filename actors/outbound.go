@@ -68,8 +68,12 @@ const defaultRing = time.Minute
 
 // reserve opens the bridge of a call that we place.
 func (a *actor) reserve() {
+	inv := a.invitation
+	if a.facing.IsValid() {
+		inv.Source = a.facing.String()
+	}
 	a.bridge = a.calls.ports.Switchboard.Reserve(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: a.invitation, Codecs: offerable(a.job.Agent), Outbound: true,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: offerable(a.job.Agent), Outbound: true,
 	}, a.post)
 }
 

@@ -143,7 +143,10 @@ func (r Rung) Reply(status, tag, body string, headers ...string) {
 	r.c.t.Helper()
 	var b strings.Builder
 	b.WriteString("SIP/2.0 " + status + "\r\n")
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
+	for _, line := range append(lines("Via", r.All("Via")), lines("Record-Route", r.All("Record-Route"))...) {
+		b.WriteString(line + "\r\n")
+	}
+	for _, name := range []string{"From", "To", "Call-ID", "CSeq"} {
 		value := r.Header(name)
 		if name == "To" && tag != "" && !strings.Contains(value, ";tag=") {
 			value += ";tag=" + tag
@@ -184,14 +187,14 @@ func (r Rung) Media(tag string) (*Talk, string) {
 	r.c.t.Cleanup(func() { talk.ear.close() })
 	talk.ear.talkTo(r.Response)
 	sdp := strings.ReplaceAll(fmt.Sprintf(`v=0
-o=- 1 1 IN IP4 %[1]s
+o=- 1 1 IN %[1]s
 s=-
-c=IN IP4 %[1]s
+c=IN %[1]s
 t=0 0
 m=audio %[2]d RTP/AVP 0 101
 a=rtpmap:101 telephone-event/8000
 a=sendrecv
-`, r.c.Host(), talk.ear.port()), "\n", "\r\n")
+`, inNet(r.c.conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()), talk.ear.port()), "\n", "\r\n")
 	return talk, sdp
 }
 
@@ -210,8 +213,8 @@ func (t *Talk) Heard(packets int) {
 	WaitFor(t.c.t, calleeLimit, "audio comes back", func() bool { return t.ear.now().Heard >= packets })
 }
 
-// Bye hangs up from the callee's side, through whichever edge the node's Contact
-// names, and waits for the answer.
+// Bye hangs up from the callee's side, through an edge, or the proxy that was
+// first on the way, and waits for the answer.
 func (t *Talk) Bye(to netip.AddrPort) {
 	t.c.t.Helper()
 	uri := t.invite.Header("Contact")
@@ -219,8 +222,8 @@ func (t *Talk) Bye(to netip.AddrPort) {
 		uri, _, _ = strings.Cut(rest, ">")
 	}
 	text := fmt.Sprintf("BYE %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-bye-%s;rport\r\nMax-Forwards: 70\r\nFrom: %s;tag=%s\r\nTo: %s\r\n"+
-		"Call-ID: %s\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n", uri, t.c.conn.LocalAddr(), t.tag, t.invite.Header("To"), t.tag,
-		t.invite.Header("From"), t.invite.Header("Call-ID"))
+		"Call-ID: %s\r\nCSeq: 1 BYE\r\n%sContent-Length: 0\r\n\r\n", uri, t.c.conn.LocalAddr(), t.tag, t.invite.Header("To"), t.tag,
+		t.invite.Header("From"), t.invite.Header("Call-ID"), strings.Join(append(lines("Route", t.invite.All("Record-Route")), ""), "\r\n"))
 	for end := time.Now().Add(calleeLimit); time.Now().Before(end); {
 		if _, err := t.c.conn.WriteToUDPAddrPort([]byte(text), to); err != nil {
 			t.c.t.Fatal(err)

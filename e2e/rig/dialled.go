@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -47,6 +48,9 @@ func (d *Dialled) Sound() Sound {
 
 // Expect says whether the other side must hang up.
 func (d *Dialled) Expect(byPeer bool) { d.way.ByPeer = byPeer }
+
+// Answer is the 2xx to the INVITE.
+func (d *Dialled) Answer() Response { return d.answer }
 
 // CallID is the Call-ID.
 func (d *Dialled) CallID() string { return d.invite.CallID }
@@ -190,7 +194,7 @@ func (d *Dialled) Invite(way Way) (up bool) {
 		d.ear = newEar(d.carrier.t, d.carrier.local)
 		port = d.ear.port()
 	}
-	d.invite.Body = strings.ReplaceAll(Offer(port), "127.0.0.1", d.carrier.host())
+	d.invite.Body = strings.ReplaceAll(Offer(port), "IP4 127.0.0.1", inNet(netip.MustParseAddr(d.carrier.host())))
 	d.twin = d.invite
 	if way.Fork {
 		d.twin.Branch = branch()

@@ -66,7 +66,7 @@ func (e *ear) listen() {
 }
 
 var (
-	sdpHost = regexp.MustCompile(`(?m)^c=IN IP4 (\S+)`)
+	sdpHost = regexp.MustCompile(`(?m)^c=IN IP[46] (\S+)`)
 	sdpPort = regexp.MustCompile(`(?m)^m=audio (\d+)`)
 )
 

@@ -3,7 +3,9 @@ package rig
 import (
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,13 +72,25 @@ func (r Request) AckOf(final Response) Request {
 	return r
 }
 
-// Within is a request of the dialog that a 2xx to r began.
+// Within is a request of the dialog that a 2xx to r began, with its route set
+// (RFC 3261 12.1.2).
 func (r Request) Within(answer Response, method string, cseq int) Request {
 	uri := answer.Header("Contact")
 	if _, rest, ok := strings.Cut(uri, "<"); ok {
 		uri, _, _ = strings.Cut(rest, ">")
 	}
-	return Request{Method: method, URI: uri, CallID: r.CallID, FromTag: r.FromTag, To: answer.Header("To"), CSeq: cseq}.Fresh()
+	routes := answer.All("Record-Route")
+	slices.Reverse(routes)
+	return Request{Method: method, URI: uri, CallID: r.CallID, FromTag: r.FromTag, To: answer.Header("To"), CSeq: cseq,
+		Headers: lines("Route", routes)}.Fresh()
+}
+
+// inNet is an address as SDP names it.
+func inNet(a netip.Addr) string {
+	if a.Is4() {
+		return "IP4 " + a.String()
+	}
+	return "IP6 " + a.String()
 }
 
 // Offer is a carrier's SDP. Nothing listens at its port.
@@ -130,6 +144,29 @@ func (r Response) Header(name string) string {
 		}
 	}
 	return ""
+}
+
+// All are the values of every header field of that name, in their order.
+func (r Response) All(name string) (all []string) {
+	head, _, _ := strings.Cut(string(r), "\r\n\r\n")
+	for line := range strings.SplitSeq(head, "\r\n") {
+		field, value, ok := strings.Cut(line, ":")
+		if !ok || !strings.EqualFold(strings.TrimSpace(field), name) {
+			continue
+		}
+		for one := range strings.SplitSeq(value, ",") {
+			all = append(all, strings.TrimSpace(one))
+		}
+	}
+	return all
+}
+
+// lines are header fields of one name.
+func lines(name string, values []string) (all []string) {
+	for _, v := range values {
+		all = append(all, name+": "+v)
+	}
+	return all
 }
 
 var tag = regexp.MustCompile(`;\s*tag=([^;\s]+)`)

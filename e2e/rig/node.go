@@ -53,6 +53,17 @@ func Start(t testing.TB, settings Settings) *Node {
 	return StartWide(t, 1, settings)
 }
 
+// StartSix is Start for a node that carriers reach over IPv6 alone.
+func StartSix(t testing.TB, settings Settings) *Node {
+	t.Helper()
+	n := Prepare(t, 1, settings)
+	n.SIP = netip.AddrPortFrom(netip.IPv6Loopback(), n.SIP.Port())
+	n.set(Settings{"sip.udp": n.SIP.String(), "sip.tcp": n.SIP.String()})
+	n.Run()
+	t.Cleanup(func() { n.Stop(t) })
+	return n
+}
+
 // StartWide is Start for a node that needs n blocks of ports.
 func StartWide(t testing.TB, n int, settings Settings) *Node {
 	t.Helper()

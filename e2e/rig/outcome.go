@@ -64,7 +64,10 @@ func (d *Dialled) Close() Outcome {
 func replyTo(request Response, status string) string {
 	var b strings.Builder
 	b.WriteString("SIP/2.0 " + status + "\r\n")
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
+	for _, line := range lines("Via", request.All("Via")) {
+		b.WriteString(line + "\r\n")
+	}
+	for _, name := range []string{"From", "To", "Call-ID", "CSeq"} {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, request.Header(name))
 	}
 	b.WriteString("Content-Length: 0\r\n\r\n")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,9 +31,14 @@ type Peer struct {
 // Dial opens a socket or a connection to the node's SIP listener.
 func (n *Node) Dial(t testing.TB, transport string) *Peer {
 	t.Helper()
-	conn, err := net.DialTimeout(transport, n.SIP.String(), answerLimit)
+	return dialPeer(t, transport, n.SIP)
+}
+
+func dialPeer(t testing.TB, transport string, to netip.AddrPort) *Peer {
+	t.Helper()
+	conn, err := net.DialTimeout(transport, to.String(), answerLimit)
 	if err != nil {
-		t.Fatalf("reach the node over %s: %v", transport, err)
+		t.Fatalf("reach %s over %s: %v", to, transport, err)
 	}
 	p := &Peer{t: t, transport: transport, local: conn.LocalAddr().String(), conn: conn, in: make(chan Response, 256)}
 	t.Cleanup(p.Close)

@@ -52,7 +52,7 @@ var others = map[string][]string{
 	"github.com/icholy/digest":            {"sip"},
 	"github.com/danielgtaylor/huma":       {"control"},
 	"github.com/pires/go-proxyproto":      {"sip"},
-	"github.com/miekg/dns":                {"sip"},
+	"github.com/miekg/dns":                {"sip", "internal/testkit"},
 	"golang.org/x/sync":                   {"sip"},
 	"go.opentelemetry.io":                 {"internal/telemetry"},
 }

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"patchbay/actors/call"
@@ -66,6 +67,18 @@ func (d *UAC) Targets() []call.Target {
 		all[i] = h.target()
 	}
 	return all
+}
+
+// sortHops puts addresses of another family than our media's last: there the
+// call would be mute.
+func (d *UAC) sortHops(ours netip.Addr) {
+	other := func(h hop) int {
+		if a := h.at.Addr.Addr(); a.IsValid() && a.Is4() != ours.Is4() {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(d.hops, func(a, b hop) int { return other(a) - other(b) })
 }
 
 // Located implements [actors.Seeker]. Of many addresses the first of each URI

@@ -65,6 +65,7 @@ func (d *UAC) Invite(now time.Time, offer call.Offer) []call.Output {
 		d.fail(now, 503, call.CauseUnreachable)
 		return d.out
 	}
+	d.sortHops(offer.Addr.Addr())
 	d.start(now, 0, call.Flow{}, false)
 	return d.out
 }

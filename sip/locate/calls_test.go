@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/internal/testkit/zone"
 	"patchbay/sip/locate"
 )
 
 func TestTheHopsOfACallAreFoundEachByItsTarget(t *testing.T) {
 	t.Parallel()
-	z := newZone(t, `_sip._udp.carrier.test. 60 IN SRV 10 0 5070 a.carrier.test.`, `_sip._udp.carrier.test. 60 IN SRV 20 0 5080 b.carrier.test.`,
+	z := zone.Start(t, `_sip._udp.carrier.test. 60 IN SRV 10 0 5070 a.carrier.test.`, `_sip._udp.carrier.test. 60 IN SRV 20 0 5080 b.carrier.test.`,
 		`a.carrier.test. 60 IN A 192.0.2.1`, `b.carrier.test. 60 IN AAAA 2001:db8::2`)
 	var log bytes.Buffer
 	calls := locator(t, locate.Config{}, z).ForCalls(slog.New(slog.NewTextHandler(&log, nil)))

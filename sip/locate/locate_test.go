@@ -4,101 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
 	"patchbay/actors/call"
+	"patchbay/internal/testkit/zone"
 	"patchbay/sip/locate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// A zone is a name server on loopback, over UDP and TCP.
-type zone struct {
-	addr netip.AddrPort
-
-	mu    sync.Mutex
-	text  []string // records in the form of zone files
-	asked map[string]int
-	rcode int
-	stop  func()
-}
-
-func newZone(t *testing.T, records ...string) *zone {
-	t.Helper()
-	z := &zone{text: records, asked: map[string]int{}}
-	var pc net.PacketConn
-	var l net.Listener
-	for range 20 { // one port, both ways
-		var err error
-		if pc, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		if l, err = net.Listen("tcp4", pc.LocalAddr().String()); err == nil {
-			break
-		}
-		_ = pc.Close()
-	}
-	z.addr = netip.MustParseAddrPort(pc.LocalAddr().String())
-	udp, tcp := &dns.Server{PacketConn: pc, Handler: z}, &dns.Server{Listener: l, Handler: z}
-	var started, ended sync.WaitGroup
-	for _, s := range []*dns.Server{udp, tcp} {
-		started.Add(1)
-		s.NotifyStartedFunc = started.Done
-		ended.Go(func() { _ = s.ActivateAndServe() })
-	}
-	started.Wait()
-	z.stop = sync.OnceFunc(func() {
-		_, _ = udp.Shutdown(), tcp.Shutdown()
-		ended.Wait()
-	})
-	t.Cleanup(z.stop)
-	return z
-}
-
-// ServeDNS implements dns.Handler.
-func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	reply := new(dns.Msg).SetReply(q)
-	reply.Rcode = z.rcode
-	name, kind := q.Question[0].Name, q.Question[0].Qtype
-	z.asked[dns.TypeToString[kind]+" "+name]++
-	for _, line := range z.text {
-		rr, err := dns.NewRR(line)
-		if err == nil && z.rcode == dns.RcodeSuccess && strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == kind {
-			reply.Answer = append(reply.Answer, rr)
-		}
-	}
-	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
-		reply.Truncate(512)
-	}
-	_ = w.WriteMsg(reply)
-}
-
-func (z *zone) set(rcode int, records ...string) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.rcode, z.text = rcode, records
-}
-
-func (z *zone) questions() int {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	n := 0
-	for k := range maps.Values(z.asked) {
-		n += k
-	}
-	return n
-}
 
 // A clock is set by hand.
 type clock struct {
@@ -110,10 +28,10 @@ func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at 
 
 func (c *clock) pass(d time.Duration) { c.mu.Lock(); c.at = c.at.Add(d); c.mu.Unlock() }
 
-func locator(t *testing.T, cfg locate.Config, zones ...*zone) *locate.Locator {
+func locator(t *testing.T, cfg locate.Config, zones ...*zone.Zone) *locate.Locator {
 	t.Helper()
 	for _, z := range zones {
-		cfg.Servers = append(cfg.Servers, z.addr)
+		cfg.Servers = append(cfg.Servers, z.Addr())
 	}
 	if cfg.Random == nil {
 		cfg.Random = func(n int) int { return n - 1 }
@@ -159,7 +77,7 @@ var carrier = []string{
 
 func TestTheWayOutOfAURI(t *testing.T) {
 	t.Parallel()
-	l := locator(t, locate.Config{}, newZone(t, carrier...))
+	l := locator(t, locate.Config{}, zone.Start(t, carrier...))
 	for _, c := range []struct {
 		why    string
 		target locate.Target
@@ -192,7 +110,7 @@ func TestTheWayOutOfAURI(t *testing.T) {
 
 func TestWhatLeadsNowhere(t *testing.T) {
 	t.Parallel()
-	l := locator(t, locate.Config{}, newZone(t, carrier...))
+	l := locator(t, locate.Config{}, zone.Start(t, carrier...))
 	for why, c := range map[string]struct {
 		target locate.Target
 		want   error
@@ -210,7 +128,7 @@ func TestWhatLeadsNowhere(t *testing.T) {
 
 func TestIPv6MayComeFirst(t *testing.T) {
 	t.Parallel()
-	l := locator(t, locate.Config{IPv6First: true}, newZone(t, carrier...))
+	l := locator(t, locate.Config{IPv6First: true}, zone.Start(t, carrier...))
 	hops, err := l.Locate(t.Context(), locate.Target{Host: "a.carrier.test", Port: 5060})
 	if got := spell(hops); got != "udp [2001:db8::1]:5060, udp 192.0.2.1:5060" {
 		t.Errorf("%s, %v", got, err)
@@ -220,7 +138,7 @@ func TestIPv6MayComeFirst(t *testing.T) {
 func TestServersOfOnePriorityShareByWeight(t *testing.T) {
 	t.Parallel()
 	next := 0
-	l := locator(t, locate.Config{Random: func(n int) int { next++; return next * 7919 % n }}, newZone(t,
+	l := locator(t, locate.Config{Random: func(n int) int { next++; return next * 7919 % n }}, zone.Start(t,
 		`_sip._udp.w.test. 60 IN SRV 10 60 1 x.test.`, `_sip._udp.w.test. 60 IN SRV 10 30 2 x.test.`,
 		`_sip._udp.w.test. 60 IN SRV 10 10 3 x.test.`, `_sip._udp.w.test. 60 IN SRV 10 0 4 x.test.`,
 		`_sip._udp.w.test. 60 IN SRV 5 0 9 x.test.`, `x.test. 60 IN A 192.0.2.1`))
@@ -244,31 +162,31 @@ func TestServersOfOnePriorityShareByWeight(t *testing.T) {
 
 func TestAnAnswerIsKeptForItsTTL(t *testing.T) {
 	t.Parallel()
-	z, at := newZone(t, carrier...), &clock{at: time.Unix(1e9, 0)}
+	z, at := zone.Start(t, carrier...), &clock{at: time.Unix(1e9, 0)}
 	l := locator(t, locate.Config{Now: at.now}, z)
 	ask := func(host string) string {
 		hops, _ := l.Locate(t.Context(), locate.Target{Host: host})
 		return spell(hops)
 	}
 	ask("carrier.test")
-	first := z.questions()
+	first := z.Questions()
 	at.pass(59 * time.Second)
 	ask("carrier.test")
-	if n := z.questions(); n != first {
+	if n := z.Questions(); n != first {
 		t.Errorf("%d questions within the TTL, %d before", n, first)
 	}
-	z.set(dns.RcodeSuccess, `carrier.test. 60 IN A 192.0.2.77`)
+	z.Set(`carrier.test. 60 IN A 192.0.2.77`)
 	at.pass(2 * time.Second)
 	if got := ask("carrier.test"); got != "udp 192.0.2.77:5060" {
 		t.Errorf("after the TTL: %s", got)
 	}
 	ask("nobody.test")
-	n := z.questions()
+	n := z.Questions()
 	ask("nobody.test")
-	if z.questions() != n {
+	if z.Questions() != n {
 		t.Error("that there is nothing was asked twice")
 	}
-	z.set(dns.RcodeSuccess, `nobody.test. 60 IN A 192.0.2.78`)
+	z.Set(`nobody.test. 60 IN A 192.0.2.78`)
 	at.pass(31 * time.Second)
 	if got := ask("nobody.test"); got != "udp 192.0.2.78:5060" {
 		t.Errorf("what was not there before: %q", got)
@@ -277,13 +195,13 @@ func TestAnAnswerIsKeptForItsTTL(t *testing.T) {
 
 func TestWhatWasFoundServesOnWhileNobodyAnswers(t *testing.T) {
 	t.Parallel()
-	z, at := newZone(t, `plain.test. 60 IN A 192.0.2.7`), &clock{at: time.Unix(1e9, 0)}
+	z, at := zone.Start(t, `plain.test. 60 IN A 192.0.2.7`), &clock{at: time.Unix(1e9, 0)}
 	l := locator(t, locate.Config{Now: at.now}, z)
 	target := locate.Target{Host: "plain.test"}
 	if _, err := l.Locate(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
-	z.set(dns.RcodeServerFailure)
+	z.Fail()
 	at.pass(10 * time.Minute)
 	if hops, err := l.Locate(t.Context(), target); spell(hops) != "udp 192.0.2.7:5060" {
 		t.Errorf("%s, %v", spell(hops), err)
@@ -296,9 +214,9 @@ func TestWhatWasFoundServesOnWhileNobodyAnswers(t *testing.T) {
 
 func TestAnotherNameServerIsAsked(t *testing.T) {
 	t.Parallel()
-	dead, broken, good := newZone(t), newZone(t), newZone(t, `plain.test. 60 IN A 192.0.2.7`)
-	dead.stop()
-	broken.set(dns.RcodeRefused)
+	dead, broken, good := zone.Start(t), zone.Start(t), zone.Start(t, `plain.test. 60 IN A 192.0.2.7`)
+	dead.Stop()
+	broken.Fail()
 	l := locator(t, locate.Config{}, dead, broken, good)
 	if hops, err := l.Locate(t.Context(), locate.Target{Host: "plain.test", Port: 5060}); spell(hops) != "udp 192.0.2.7:5060" {
 		t.Errorf("%s, %v", spell(hops), err)
@@ -311,7 +229,7 @@ func TestAnAnswerThatDoesNotFitIsFetchedOverTCP(t *testing.T) {
 	for i := range 40 {
 		records = append(records, fmt.Sprintf("many.test. 60 IN A 192.0.2.%d", i+1))
 	}
-	l := locator(t, locate.Config{}, newZone(t, records...))
+	l := locator(t, locate.Config{}, zone.Start(t, records...))
 	hops, err := l.Locate(t.Context(), locate.Target{Host: "many.test", Port: 5060})
 	if err != nil || len(hops) != locate.MaxHops {
 		t.Errorf("%d hops, %v; want %d of 40", len(hops), err, locate.MaxHops)
@@ -320,7 +238,7 @@ func TestAnAnswerThatDoesNotFitIsFetchedOverTCP(t *testing.T) {
 
 func TestManyWhoAskAtOnceAreOneQuestion(t *testing.T) {
 	t.Parallel()
-	z := newZone(t, `plain.test. 60 IN A 192.0.2.7`)
+	z := zone.Start(t, `plain.test. 60 IN A 192.0.2.7`)
 	l := locator(t, locate.Config{}, z)
 	var all sync.WaitGroup
 	for range 50 {
@@ -331,17 +249,16 @@ func TestManyWhoAskAtOnceAreOneQuestion(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := z.questions(); n > 4 { // A and AAAA, and once more where one came between
+	if n := z.Questions(); n > 4 { // A and AAAA, and once more where one came between
 		t.Errorf("%d questions", n)
 	}
 }
 
 func TestWhoAsksMayGiveUp(t *testing.T) {
 	t.Parallel()
-	z := newZone(t, `plain.test. 60 IN A 192.0.2.7`)
+	z := zone.Start(t, `plain.test. 60 IN A 192.0.2.7`)
 	l := locator(t, locate.Config{}, z)
-	z.mu.Lock() // it answers once the test is over
-	defer z.mu.Unlock()
+	defer z.Hold()() // it answers once the test is over
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := l.Locate(ctx, locate.Target{Host: "plain.test"}); !errors.Is(err, context.DeadlineExceeded) {

@@ -1,0 +1,154 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/control"
+	"patchbay/e2e/rig"
+	"patchbay/internal/testkit/zone"
+)
+
+// A call that comes in by a carrier's border: UDP in front of it, TCP behind,
+// and two Record-Routes that every later request goes by, both ways.
+func TestCallsComeThroughKamailioWithTwoRecordRoutes(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	k := b.Kamailio(t, b.SIP.String()+";transport=tcp")
+	uri := "sip:" + b.endpoint(t, nil).Slug + "@" + k.At.String()
+	for name, byPeer := range map[string]bool{"the carrier hangs up": false, "the operator hangs up": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			carrier := rig.NewCarrier(t, "udp", rig.Loopback(), []netip.AddrPort{k.At})
+			d := carrier.Dial(uri, 0)
+			if !d.Invite(rig.Way{Sound: true, ByPeer: byPeer}) {
+				t.Fatalf("the call is not up: %+v", d.Close())
+			}
+			routes := d.Answer().All("Record-Route")
+			if len(routes) != 2 || !strings.Contains(routes[0], ";r2=on") || strings.Contains(routes[0], "transport=tcp") == strings.Contains(routes[1], "transport=tcp") {
+				t.Errorf("the answer's Record-Routes: %q", routes)
+			}
+			rig.WaitFor(t, settle, "audio comes back", func() bool { return d.Sound().Heard >= 50 })
+			if byPeer {
+				b.hangUp(t, d.CallID())
+				d.Talk(t.Context(), settle)
+			}
+			d.Bye()
+			if out := d.Close(); out.Fault != "" || out.ByPeer != byPeer || !byPeer && out.Bye != 200 {
+				t.Errorf("%+v", out)
+			}
+		})
+	}
+	t.Cleanup(func() { b.Idle(t, settle) })
+}
+
+// hangUp has the operator end the call of a Call-ID.
+func (b *bed) hangUp(t *testing.T, callID string) {
+	t.Helper()
+	var found control.Page[control.CallView]
+	b.op.Do(t, "call", "find", control.CallQuery{Query: callID}, &found)
+	if len(found.Items) != 1 {
+		t.Fatalf("%d calls have the Call-ID", len(found.Items))
+	}
+	b.op.Do(t, "call", "hangup", control.ID{ID: found.Items[0].ID.String()}, nil)
+}
+
+// A call that is placed to a name: its first server is dead, the second says
+// 503, the third is a border that stays in the way.
+func TestAPlacedCallGoesToTheFirstServerOfItsNameThatTakesIt(t *testing.T) {
+	t.Parallel()
+	dns := zone.Start(t)
+	b := newBed(t, rig.Settings{"sip.dns_servers": dns.Addr().String(), "sip.t1": "100ms"})
+	callee := rig.NewCallee(t, rig.Loopback())
+	k := b.Kamailio(t, fmt.Sprintf("%s:%d", callee.Host(), callee.Port()))
+	dead := b.Port(t, 2)
+	var records []string
+	for _, over := range []string{"udp", "tcp"} {
+		for i, port := range []int{dead, int(k.Busy.Port()), int(k.At.Port())} {
+			records = append(records, fmt.Sprintf("_sip._%s.carrier.test. 60 IN SRV %d 0 %d border.carrier.test.", over, i, port))
+		}
+	}
+	dns.Set(append(records, "border.carrier.test. 60 IN A 127.0.0.1")...)
+	for _, tc := range []struct {
+		name, to string
+		headers  []call.Header
+		routes   int    // Record-Routes: two where Kamailio passes it on another way than it came
+		over     string // by which it came to Kamailio
+	}{
+		{"over UDP", "sip:bob@carrier.test", nil, 1, "UDP"},
+		{"over TCP", "sip:bob@carrier.test;transport=tcp", nil, 2, "TCP"},
+		{"over TCP because it is long", "sip:bob@carrier.test", []call.Header{{Name: "X-Long", Value: strings.Repeat("a", 1000)}}, 2, "TCP"},
+	} {
+		v := b.place(t, control.NewCall{To: tc.to, Headers: tc.headers})
+		invite := callee.Next("INVITE")
+		routes, vias := invite.All("Record-Route"), invite.All("Via")
+		if len(routes) != tc.routes || len(vias) != 2 || !strings.HasPrefix(vias[1], "SIP/2.0/"+tc.over+" ") {
+			t.Errorf("%s: the INVITE came by %q, with Record-Routes %q", tc.name, vias, routes)
+		}
+		talk := invite.Answer("a")
+		talk.Heard(50)
+		if tc.routes == 1 {
+			talk.Bye(k.At)
+			b.ended(t, v.ID, 200, call.CauseNormal, call.ByCarrier)
+			continue
+		}
+		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
+		callee.Next("BYE").Reply("200 OK", "", "")
+		b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
+	}
+	b.Idle(t, settle)
+}
+
+// The name leads nowhere, or nobody knows: the call ends as one that nobody can
+// be reached for.
+func TestAPlacedCallToANameThatLeadsNowhereIsUnreachable(t *testing.T) {
+	t.Parallel()
+	dns := zone.Start(t, "_sip._udp.refused.test. 60 IN SRV 0 0 0 .")
+	b := newBed(t, rig.Settings{"sip.dns_servers": dns.Addr().String()})
+	for _, host := range []string{"nowhere.test", "refused.test"} {
+		v := b.place(t, control.NewCall{To: "sip:bob@" + host})
+		b.ended(t, v.ID, 503, call.CauseUnreachable, call.ByCarrier)
+	}
+	if n := b.Metric("patchbay_dns_questions_total"); n == 0 {
+		t.Error("no question is counted")
+	}
+	b.Idle(t, settle)
+}
+
+// Everything over IPv6: SIP, SDP and RTP, calls that come in and calls that are
+// placed, by address and by a name that has no other.
+func TestCallsOverIPv6(t *testing.T) {
+	t.Parallel()
+	dns := zone.Start(t, "six.carrier.test. 60 IN AAAA ::1")
+	node := rig.StartSix(t, rig.Settings{"sip.dns_servers": dns.Addr().String()})
+	op := node.Operator(t)
+	b := &bed{node, op, op.Echo(t), node.Port(t, 2)}
+	six := netip.IPv6Loopback()
+	uri := b.URI(b.endpoint(t, nil).Slug)
+	for _, over := range rig.Transports {
+		d := rig.NewCarrier(t, over, six, []netip.AddrPort{b.SIP}).Dial(uri, 0)
+		out := d.Run(t.Context(), rig.Way{Sound: true, Hold: 2 * time.Second})
+		if out.Fault != "" || out.Status != 200 || out.Bye != 200 || out.Sound.Heard < 25 || !strings.Contains(string(d.Answer()), "c=IN IP6 ::1") {
+			t.Errorf("over %s: %+v\n%s", over, out, d.Answer())
+		}
+	}
+	callee := rig.NewCallee(t, six)
+	trunk := b.trunk(t, nil, callee)
+	named := fmt.Sprintf("sip:bob@six.carrier.test:%d", callee.Port())
+	for name, in := range map[string]control.NewCall{"an address": {To: callee.URI("bob")}, "a trunk": {To: "+15550199", Trunk: trunk.ID}, "a name": {To: named}} {
+		v := b.place(t, in)
+		invite := callee.Next("INVITE")
+		if !strings.Contains(string(invite.Response), "c=IN IP6 ::1") || !strings.Contains(invite.Header("Contact"), "@[::1]:") {
+			t.Errorf("%s: the INVITE:\n%s", name, invite.Response)
+		}
+		talk := invite.Answer("a")
+		talk.Heard(25)
+		talk.Bye(b.SIP)
+		b.ended(t, v.ID, 200, call.CauseNormal, call.ByCarrier)
+	}
+	b.Idle(t, settle)
+}
