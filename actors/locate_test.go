@@ -40,17 +40,33 @@ func seeking(t *testing.T, l actors.Locator) *phone {
 	return ph
 }
 
+// seek places call 7, whose hops are being looked up then.
+func seek(t *testing.T, ph *phone) {
+	t.Helper()
+	if taken := ph.Offer(errand(7)); taken.Status != 0 {
+		t.Fatalf("got %+v", taken)
+	}
+	synctest.Wait()
+}
+
+// reserved reports that a port was taken for a call.
+func (ph *phone) reserved(id call.ID) bool {
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	return ph.bridges[id] != nil
+}
+
 func TestTheHopsOfACallAreLookedUpOnceAndBeforeAPortIsTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := &slow{took: 3 * time.Second}
 		ph := seeking(t, l)
-		if b := ph.place(t, 7); b != nil {
+		if seek(t, ph); ph.reserved(7) {
 			t.Fatal("a port was taken before it is known where the call goes")
 		}
 		time.Sleep(l.took)
 		synctest.Wait()
-		if ph.bridges[7] == nil || ph.request[7].Invitation.Source != "192.0.2.1:5060" || len(l.asked) != 1 || l.asked[0].Host != "carrier.example" {
+		if !ph.reserved(7) || ph.request[7].Invitation.Source != "192.0.2.1:5060" || len(l.asked) != 1 || l.asked[0].Host != "carrier.example" {
 			t.Fatalf("asked for %v", l.asked)
 		}
 		ph.says(t, 7, "OK")
@@ -61,14 +77,14 @@ func TestACallThatEndsWhileItsHopsAreLookedUpTakesNoPort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ph := seeking(t, &slow{took: 3 * time.Second})
-		ph.place(t, 7)
+		seek(t, ph)
 		if err := ph.Hangup(7, call.CauseOperator); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if ph.bridges[7] != nil || len(ph.records) != 1 || ph.Count() != 0 {
-			t.Errorf("%d records, %d live, bridge %v", len(ph.records), ph.Count(), ph.bridges[7])
+		if ph.reserved(7) || len(ph.records) != 1 || ph.Count() != 0 {
+			t.Errorf("%d records, %d live, a port: %t", len(ph.records), ph.Count(), ph.reserved(7))
 		}
 	})
 }
