@@ -79,6 +79,7 @@ type Call struct {
 	rang     bool      // the carrier has its 180; of a call of ours, we have its
 	invited  bool      // of a call of ours: its INVITE is on its way
 	asked    bool      // of a call of ours: an agent is
+	keypad   *keypad   // nil: no key was pressed
 }
 
 // New returns a call that waits for [Invited].
@@ -275,8 +276,8 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.hangUp(now, ev, blame(cause), cause)
 	case TimerDue:
 		c.timerDue(now, ev)
-	case Digit:
-		c.emit(EventDigit, ev)
+	case Digit, SignalledDigit:
+		c.digit(now, ev)
 	}
 }
 
@@ -373,7 +374,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 
 func (c *Call) finish() {
 	c.state = StateEnded
-	c.params.Invitation = Invitation{}
+	c.params.Invitation, c.keypad = Invitation{}, nil
 	rec := c.record
 	c.do(Effect{Do: Finish, Record: &rec})
 }

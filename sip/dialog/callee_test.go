@@ -178,7 +178,8 @@ func (c *callee) request(method string, options map[string]string) string {
 		tag = "a"
 	}
 	contact := strings.Trim(header(invite, "Contact"), "<>")
-	return strings.Join([]string{
+	further, body := infoOf(options)
+	return strings.Join(append(append([]string{
 		method + " " + contact + " SIP/2.0",
 		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.30:5070;branch=z9hG4bK-callee-%s-%d", strings.ToLower(method), c.seq),
 		"Max-Forwards: 70",
@@ -187,6 +188,5 @@ func (c *callee) request(method string, options map[string]string) string {
 		"Call-ID: " + header(invite, "Call-ID"),
 		fmt.Sprintf("CSeq: %d %s", c.seq, method),
 		"Contact: <sip:callee@192.0.2.30:5070>",
-		"Content-Length: 0", "", "",
-	}, "\r\n")
+	}, further...), fmt.Sprintf("Content-Length: %d", len(body)), "", body), "\r\n")
 }

@@ -170,6 +170,8 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		body = sdpOffer
 		head = append(head, "Content-Type: application/sdp")
 	}
+	further, infoBody := infoOf(options)
+	head, body = append(head, further...), body+infoBody
 	head = append(head, fmt.Sprintf("Content-Length: %d", len(body)), "", body)
 	return []byte(strings.Join(head, "\r\n"))
 }
@@ -217,8 +219,8 @@ func describe(raw string) (text string, details []string) {
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
 	}
-	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow"} {
-		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") {
+	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow", "Accept", "Recv-Info"} {
+		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}
 	}

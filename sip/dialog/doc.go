@@ -15,7 +15,8 @@
 //
 // What they refuse, always with a response: INVITEs without SDP and SDP that
 // cannot be used (488, 400, 415); changes of an established call by re-INVITE
-// (488; the call goes on); methods that are not served (405); requests out of
+// (488; the call goes on); methods that are not served (405, REFER 603), Info
+// packages (469) and bodies of INFO that hold no key (415); requests out of
 // order (500); and tags of no dialog of ours (481). Redirections (3xx) are not
 // followed, 100rel is not offered.
 package dialog

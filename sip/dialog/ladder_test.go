@@ -80,6 +80,8 @@ type sim struct {
 	heard   map[string]bool
 	seen    func(actors.Action)     // hears every action, if set
 	sent    func(call.Transmission) // hears every message, if set
+
+	heardEvents func(name string, ev call.Event) // hears what the agent is told, if set
 }
 
 func newSim(t testing.TB, sc scene) *sim {
@@ -156,6 +158,9 @@ func (s *sim) carryOut(actions []actors.Action) {
 		case call.CloseBridge:
 			s.toAgent(s.now, "close bridge: "+e.Cause.Word)
 		case call.Emit:
+			if s.heardEvents != nil {
+				s.heardEvents(e.Name, e.Event)
+			}
 			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit))
 		case call.Finish:
 			r := e.Record

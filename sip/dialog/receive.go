@@ -130,7 +130,7 @@ func (d *dialog) admit(now time.Time, m *wire.Message, flow call.Flow) bool {
 	case d.again(m, flow):
 		return false
 	case m.CSeq < d.peerSeq: // RFC 3261 12.2.2
-		d.answer(now, m, flow, wire.Reply{Status: 500})
+		d.outOfOrder(now, m, flow)
 		return false
 	}
 	d.peerSeq = m.CSeq
@@ -146,11 +146,8 @@ func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 		d.answer(now, m, flow, wire.Reply{Status: 481})
 	case m.Method == "INVITE":
 		d.answer(now, m, flow, wire.Reply{Status: 488, Headers: []call.Header{d.warning(399, "changes of a call are not served")}})
-	case m.Method == "OPTIONS":
-		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{
-			{Name: "Allow", Value: wire.Allow}, {Name: "Accept", Value: "application/sdp"}}})
 	default:
-		d.answer(now, m, flow, wire.Reply{Status: 405, Headers: []call.Header{{Name: "Allow", Value: wire.Allow}}})
+		d.method(now, m, flow)
 	}
 }
 
