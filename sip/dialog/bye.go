@@ -39,6 +39,7 @@ func (d *UAS) sendBye(now time.Time) {
 // startBye sends the BYE that hangup is the cause of, with further header
 // fields.
 func (d *dialog) startBye(now time.Time, extra ...call.Header) {
+	d.cease(now)
 	d.seq++
 	var raw []byte
 	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, *d.hangup, extra)

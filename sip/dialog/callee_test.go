@@ -169,8 +169,17 @@ func challenge(status int, nonce string, options map[string]string) string {
 // request is one within the dialog of a tag.
 func (c *callee) request(method string, options map[string]string) string {
 	c.seq++
-	if method == "ACK" {
+	named := strings.ToLower(method)
+	switch method {
+	case "ACK":
 		c.seq--
+	case "CANCEL":
+		c.seq--
+		named = "invite"
+	}
+	seq := strconv.Itoa(int(c.seq))
+	if v, ok := options["cseq"]; ok {
+		seq = v
 	}
 	invite := c.invites[len(c.invites)-1]
 	tag := options["tag"]
@@ -179,14 +188,17 @@ func (c *callee) request(method string, options map[string]string) string {
 	}
 	contact := strings.Trim(header(invite, "Contact"), "<>")
 	further, body := infoOf(options)
+	if sdp := sdpOf(method, options); sdp != "" {
+		further, body = append(further, "Content-Type: application/sdp"), sdp
+	}
 	return strings.Join(append(append([]string{
 		method + " " + contact + " SIP/2.0",
-		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.30:5070;branch=z9hG4bK-callee-%s-%d", strings.ToLower(method), c.seq),
+		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.30:5070;branch=z9hG4bK-callee-%s-%s", named, seq),
 		"Max-Forwards: 70",
 		"From: " + header(invite, "To") + ";tag=" + tag,
 		"To: " + header(invite, "From"),
 		"Call-ID: " + header(invite, "Call-ID"),
-		fmt.Sprintf("CSeq: %d %s", c.seq, method),
+		fmt.Sprintf("CSeq: %s %s", seq, method),
 		"Contact: <sip:callee@192.0.2.30:5070>",
 	}, further...), fmt.Sprintf("Content-Length: %d", len(body)), "", body), "\r\n")
 }

@@ -68,13 +68,13 @@ func (p *peer) packet(t testing.TB, text string) call.Packet {
 	edge, again := "edge-1", false
 	options := map[string]string{}
 	for i, w := range words[1:] {
-		name, value, ok := strings.Cut(w, "=")
+		name, value, _ := strings.Cut(w, "=")
 		switch {
 		case w == "again":
 			again = true
 		case w == "via":
 			edge = words[i+2]
-		case ok:
+		default:
 			options[name] = value
 		}
 	}
@@ -156,8 +156,12 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		"Call-ID: ladder@carrier.example",
 		fmt.Sprintf("CSeq: %d %s", seq, method),
 	}
-	if method == "INVITE" {
+	if contact, ok := options["contact"]; ok {
+		head = append(head, "Contact: <"+contact+">")
+	} else if method == "INVITE" {
 		head = append(head, "Contact: "+p.contact)
+	}
+	if method == "INVITE" {
 		if p.recordRoute != "" {
 			head = append(head, "Record-Route: "+p.recordRoute)
 		}
@@ -165,9 +169,8 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 	if v, ok := options["reason"]; ok {
 		head = append(head, "Reason: SIP;cause=200, Q.850;cause="+v+";text=\"told, so\"")
 	}
-	body := ""
-	if method == "INVITE" {
-		body = sdpOffer
+	body := sdpOf(method, options)
+	if body != "" {
 		head = append(head, "Content-Type: application/sdp")
 	}
 	further, infoBody := infoOf(options)
@@ -218,6 +221,7 @@ func describe(raw string) (text string, details []string) {
 	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
+		details = append(details, sdpDetails(raw)...)
 	}
 	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow", "Accept", "Recv-Info"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {

@@ -61,12 +61,12 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 	if refusal != nil {
 		return nil, call.Invitation{}, refusal
 	}
-	session, offer, refusal := readOffer(m)
+	session, offer, refusal := readFirst(m)
 	if refusal != nil {
 		return nil, call.Invitation{}, refusal
 	}
 	inv := f.invitation(m, p.Flow)
-	inv.Offer = &offer
+	inv.Offer = offer
 	d := &UAS{
 		dialog: dialog{
 			options: &f.options,
@@ -77,6 +77,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 			flow:    p.Flow,
 			peerSeq: m.CSeq,
 			route:   readRoute(m, target),
+			said:    new(description),
 		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},
 		message: m,
@@ -102,11 +103,18 @@ func check(m *wire.Message) (target wire.URI, _ *call.Refusal) {
 	return target, nil
 }
 
+// readFirst reads the offer of the INVITE that begins a call. Where it has none
+// we shall offer, in the 2xx (RFC 3261 13.2.1).
+func readFirst(m *wire.Message) (*sdp.Session, *call.Offer, *call.Refusal) {
+	if len(m.Body()) == 0 {
+		return nil, nil, nil
+	}
+	session, offer, refusal := readOffer(m)
+	return session, &offer, refusal
+}
+
 // readOffer reads the SDP and decides what a bad one is owed.
 func readOffer(m *wire.Message) (*sdp.Session, call.Offer, *call.Refusal) {
-	if len(m.Body()) == 0 {
-		return nil, call.Offer{}, refuse(488, call.CauseBadOffer, "an INVITE without SDP is not served")
-	}
 	session, err := sdp.Read(m.Header("Content-Type"), m.Body())
 	switch {
 	case errors.Is(err, sdp.ErrNotSDP):

@@ -162,9 +162,15 @@ func (s *sim) carryOut(actions []actors.Action) {
 				s.heardEvents(e.Name, e.Event)
 			}
 			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit))
+		case call.UpdateMedia:
+			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
 			r := e.Record
-			s.note(s.now, fmt.Sprintf("record: %d, %s (%d) by %s", r.Status, r.Cause.Word, r.Cause.Q850, r.EndedBy))
+			text := fmt.Sprintf("record: %d, %s (%d) by %s", r.Status, r.Cause.Word, r.Cause.Q850, r.EndedBy)
+			if r.Holds > 0 {
+				text += fmt.Sprintf(", %d holds of %v", r.Holds, time.Duration(r.HeldMs)*time.Millisecond)
+			}
+			s.note(s.now, text)
 		}
 	}
 	if s.machine != nil && s.machine.Done() && s.doneAt == 0 {
@@ -241,11 +247,15 @@ func agentEvent(t testing.TB, text string) call.Event {
 	case "chosen":
 		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
 	case "joined":
-		return call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
+		ev := call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
 			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
 			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
 			DTMF: &call.Codec{PayloadType: 101, Name: "telephone-event", ClockRate: 8000},
 		}}
+		if words[2] == "offers" {
+			ev.Offer = ev.Answer.Describe()
+		}
+		return ev
 	case "failed":
 		status, _ := strconv.Atoi(words[1])
 		return call.Event{Kind: call.AgentFailed, Status: status, Cause: causeOf(t, words[2])}

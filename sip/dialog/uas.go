@@ -18,9 +18,7 @@ type UAS struct {
 
 	first   invite        // the INVITE that began the call
 	message *wire.Message // that INVITE; nil after its final response
-	session *sdp.Session  // its offer; nil likewise
-
-	answered *call.Answer // our SDP, once it was sent
+	session *sdp.Session  // its offer; nil likewise, and where it has none
 }
 
 // An invite is an INVITE server transaction and where its responses go: the
@@ -47,7 +45,6 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
 	if r.Status >= 200 {
 		d.message, d.session = nil, nil
-		d.answered = r.Answer
 		d.revision++
 	}
 	if r.Status >= 300 {
@@ -69,9 +66,11 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 	if r.Status/100 == 2 {
 		reply.Headers = append(reply.Headers, call.Header{Name: "Allow", Value: wire.Allow})
 	}
-	if r.Answer != nil {
-		reply.ContentType = "application/sdp"
-		reply.Body = d.session.Answer(*r.Answer, d.origin())
+	switch {
+	case r.Answer != nil && d.session != nil:
+		reply = d.described(reply, d.answerTo(d.session, *r.Answer))
+	case r.Offer != nil:
+		reply = d.described(reply, d.offerIn(d.first.seq, *r.Offer))
 	}
 	if r.Status < 300 {
 		return reply
@@ -124,6 +123,6 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session, d.answered = nil, nil, nil
+	d.message, d.session, d.said = nil, nil, nil
 	d.route = route{}
 }

@@ -1,7 +1,7 @@
 package wire
 
 // Allow lists the methods we serve, for the Allow header (RFC 3261 20.5).
-const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
+const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 
 // Recognised reports whether a method is one that RFCs define: what we do not
 // serve of them is 405, any other is 501 (RFC 3261 8.2.1, 21.5.2).
