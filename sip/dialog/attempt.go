@@ -107,7 +107,7 @@ func (d *UAC) writeInvite(a *attempt) []byte {
 		ContentType: "application/sdp",
 		Body:        d.ourOffer(),
 	}
-	request.Headers = append(append(request.Headers, a.login...), d.headers...)
+	request.Headers = append(append(append(request.Headers, d.wanted(d.options.SessionExpires, "")...), a.login...), d.headers...)
 	return request.Bytes()
 }
 

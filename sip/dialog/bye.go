@@ -101,7 +101,10 @@ func (b *bye) matches(m *wire.Message) bool {
 
 // response takes a response to our BYE. Whatever its status, the call is over:
 // one that asks for credentials or sends us elsewhere gets no second BYE.
-func (d *UAS) response(now time.Time, m *wire.Message) {
+func (d *UAS) response(now time.Time, m *wire.Message, flow call.Flow) {
+	if d.refreshResponse(now, m, flow) {
+		return
+	}
 	if d.bye.matches(m) && d.bye.tx.Response(now, m.Status) {
 		d.tell(call.Event{Kind: call.ByeDone, Status: m.Status})
 	}

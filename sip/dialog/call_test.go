@@ -14,6 +14,7 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/internal/golden"
+	"patchbay/sip/dialog"
 )
 
 // TestCallLadders plays each ladder in testdata/calls over the dialog of a call
@@ -100,7 +101,7 @@ type callSim struct {
 
 func newCallSim(t testing.TB, settings map[string]string) *callSim {
 	t.Helper()
-	d, _, err := newFactory(t, "").Call(0x1122334455667788, outgoing(settings))
+	d, _, err := newFactoryOf(t, dialog.Options{SessionExpires: sceneOf(settings).session}).Call(0x1122334455667788, outgoing(settings))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,18 +30,22 @@ const edgeHost = "198.51.100.1:5060"
 // hear remembers a request of ours, as the edge has filled it in.
 func (c *callee) hear(t testing.TB, tx call.Transmission) {
 	raw := string(tx.Raw)
-	if tx.Fill != strings.HasPrefix(raw, "INVITE ") || tx.Fill != strings.Contains(raw, call.SenderHost) {
+	first := strings.HasPrefix(raw, "INVITE ") && tagOf(header(raw, "To")) == ""
+	if tx.Fill != first || tx.Fill != strings.Contains(raw, call.SenderHost) {
 		t.Errorf("a message with Fill %t:\n%s", tx.Fill, raw)
 	}
 	raw = strings.ReplaceAll(raw, call.SenderHost, edgeHost)
 	method, _, _ := strings.Cut(raw, " ")
-	switch method {
-	case "INVITE":
+	switch {
+	case first:
 		if len(c.invites) == 0 || c.invites[len(c.invites)-1] != raw {
 			c.invites = append(c.invites, raw)
 		}
 		c.transport = tx.Flow.Transport
 	default:
+		if method == "INVITE" {
+			method = "re-INVITE"
+		}
 		c.requests[method+" "+tagOf(header(raw, "To"))] = raw
 	}
 }
@@ -130,6 +134,8 @@ func (c *callee) response(t testing.TB, status int, to string, options map[strin
 			lines = append(lines, "Record-Route: <sip:"+route+";lr>", "Record-Route: <sip:192.0.2.99;lr>")
 		}
 	}
+	further, _ := furtherOf(options)
+	lines = append(lines, further...)
 	if v, ok := options["q850"]; ok {
 		lines = append(lines, "Reason: Q.850;cause="+v)
 	}
@@ -187,7 +193,7 @@ func (c *callee) request(method string, options map[string]string) string {
 		tag = "a"
 	}
 	contact := strings.Trim(header(invite, "Contact"), "<>")
-	further, body := infoOf(options)
+	further, body := furtherOf(options)
 	if sdp := sdpOf(method, options); sdp != "" {
 		further, body = append(further, "Content-Type: application/sdp"), sdp
 	}

@@ -31,11 +31,11 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	case d.asked != nil: // RFC 3261 14.2: the one before has no answer yet
 		d.answer(now, m, flow, d.later())
 		return
-	case d.hangup != nil, d.owed() != nil && (m.Method == "INVITE" || len(m.Body()) > 0): // our offer has none yet: RFC 3311 5.2
+	case d.hangup != nil, d.offering() && (m.Method == "INVITE" || len(m.Body()) > 0): // our offer has no answer yet: RFC 3311 5.2
 		d.answer(now, m, flow, wire.Reply{Status: 491})
 		return
 	case len(m.Body()) == 0 && m.Method == "UPDATE":
-		d.answer(now, m, flow, d.changed(m, flow))
+		d.answer(now, m, flow, d.changed(now, m, flow))
 		return
 	case len(m.Body()) == 0:
 		d.ask(asked{m: m, flow: flow}, nil)
@@ -46,7 +46,7 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	case refusal != nil:
 		d.answer(now, m, flow, d.unchanged(refusal.Response))
 	case d.refresh(session):
-		d.answer(now, m, flow, d.described(d.changed(m, flow), d.said.body))
+		d.answer(now, m, flow, d.described(d.changed(now, m, flow), d.said.body))
 	default:
 		d.ask(asked{m: m, flow: flow, session: session}, &offer)
 	}
@@ -61,7 +61,7 @@ func (d *dialog) earlyUpdate(now time.Time, m *wire.Message, flow call.Flow, ref
 		d.answer(now, m, flow, refusal)
 		return
 	}
-	d.answer(now, m, flow, d.changed(m, flow))
+	d.answer(now, m, flow, d.changed(now, m, flow))
 }
 
 func (d *dialog) ask(a asked, offer *call.Offer) {
@@ -81,10 +81,10 @@ func (d *dialog) AnswerOffer(now time.Time, r call.Response) []call.Output {
 	case r.Status/100 != 2:
 		d.answer(now, a.m, a.flow, d.unchanged(r))
 	case r.Answer != nil && a.session != nil:
-		reply := d.changed(a.m, a.flow)
+		reply := d.changed(now, a.m, a.flow)
 		d.answer(now, a.m, a.flow, d.described(reply, d.answerTo(a.session, *r.Answer)))
 	case r.Offer != nil && a.session == nil:
-		reply := d.changed(a.m, a.flow)
+		reply := d.changed(now, a.m, a.flow)
 		d.answer(now, a.m, a.flow, d.described(reply, d.offerIn(a.m.CSeq, *r.Offer)))
 	default:
 		d.answer(now, a.m, a.flow, d.unchanged(call.Response{Status: 500}))
@@ -94,14 +94,14 @@ func (d *dialog) AnswerOffer(now time.Time, r call.Response) []call.Output {
 
 // changed begins the 2xx to a request that may move the carrier: from here on
 // our requests go to its Contact (RFC 3261 12.2.2, RFC 6141 4.4).
-func (d *dialog) changed(m *wire.Message, flow call.Flow) wire.Reply {
+func (d *dialog) changed(now time.Time, m *wire.Message, flow call.Flow) wire.Reply {
 	if target, err := m.Contact(); err == nil { // else it stays where it is: a lost call helps nobody
 		if target, err = wire.ParseURI(strings.Clone(target.Reveal())); err == nil { // shall not keep the message
 			d.route.target = target
 			d.revision++
 		}
 	}
-	return wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m)), Headers: []call.Header{{Name: "Allow", Value: wire.Allow}}}
+	return wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m)), Headers: d.timed(now, m)}
 }
 
 func (d *dialog) described(r wire.Reply, body []byte) wire.Reply {
@@ -214,5 +214,5 @@ func (d *dialog) cease(now time.Time) {
 		d.asked = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
-	d.said = nil
+	d.said, d.clock = nil, nil
 }

@@ -27,6 +27,7 @@ type dialog struct {
 	asked   *asked       // what the carrier wants to change; nil: nothing
 	changes []*invite    // re-INVITEs that were answered, until their ACK and their last copy
 	answers txn.Answers  // all other requests
+	clock   *clock       // session timer; nil: none was ever agreed on
 
 	hangup *call.Cause // of our BYE
 	bye    bye
@@ -67,13 +68,14 @@ func (d *dialog) warning(code int, text string) call.Header {
 // wake does what is due but for the INVITE that began the call.
 func (d *dialog) wake(now time.Time) {
 	d.wakeChanges(now)
+	d.wakeClock(now)
 	d.answers.Wake(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clock.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}

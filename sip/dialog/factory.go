@@ -16,11 +16,14 @@ import (
 
 // Options are what all dialogs of a node share.
 type Options struct {
-	Keys       *token.Keys
-	Slot       call.Slot // of this node; travels in our tags, Contacts and branches
-	Timers     txn.Timers
-	Advertise  string // host or host:port in Contact and Via, where the edge has none of its own; empty: where the INVITE arrived
-	BaseDomain string // of bearer slugs; <account>.<base domain> is an account's
+	Keys      *token.Keys
+	Slot      call.Slot // of this node; travels in our tags, Contacts and branches
+	Timers    txn.Timers
+	Advertise string // host or host:port in Contact and Via, where the edge has none of its own; empty: where the INVITE arrived
+	// SessionExpires is the session timer that we ask for; 0: we ask for none, and
+	// keep to what carriers ask for.
+	SessionExpires time.Duration
+	BaseDomain     string // of bearer slugs; <account>.<base domain> is an account's
 }
 
 // A Factory makes dialogs. It is safe for concurrent use; what it makes is not.
@@ -44,6 +47,9 @@ func NewFactory(o Options) (*Factory, error) {
 		if _, err := wire.ParseURI("sip:" + o.Advertise); err != nil || strings.ContainsAny(o.Advertise, "@;?") {
 			return nil, fmt.Errorf("dialog: %q is neither host nor host:port", o.Advertise)
 		}
+	}
+	if s := o.SessionExpires; s != 0 && (s < minSession || s > maxSession) {
+		return nil, fmt.Errorf("dialog: session timer of %v: want 0, or %v to %v", s, minSession, maxSession)
 	}
 	o.BaseDomain = strings.ToLower(o.BaseDomain)
 	return &Factory{options: o}, nil

@@ -11,10 +11,11 @@ import (
 	"patchbay/actors/call"
 )
 
-// infoOf returns the header fields and the body that a row's options ask for:
+// furtherOf returns the header fields and the body that a row's options ask for:
 // "relay=5,160" and "dtmf=5" are the two forms of a key, "type=x/y" a body of
-// that type, "package=x" an Info package.
-func infoOf(options map[string]string) (further []string, body string) {
+// that type, "package=x" an Info package; "se=600,uac" asks for a session timer,
+// "supported=", "require=", "allow=" and "min-se=" are header fields.
+func furtherOf(options map[string]string) (further []string, body string) {
 	kind := options["type"]
 	if kind != "" {
 		body = "body\r\n"
@@ -28,6 +29,18 @@ func infoOf(options map[string]string) (further []string, body string) {
 	}
 	if v, ok := options["package"]; ok {
 		further = append(further, "Info-Package: "+v)
+	}
+	if v, ok := options["se"]; ok {
+		seconds, refresher, named := strings.Cut(v, ",")
+		if named {
+			seconds += ";refresher=" + refresher
+		}
+		further = append(further, "Session-Expires: "+seconds)
+	}
+	for option, name := range map[string]string{"supported": "Supported", "require": "Require", "allow": "Allow", "min-se": "Min-SE"} {
+		if v, ok := options[option]; ok {
+			further = append(further, name+": "+v)
+		}
 	}
 	if kind != "" {
 		further = append(further, "Content-Type: "+kind)

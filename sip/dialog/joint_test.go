@@ -63,7 +63,7 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 func (s *sim) can(text string) bool {
 	method, rest, _ := strings.Cut(text, " ")
 	if strings.HasPrefix(rest, "to BYE") {
-		return s.peer.bye != ""
+		return s.peer.ours["BYE"] != ""
 	}
 	_, sent := s.peer.sent[method]
 	return sent || !strings.Contains(rest, "again")

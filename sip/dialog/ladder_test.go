@@ -86,16 +86,22 @@ type sim struct {
 
 func newSim(t testing.TB, sc scene) *sim {
 	t.Helper()
-	return &sim{t: t, peer: newPeer(sc), factory: newFactory(t, ""), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
+	return &sim{t: t, peer: newPeer(sc), factory: newFactoryOf(t, dialog.Options{SessionExpires: sc.session}), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
 }
 
 func newFactory(t testing.TB, advertise string) *dialog.Factory {
+	t.Helper()
+	return newFactoryOf(t, dialog.Options{Advertise: advertise})
+}
+
+func newFactoryOf(t testing.TB, o dialog.Options) *dialog.Factory {
 	t.Helper()
 	keys, err := token.NewKeys(token.Key{ID: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := dialog.NewFactory(dialog.Options{Keys: keys, Slot: 7, Timers: timers, Advertise: advertise, BaseDomain: "sip.example.com"})
+	o.Keys, o.Slot, o.Timers, o.BaseDomain = keys, 7, timers, "sip.example.com"
+	f, err := dialog.NewFactory(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +282,7 @@ func agentEvent(t testing.TB, text string) call.Event {
 
 func causeOf(t testing.TB, word string) call.Cause {
 	for _, c := range []call.Cause{call.CauseNoAgent, call.CauseAgentFailed, call.CauseAgentLost, call.CauseNoPorts, call.CauseNoCodec,
-		call.CauseRTPTimeout, call.CauseNoFirstRTP, call.CauseOperator, call.CauseDrain, call.CauseAgentHangup, call.CauseInternal} {
+		call.CauseRTPTimeout, call.CauseNoFirstRTP, call.CauseSessionExpired, call.CauseOperator, call.CauseDrain, call.CauseAgentHangup, call.CauseInternal} {
 		if c.Word == word {
 			return c
 		}

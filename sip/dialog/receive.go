@@ -20,7 +20,7 @@ func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
 	}
 	switch {
 	case !m.IsRequest():
-		d.response(now, m)
+		d.response(now, m, p.Flow)
 	case m.Method == "ACK":
 		d.ack(now, m, p.Flow)
 	case m.Method == "CANCEL":

@@ -38,7 +38,7 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	if d.message == nil {
 		return nil
 	}
-	raw := bytes.Clone(d.message.Reply(d.reply(r))) // kept for copies: no spare room
+	raw := bytes.Clone(d.message.Reply(d.reply(now, r))) // kept for copies: no spare room
 	if !d.first.tx.Respond(now, r.Status, raw) {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 }
 
 // reply puts a response into SIP's terms.
-func (d *UAS) reply(r call.Response) wire.Reply {
+func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	reply := wire.Reply{Status: r.Status}
 	if r.Status == 100 { // no tag: it makes no dialog
 		return reply
@@ -64,7 +64,7 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 		reply.Contact = d.contact(d.first.flow, asksForTLS(d.message))
 	}
 	if r.Status/100 == 2 {
-		reply.Headers = append(reply.Headers, call.Header{Name: "Allow", Value: wire.Allow})
+		reply.Headers = append(reply.Headers, d.timed(now, d.message)...)
 	}
 	switch {
 	case r.Answer != nil && d.session != nil:
