@@ -267,26 +267,34 @@ func (c *Call) answered(now time.Time, ev Event) {
 		if c.record.Stages.Acked.IsZero() {
 			c.hangUp(now, ev, ByNode, CauseNoAck)
 		}
-	case AgentLeft:
-		if cause := orElse(ev.Cause, CauseAgentHangup); !c.keep(now, ev, cause) {
-			c.hangUp(now, ev, ByAgent, cause)
-		}
+	case AgentLeft, AgentFailed, Hangup:
+		c.stopped(now, ev)
 	case MediaTimeout:
 		if !c.OnHold() { // else it crossed the hold
 			c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
 		}
-	case AgentFailed, Hangup:
-		def := CauseOperator
-		if ev.Kind == AgentFailed {
-			def = CauseAgentFailed
-		}
-		cause := orElse(ev.Cause, def)
-		c.hangUp(now, ev, blame(cause), cause)
 	case TimerDue:
 		c.timerDue(now, ev)
 	case Digit, SignalledDigit:
 		c.digit(now, ev)
 	}
+}
+
+// stopped is an answered call that somebody on our side ends.
+func (c *Call) stopped(now time.Time, ev Event) {
+	cause := ev.Cause
+	switch ev.Kind {
+	case AgentLeft:
+		if cause = orElse(cause, CauseAgentHangup); !c.keep(now, ev, cause) {
+			c.hangUp(now, ev, ByAgent, cause)
+		}
+		return
+	case AgentFailed:
+		cause = orElse(cause, CauseAgentFailed)
+	default:
+		cause = orElse(cause, CauseOperator)
+	}
+	c.hangUp(now, ev, blame(cause), cause)
 }
 
 func (c *Call) timerDue(now time.Time, ev Event) {
