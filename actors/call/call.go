@@ -280,23 +280,6 @@ func (c *Call) answered(now time.Time, ev Event) {
 	}
 }
 
-// stopped is an answered call that somebody on our side ends.
-func (c *Call) stopped(now time.Time, ev Event) {
-	cause := ev.Cause
-	switch ev.Kind {
-	case AgentLeft:
-		if cause = orElse(cause, CauseAgentHangup); !c.keep(now, ev, cause) {
-			c.hangUp(now, ev, ByAgent, cause)
-		}
-		return
-	case AgentFailed:
-		cause = orElse(cause, CauseAgentFailed)
-	default:
-		cause = orElse(cause, CauseOperator)
-	}
-	c.hangUp(now, ev, blame(cause), cause)
-}
-
 func (c *Call) timerDue(now time.Time, ev Event) {
 	if ev.Timer == TimerDuration {
 		c.hangUp(now, ev, ByNode, CauseMaxDuration)
