@@ -191,6 +191,10 @@ func (a *actor) act(now time.Time, action *Action) {
 		if a.bridge != nil {
 			a.bridge.Join(*effect.Answer)
 		}
+	case call.UpdateMedia:
+		if a.bridge != nil {
+			a.bridge.Update(*effect.Agreement)
+		}
 	case call.CloseBridge:
 		a.close(effect.Cause)
 	case call.Arm:

@@ -49,6 +49,18 @@ func (a *actor) record() call.Record {
 	return rec
 }
 
+// wanted is the direction that the carrier asks for.
+func wanted(ev call.Event) call.Direction {
+	switch {
+	case ev.Kind == call.CarrierOffered:
+		return ev.Offer.Direction
+	case ev.Kind == call.AgentJoined: // ours: the answer to its INVITE
+		return ev.Answer.Direction.Mirror()
+	default:
+		return ev.Answer.Direction
+	}
+}
+
 // details are what an event says beside its name.
 func (a *actor) details(name string, ev call.Event) map[string]any {
 	switch name {
@@ -75,6 +87,8 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"agent": ev.Agent, "worker": a.machine.Call.Record().Worker}
 	case call.EventDigit:
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
+	case call.EventHeld, call.EventResumed:
+		return map[string]any{"direction": wanted(ev)}
 	case call.EventEnded:
 		rec := a.machine.Call.Record()
 		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,

@@ -81,8 +81,24 @@ func TestTheEventsOfACall(t *testing.T) {
 		happens(time.Second, call.Event{Kind: call.AgentLeft, Cause: call.CauseAgentLost})
 		joined.Agent = "w2"
 		happens(time.Second, joined)
+		time.Sleep(time.Second)
+		ph.says(t, taken.ID, "re-INVITE sendonly")
+		if s, err := ph.Get(t.Context(), taken.ID); err != nil || !s.OnHold || s.State != call.StateEstablished {
+			t.Errorf("on hold: %+v, %v", s, err)
+		}
+		time.Sleep(4 * time.Second)
+		ph.says(t, taken.ID, "re-INVITE sendrecv")
+		if s, err := ph.Get(t.Context(), taken.ID); err != nil || s.OnHold {
+			t.Errorf("resumed: %+v, %v", s, err)
+		}
+		if b := ph.bridges[taken.ID]; len(b.agreed) != 2 || b.agreed[0].Ours.Direction != call.RecvOnly || b.agreed[1].Ours.Direction != call.SendRecv {
+			t.Errorf("media was told %+v", b.agreed)
+		}
 		time.Sleep(2 * time.Second)
 		ph.says(t, taken.ID, "BYE")
+		if rec := ph.records[0]; rec.Holds != 1 || rec.HeldMs != 4000 {
+			t.Errorf("the record has %d holds of %d ms", rec.Holds, rec.HeldMs)
+		}
 		shown := map[string]bool{}
 		for _, ev := range ph.told {
 			shown[ev.Type] = true
@@ -93,7 +109,7 @@ func TestTheEventsOfACall(t *testing.T) {
 			golden.Compare(t, "testdata/events/"+ev.Type+".json", append(text, '\n'))
 		}
 		for _, name := range []string{call.EventStarted, call.EventRuled, call.EventRinging, call.EventAnswered, call.EventDigit,
-			call.EventAgentFailed, call.EventAgentLeft, call.EventAgentJoined, call.EventEnded} {
+			call.EventAgentFailed, call.EventAgentLeft, call.EventAgentJoined, call.EventHeld, call.EventResumed, call.EventEnded} {
 			if !shown[name] {
 				t.Errorf("no %s among %v", name, ph.events)
 			}

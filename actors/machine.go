@@ -21,8 +21,8 @@ type Machine struct {
 }
 
 // An Action is something the shell must do: send a message if Send is set,
-// else carry out Effect, which is never Respond or SendBye. SendInvite says
-// that the INVITE is among the messages before it.
+// else carry out Effect, which is never Respond, SendBye or AnswerOffer.
+// SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -90,6 +90,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.take(m.Dialog.Bye(now, effect.Cause))
 			case call.SendInvite:
 				m.invite(now, effect)
+			case call.AnswerOffer:
+				m.take(m.Dialog.AnswerOffer(now, effect.Response))
 			default:
 				m.out = append(m.out, Action{Effect: effect})
 			}

@@ -17,14 +17,15 @@ type scripted struct {
 	done                                bool
 }
 
-func (s *scripted) Receive(time.Time, call.Packet) []call.Output   { return s.onReceive }
-func (s *scripted) Respond(time.Time, call.Response) []call.Output { return s.onRespond }
-func (s *scripted) Bye(time.Time, call.Cause) []call.Output        { return s.onBye }
-func (s *scripted) Wake(time.Time) []call.Output                   { return s.onWake }
-func (s *scripted) Deadline() time.Time                            { return time.Time{} }
-func (s *scripted) Done() bool                                     { return s.done }
-func (s *scripted) Snapshot() json.RawMessage                      { return nil }
-func (s *scripted) Revision() uint64                               { return 0 }
+func (s *scripted) Receive(time.Time, call.Packet) []call.Output       { return s.onReceive }
+func (s *scripted) Respond(time.Time, call.Response) []call.Output     { return s.onRespond }
+func (s *scripted) AnswerOffer(time.Time, call.Response) []call.Output { return s.onRespond }
+func (s *scripted) Bye(time.Time, call.Cause) []call.Output            { return s.onBye }
+func (s *scripted) Wake(time.Time) []call.Output                       { return s.onWake }
+func (s *scripted) Deadline() time.Time                                { return time.Time{} }
+func (s *scripted) Done() bool                                         { return s.done }
+func (s *scripted) Snapshot() json.RawMessage                          { return nil }
+func (s *scripted) Revision() uint64                                   { return 0 }
 
 func sends(text string) call.Output {
 	return call.Output{Send: &call.Transmission{Raw: []byte(text)}}

@@ -54,6 +54,10 @@ func (d *dialog) Receive(now time.Time, p call.Packet) []call.Output {
 	case "BYE":
 		d.end = now.Add(64 * t1)
 		return news(call.CarrierBye, d.send("200 BYE")...)
+	case "re-INVITE sendonly", "re-INVITE sendrecv":
+		_, direction, _ := strings.Cut(string(p.Raw), " ")
+		return []call.Output{{Event: &call.Event{Kind: call.CarrierOffered, Offer: &call.Offer{
+			Codecs: []call.Codec{{Name: "PCMU"}}, Direction: call.Direction(direction)}}}}
 	case "200":
 		d.end = now
 		return news(call.ByeDone)
@@ -78,6 +82,10 @@ func (d *dialog) Respond(now time.Time, r call.Response) []call.Output {
 func (d *dialog) Bye(_ time.Time, cause call.Cause) []call.Output {
 	d.byeSent = true
 	return d.send("BYE " + cause.Word)
+}
+
+func (d *dialog) AnswerOffer(_ time.Time, r call.Response) []call.Output {
+	return d.send(fmt.Sprint(r.Status, " to re-INVITE"))
 }
 
 func (d *dialog) Wake(time.Time) []call.Output { return nil }
@@ -132,6 +140,7 @@ type bridge struct {
 	heard    []string
 	asked    []actors.Asked // beside the first
 	carriers []call.Answer  // joined
+	agreed   []call.Agreement
 }
 
 func (b *bridge) Notify(name string, _ call.Event) {
@@ -141,6 +150,7 @@ func (b *bridge) Notify(name string, _ call.Event) {
 	}
 }
 func (b *bridge) Ask(next actors.Asked)     { b.asked = append(b.asked, next) }
+func (b *bridge) Update(a call.Agreement)   { b.agreed = append(b.agreed, a) }
 func (b *bridge) Answered()                 { b.answered = true }
 func (b *bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
 func (b *bridge) Quality() call.Quality     { return call.Quality{PacketsReceived: 42} }

@@ -185,6 +185,9 @@ type Dialog interface {
 	Receive(now time.Time, p call.Packet) []call.Output
 	// Respond answers the INVITE. A second final response is ignored.
 	Respond(now time.Time, r call.Response) []call.Output
+	// AnswerOffer answers the request that CarrierOffered told of, which is done
+	// before anything else is asked of the dialog.
+	AnswerOffer(now time.Time, r call.Response) []call.Output
 	// Bye ends an answered dialog. Before the ACK it waits for it, at most
 	// 64*T1 (RFC 3261 15).
 	Bye(now time.Time, cause call.Cause) []call.Output
@@ -264,6 +267,10 @@ type Bridge interface {
 	// taken again before Answered, where early media came from elsewhere. Until
 	// Answered the carrier is heard and sent nothing.
 	Join(carrier call.Answer)
+	// Update takes what carrier and we have agreed on anew: addresses, numbers of
+	// the call's codec, directions. A carrier on hold is sent no audio, and its
+	// silence does not count.
+	Update(agreed call.Agreement)
 	// Answered says that the carrier has our answer, or we have its: silence
 	// counts from here.
 	Answered()

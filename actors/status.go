@@ -33,6 +33,7 @@ type CallStatus struct {
 	Direction  string         `json:"direction,omitempty"` // Outbound; "": a carrier called
 	Trunk      string         `json:"trunk,omitempty"`     // id
 	Metadata   call.Document  `json:"metadata,omitempty"`  // that its owner gave it
+	OnHold     bool           `json:"on_hold,omitempty"`   // the carrier takes no audio
 }
 
 // Get returns how a call stands. ErrNotMine: it is not live here; ErrBusy: its
@@ -105,7 +106,7 @@ func (a *actor) status() CallStatus {
 		Node: rec.Node, State: a.machine.Call.State(), From: rec.From, To: rec.To, Transport: rec.Transport,
 		Source: rec.Source, SIPCallID: rec.SIPCallID, DecisionID: rec.DecisionID,
 		Since: rec.Stages.Invited, Answered: rec.Stages.Answered, Codec: rec.Codec, Quality: a.quality, Direction: rec.Direction, Trunk: rec.Trunk,
-		Metadata: call.Document(a.ruling.Metadata)}
+		Metadata: call.Document(a.ruling.Metadata), OnHold: a.machine.Call.OnHold()}
 	if a.bridge != nil {
 		s.Quality = a.bridge.Quality()
 	}

@@ -102,6 +102,9 @@ func (c *checker) sip() {
 	if s.T1 > s.T2 {
 		c.mistake("sip.t1", "%v is longer than sip.t2, %v", s.T1, s.T2)
 	}
+	if e := s.SessionExpires; e != 0 && (e < MinSessionExpires || e > MaxSessionExpires) {
+		c.mistake("sip.session_expires", "%v is out of range: want 0, or %v to %v", e, MinSessionExpires, MaxSessionExpires)
+	}
 	if s.MaxConnsPerIP > s.MaxConns {
 		c.mistake("sip.max_connections_per_source", "%d is more than sip.max_connections, %d", s.MaxConnsPerIP, s.MaxConns)
 	}

@@ -144,7 +144,14 @@ type SIP struct {
 	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
 	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
 	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+	SessionExpires time.Duration `koanf:"session_expires" default:"30m" min:"0" doc:"Session timer that calls are asked for (RFC 4028), 90s to 24h: a carrier that has gone is noticed within it. 0: none is asked for, and only what carriers ask for is kept."`
 }
+
+// Bounds of a session timer; the lower one is RFC 4028's (4).
+const (
+	MinSessionExpires = 90 * time.Second
+	MaxSessionExpires = 24 * time.Hour
+)
 
 // MaxDNSServers is how many name servers may be set.
 const MaxDNSServers = 4

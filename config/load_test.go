@@ -175,6 +175,8 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		"latch mode":              {map[string]string{"media.latch_mode": "any"}, `media.latch_mode: "any" is none of sdp, nat, off`},
 		"no such status":          {map[string]string{"actor.not_found_status": "410"}, `actor.not_found_status: "410" is none of 404, 603`},
 		"no wait for first RTP":   {map[string]string{"media.first_rtp_timeout": "0"}, ""},
+		"no session timer":        {map[string]string{"sip.session_expires": "0s"}, ""},
+		"short session timer":     {map[string]string{"sip.session_expires": "89s"}, "sip.session_expires: 1m29s is out of range: want 0, or 1m30s to 24h0m0s"},
 		"no wait for agents":      {map[string]string{"media.agent_timeout": "0s"}, "media.agent_timeout: 0s is too small: want more than 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -99,6 +99,7 @@ type CallView struct {
 	Trunk     string `json:"trunk,omitempty"` // id; of an outbound call
 
 	Metadata call.Document `json:"metadata,omitempty"` // that its owner gave it
+	OnHold   bool          `json:"on_hold,omitempty"`  // the carrier takes no audio
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

@@ -22,6 +22,8 @@ type voice struct {
 	ssrc uint32
 	seq  uint16
 
+	codec uint8 // its payload number
+
 	mu    sync.Mutex
 	heard []*rtp.Packet
 	rtcp  []rtcp.Packet
@@ -101,11 +103,18 @@ func (v *voice) packets() []*rtp.Packet {
 	return v.heard[:len(v.heard):len(v.heard)]
 }
 
+// reported is the RTCP that came.
+func (v *voice) reported() []rtcp.Packet {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.rtcp[:len(v.rtcp):len(v.rtcp)]
+}
+
 // say sends one packet of PCMU, all bytes of which are the word.
 func (v *voice) say(t *testing.T, to *net.UDPAddr, word byte) {
 	t.Helper()
 	v.seq++
-	p := rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: v.seq, Timestamp: uint32(v.seq) * 160, SSRC: v.ssrc}, Payload: bytes.Repeat([]byte{word}, 160)}
+	p := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: v.codec, SequenceNumber: v.seq, Timestamp: uint32(v.seq) * 160, SSRC: v.ssrc}, Payload: bytes.Repeat([]byte{word}, 160)}
 	raw, err := p.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -133,15 +142,21 @@ func (s *stage) place(t *testing.T, slug string, port int) (*talk, *net.UDPAddr)
 		t.Fatalf("an INVITE got %q, want 200", c.answer.Line())
 	}
 	c.Send(c.invite.Within(c.answer, "ACK", 1))
-	m := mediaLine.FindStringSubmatch(string(c.answer))
+	return c, mediaOf(t, c.answer)
+}
+
+// mediaOf is where the node wants RTP.
+func mediaOf(t *testing.T, answer rig.Response) *net.UDPAddr {
+	t.Helper()
+	m := mediaLine.FindStringSubmatch(string(answer))
 	if m == nil {
-		t.Fatalf("the 200 names no port:\n%s", c.answer)
+		t.Fatalf("the answer names no port:\n%s", answer)
 	}
 	at, err := strconv.ParseUint(m[1], 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(at)))
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(at)))
 }
 
 // words counts packets by what they say.

@@ -24,8 +24,11 @@ type terms struct {
 	agentTerms
 
 	// Of a call that we place.
-	hold  bool  // nothing is sent before the carrier has answered
-	codec uint8 // payload number of what the carrier sends: of our offer
+	hold bool // nothing is sent before the carrier has answered
+
+	// Where the carrier's numbers and ours are told apart.
+	apart bool
+	codec uint8 // payload number of what the carrier sends: of our own description
 	keys  uint8 // likewise, of its telephone-event
 }
 
@@ -36,7 +39,7 @@ func (t terms) sent() (codec call.Codec, keys *call.Codec) {
 		k := *d
 		keys = &k
 	}
-	if t.hold {
+	if t.apart {
 		codec.PayloadType = t.codec
 		if keys != nil {
 			keys.PayloadType = t.keys
@@ -69,7 +72,7 @@ func (t terms) hears() bool {
 // rewritten and sent, or silence in its place. It has three callers: the
 // goroutine that reads RTP, the agent leg, and the node's clock.
 type carrierLeg struct {
-	terms    terms // changed with both locks held, before the call is answered
+	terms    terms // changed with both locks held
 	limits   config.Media
 	cname    string
 	rtp      socket
@@ -128,9 +131,7 @@ func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []
 	}
 	out, news := l.in.take(now, source, packet)
 	if news.latched {
-		if !l.out.retarget(source) {
-			l.rtp.Fix(source)
-		}
+		l.out.retarget(source, news.latch, l.rtp)
 	}
 	if news.first {
 		l.post(call.Event{Kind: call.FirstRTP})

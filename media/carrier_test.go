@@ -34,6 +34,7 @@ type memSocket struct {
 func (s *memSocket) Read([]byte) (int, netip.AddrPort, error) { select {} }
 func (s *memSocket) Close() error                             { return nil }
 func (s *memSocket) Fix(to netip.AddrPort)                    { s.fixed = to }
+func (s *memSocket) Free()                                    { s.fixed = netip.AddrPort{} }
 func (s *memSocket) Send(b []byte, to netip.AddrPort) error {
 	s.n++
 	if !s.quiet {

@@ -12,14 +12,15 @@ import (
 
 // An inbound is the way from the carrier to the agent.
 type inbound struct {
-	mu    sync.Mutex
-	latch *rtp.Latch
-	rx    *rtp.Receiver
-	rw    *rtp.Rewriter
-	agent func(packet []byte) // takes what is rewritten; nil: no agent is there
-	terms agentTerms
-	codec call.Codec
-	known [128]bool // payload types that were negotiated
+	mu      sync.Mutex
+	latch   *rtp.Latch
+	latches uint32 // number of the latch: one more whenever the carrier moves
+	rx      *rtp.Receiver
+	rw      *rtp.Rewriter
+	agent   func(packet []byte) // takes what is rewritten; nil: no agent is there
+	terms   agentTerms
+	codec   call.Codec
+	known   [128]bool // payload types that were negotiated
 
 	keys     *rtp.DigitReader // nil: no telephone-event was negotiated
 	keyType  uint8
@@ -38,6 +39,8 @@ type inbound struct {
 	remoteLost  int32
 
 	hears    bool // the carrier is expected to send
+	held     bool // it has put the call on hold: its silence does not count
+	noRTCP   bool // and wants no RTCP either
 	answered bool
 	heardRTP bool
 	heardAt  time.Duration // last RTP or RTCP, or the answer
@@ -83,6 +86,7 @@ func (in *inbound) attach(t agentTerms, random func() uint32, agent func([]byte)
 type news struct {
 	to      func(packet []byte) // the agent; nil: none is there
 	latched bool                // its source speaks for the carrier from now on
+	latch   uint32              // number of the latch
 	first   bool                // the first audio of the call
 	presses [4]rtp.Press
 	n       int
@@ -102,7 +106,7 @@ func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte)
 	if in.latch.Judge(now, source, h, in.known[h.PayloadType]) != rtp.Accepted {
 		return nil, news
 	}
-	news.latched = !before
+	news.latched, news.latch = !before, in.latches
 	if news.latched && in.mux {
 		in.rtcpTarget = source
 	}
@@ -189,7 +193,7 @@ func (in *inbound) tick(now time.Duration, limits config.Media) (p rtp.Press, re
 	if in.keys != nil {
 		p, released = in.keys.Expire(now)
 	}
-	if !in.answered || in.timedOut || !in.hears {
+	if !in.answered || in.timedOut || !in.hears || in.held {
 		return p, released, cause, false
 	}
 	quiet := now - in.heardAt

@@ -62,7 +62,7 @@ func answerTo(offer call.Offer, codecs []call.Codec, chosen call.Codec) (call.An
 		Codec:     codecs[i],
 		Ptime:     20,
 		RTCPMux:   offer.RTCPMux,
-		Direction: reversed(offer.Direction),
+		Direction: offer.Direction.Mirror(),
 	}
 	for _, d := range offer.DTMF {
 		if d.ClockRate == a.Codec.ClockRate {
@@ -71,19 +71,6 @@ func answerTo(offer call.Offer, codecs []call.Codec, chosen call.Codec) (call.An
 		}
 	}
 	return a, nil
-}
-
-// reversed is a direction seen from the other side (RFC 3264 6.1).
-func reversed(d call.Direction) call.Direction {
-	switch d {
-	case call.SendOnly:
-		return call.RecvOnly
-	case call.RecvOnly:
-		return call.SendOnly
-	case call.Inactive:
-		return call.Inactive
-	}
-	return call.SendRecv
 }
 
 // errNoPorts says no RTP port is free; errNoOffer that the INVITE brought no

@@ -40,7 +40,6 @@ func TestEachWayToGetNoAgentHasItsStatusAndCause(t *testing.T) {
 		{"no common codec", func(b *bench) { b.req.Asked.Agent.WebRTC.Codecs = []string{"opus"} }, 488, call.CauseNoCodec},
 		{"none the policy lets through", func(b *bench) { b.req.Codecs = []string{"opus"} }, 488, call.CauseNoCodec},
 		{"no codec that passes", func(b *bench) { b.req.Invitation.Offer.Codecs = []call.Codec{g729} }, 488, call.CauseNoCodec},
-		{"no SDP", func(b *bench) { b.req.Invitation.Offer = nil }, 488, call.CauseBadOffer},
 		{"no address at all", func(b *bench) {
 			b.req.Invitation.Offer.Addr, b.req.Invitation.Source = addrPort("0.0.0.0:0"), ""
 		}, 488, call.CauseBadOffer},

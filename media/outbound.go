@@ -19,6 +19,7 @@ type outbound struct {
 	mu      sync.Mutex
 	rw      *rtp.Rewriter
 	target  netip.AddrPort
+	latch   uint32 // number of the latch that may change it
 	sends   bool
 	held    bool // the carrier that we call has not answered
 	closed  bool
@@ -76,13 +77,19 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 	o.from, o.agentAt, o.round = number, now, 0
 }
 
-// retarget sends to another address from now on, and reports whether the answer
-// of a carrier that we call may change it yet.
-func (o *outbound) retarget(to netip.AddrPort) (held bool) {
+// retarget sends to the source that a latch of that number has found, and holds
+// the socket to it, unless the answer of a carrier that we call may change it
+// yet. Where that latch has been replaced meanwhile nothing happens.
+func (o *outbound) retarget(to netip.AddrPort, latch uint32, s socket) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if latch != o.latch {
+		return
+	}
 	o.target = to
-	return o.held
+	if !o.held {
+		s.Fix(to)
+	}
 }
 
 // forward sends one packet of the agent on and reports whether it was the

@@ -59,6 +59,9 @@ func (l *carrierLeg) report(now time.Duration, bye bool) {
 func (in *inbound) report(now time.Duration) (*rtp.ReportBlock, netip.AddrPort) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.noRTCP {
+		return nil, netip.AddrPort{}
+	}
 	if _, ok := in.rx.Source(); !ok {
 		return nil, in.rtcpTarget
 	}

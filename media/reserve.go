@@ -130,8 +130,9 @@ func (b *bridge) Join(answer call.Answer) {
 func (b *bridge) agreed(answer call.Answer) terms {
 	t := terms{
 		offer:  call.Offer{Addr: answer.Addr, RTCP: answer.RTCP, RTCPMux: answer.RTCPMux, Direction: answer.Direction, Ptime: answer.Ptime},
-		answer: call.Answer{Addr: b.ports.address, Codec: answer.Codec, DTMF: answer.DTMF, Ptime: answer.Ptime, Direction: reversed(answer.Direction)},
+		answer: call.Answer{Addr: b.ports.address, Codec: answer.Codec, DTMF: answer.DTMF, Ptime: answer.Ptime, Direction: answer.Direction.Mirror()},
 		hold:   true,
+		apart:  true,
 	}
 	t.codec = numbered(b.offer.Codecs, answer.Codec)
 	if d := answer.DTMF; d != nil {

@@ -109,7 +109,7 @@ func (b *bridge) choice(a actors.Asked) (codecs, dtmf []call.Codec, err error) {
 			narrowed.DTMF = []call.Codec{*d}
 		}
 	case b.req.Invitation.Offer == nil:
-		return nil, nil, errNoOffer
+		narrowed.Codecs, narrowed.DTMF = lateFormats(b.req.Codecs)
 	default:
 		narrowed = *b.req.Invitation.Offer
 	}
@@ -124,7 +124,11 @@ func (b *bridge) reserve() (err error) {
 	b.port.Lock()
 	defer b.port.Unlock()
 	if b.ports == nil {
-		b.ports, err = b.node.reserve(b.req.Invitation)
+		inv := b.req.Invitation
+		if inv.Offer == nil { // what faces its SIP faces its media, as far as anybody knows
+			inv.Offer = &call.Offer{Addr: source(inv)}
+		}
+		b.ports, err = b.node.reserve(inv)
 	}
 	return err
 }
@@ -141,7 +145,7 @@ func (b *bridge) start(a actors.Asked, leg AgentLeg, codecs []call.Codec) error 
 		return context.Canceled
 	}
 	b.node.observer.joined(b.node.now()-b.opened, t.answer.Codec.Name)
-	b.post(call.Event{Kind: call.AgentJoined, Answer: &t.answer, Dispatch: a.Number})
+	b.post(b.joined(a, t))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.leg != leg {
@@ -198,20 +202,25 @@ func (b *bridge) newCarrier(t terms, number int, toAgent func([]byte)) *carrierL
 	return newCarrierLeg(b.node.now(), c)
 }
 
-// terms is what the agent's choice makes of the carrier's offer.
+// terms is what the agent's choice makes of the carrier's offer. What was agreed
+// on before, of a carrier that is there, stays.
 func (b *bridge) terms(a actors.Asked, leg AgentLeg, codecs []call.Codec) (terms, error) {
-	t := terms{signal: source(b.req.Invitation).Addr()}
-	if c := b.carrierNow(); c != nil && b.outbound {
-		t = c.agreed()
+	t, there := terms{signal: source(b.req.Invitation).Addr()}, false
+	switch c := b.carrierNow(); {
+	case c != nil:
+		t, there = c.agreed(), true
 		t.agentTerms = agentTerms{}
-	} else {
+	case b.req.Invitation.Offer != nil:
 		t.offer = *b.req.Invitation.Offer
 	}
 	answer, err := answerTo(t.offer, codecs, leg.Codec())
-	if err != nil {
+	switch {
+	case err != nil:
 		return terms{}, err
-	}
-	if !b.outbound {
+	case there:
+	case b.req.Invitation.Offer == nil:
+		t.answer = b.unanswered(answer)
+	default:
 		t.answer = answer
 		t.answer.Addr = b.ports.address
 	}

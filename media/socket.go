@@ -21,6 +21,8 @@ type socket interface {
 	// Fix tells the kernel to drop what comes from elsewhere from now on, before
 	// it can be counted. All later packets must be sent to this address.
 	Fix(to netip.AddrPort)
+	// Free undoes Fix.
+	Free()
 	// Close makes Read return net.ErrClosed.
 	Close() error
 }
@@ -68,6 +70,12 @@ func (s *udpSocket) Send(b []byte, to netip.AddrPort) error {
 func (s *udpSocket) Fix(to netip.AddrPort) {
 	if connect(s.conn, to) == nil {
 		s.fixed.Store(true)
+	}
+}
+
+func (s *udpSocket) Free() {
+	if s.fixed.Swap(false) { // first: a connected socket sends to another address, too
+		_ = disconnect(s.conn) // else the kernel drops what comes from elsewhere, and the call is silent
 	}
 }
 

@@ -1,8 +1,10 @@
 package media
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,23 @@ func connect(conn *net.UDPConn, to netip.AddrPort) error {
 		return err
 	}
 	return failure
+}
+
+// disconnect undoes connect: connect(2) with AF_UNSPEC. The port stays bound.
+func disconnect(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	address := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	var failure error
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno := unix.Syscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&address)), unix.SizeofSockaddrInet4)
+		if errno != 0 {
+			failure = errno
+		}
+	})
+	return errors.Join(err, failure)
 }
 
 // maxDrained is how many packets are thrown away before a call begins.

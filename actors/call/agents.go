@@ -107,7 +107,7 @@ func (c *Call) keep(now time.Time, ev Event, cause Cause) bool {
 	if next >= len(c.params.Agents) || c.epoch > MaxResumes {
 		return false
 	}
-	c.state, c.left = StateHeld, cause
+	c.state, c.live.left = StateHeld, cause
 	c.epoch++
 	c.deadline = now.Add(c.params.AgentTimeout)
 	ev.Agent, ev.Cause = c.candidate().ID, cause
@@ -128,11 +128,11 @@ func (c *Call) held(now time.Time, ev Event) {
 		c.resume(ev)
 	case AgentFailed, AgentLeft:
 		if !c.another(now, ev, orElse(ev.Cause, CauseAgentFailed)) {
-			c.hangUp(now, ev, blame(c.left), c.left)
+			c.hangUp(now, ev, blame(c.live.left), c.live.left)
 		}
 	case TimerDue:
 		if ev.Timer == TimerAgent {
-			c.hangUp(now, ev, blame(c.left), c.left)
+			c.hangUp(now, ev, blame(c.live.left), c.live.left)
 			return
 		}
 		c.answered(now, ev)
@@ -153,4 +153,21 @@ func (c *Call) resume(ev Event) {
 	c.do(Effect{Do: Disarm, Timer: TimerAgent})
 	ev.Agent = c.record.Agent
 	c.emit(EventAgentJoined, ev)
+}
+
+// stopped is an answered call that somebody on our side ends.
+func (c *Call) stopped(now time.Time, ev Event) {
+	cause := ev.Cause
+	switch ev.Kind {
+	case AgentLeft:
+		if cause = orElse(cause, CauseAgentHangup); !c.keep(now, ev, cause) {
+			c.hangUp(now, ev, ByAgent, cause)
+		}
+		return
+	case AgentFailed:
+		cause = orElse(cause, CauseAgentFailed)
+	default:
+		cause = orElse(cause, CauseOperator)
+	}
+	c.hangUp(now, ev, blame(cause), cause)
 }

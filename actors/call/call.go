@@ -49,6 +49,9 @@ const (
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
 
+	EventHeld    = "call.held"    // the carrier put the call on hold: it takes no audio
+	EventResumed = "call.resumed" // and takes it again
+
 	EventAgentFailed = "agent.failed" // an agent did not take the call; the next, or the owner, is asked
 	EventAgentLeft   = "agent.left"   // an answered call has lost its agent and looks for another
 	EventAgentJoined = "agent.joined" // and has found one
@@ -74,17 +77,19 @@ type Call struct {
 	dispatch int       // agents asked so far
 	epoch    uint64    // see [Dispatch]
 	deadline time.Time // of the search for an agent
-	left     Cause     // why the last agent left an answered call
 	unopened bool      // there is no bridge yet
 	rang     bool      // the carrier has its 180; of a call of ours, we have its
 	invited  bool      // of a call of ours: its INVITE is on its way
 	asked    bool      // of a call of ours: an agent is
+	keypad   *keypad   // nil: no key was pressed
+
+	live *live // nil: the call is over
 }
 
 // New returns a call that waits for [Invited].
 func New(p Params) *Call {
 	inv := p.Invitation
-	c := &Call{params: p, state: StateNew, effects: make([]Effect, 0, mostEffects), record: Record{
+	c := &Call{params: p, state: StateNew, live: &live{}, effects: make([]Effect, 0, mostEffects), record: Record{
 		ID: p.ID, Tenant: p.Tenant, Endpoint: p.Endpoint, Node: p.Node, DecisionID: p.DecisionID, SIPCallID: inv.Key.CallID,
 		From: inv.From, To: inv.To, Transport: inv.Transport, Source: inv.Source,
 	}}
@@ -252,7 +257,9 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 func (c *Call) answered(now time.Time, ev Event) {
 	switch ev.Kind {
 	case Acked:
-		c.acked(now)
+		c.acked(now, ev)
+	case CarrierOffered, CarrierSettled, ChangeUnacked:
+		c.changed(now, ev)
 	case CarrierBye:
 		c.end(now, ev, ByCarrier, carrierCause(ev.Cause, CauseNormal))
 		c.finish()
@@ -260,33 +267,16 @@ func (c *Call) answered(now time.Time, ev Event) {
 		if c.record.Stages.Acked.IsZero() {
 			c.hangUp(now, ev, ByNode, CauseNoAck)
 		}
-	case AgentLeft:
-		if cause := orElse(ev.Cause, CauseAgentHangup); !c.keep(now, ev, cause) {
-			c.hangUp(now, ev, ByAgent, cause)
-		}
+	case AgentLeft, AgentFailed, Hangup:
+		c.stopped(now, ev)
 	case MediaTimeout:
-		c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
-	case AgentFailed, Hangup:
-		def := CauseOperator
-		if ev.Kind == AgentFailed {
-			def = CauseAgentFailed
+		if !c.OnHold() { // else it crossed the hold
+			c.hangUp(now, ev, ByNode, orElse(ev.Cause, CauseRTPTimeout))
 		}
-		cause := orElse(ev.Cause, def)
-		c.hangUp(now, ev, blame(cause), cause)
 	case TimerDue:
 		c.timerDue(now, ev)
-	case Digit:
-		c.emit(EventDigit, ev)
-	}
-}
-
-func (c *Call) acked(now time.Time) {
-	if !c.record.Stages.Acked.IsZero() {
-		return
-	}
-	c.record.Stages.Acked = now
-	if c.state == StateAnswered {
-		c.state = StateEstablished
+	case Digit, SignalledDigit:
+		c.digit(now, ev)
 	}
 }
 
@@ -320,11 +310,12 @@ func (c *Call) answer(now time.Time, ev Event) {
 		c.record.Worker = ev.Agent
 	}
 	c.do(Effect{Do: Disarm, Timer: TimerAgent})
-	c.respond(Response{Status: 200, Answer: ev.Answer})
+	c.respond(c.accept(ev))
 	if c.params.MaxDuration > 0 {
 		c.do(Effect{Do: Arm, Timer: TimerDuration, After: c.params.MaxDuration})
 	}
 	c.emit(EventAnswered, ev)
+	c.hold(now, ev, c.live.ours.Direction)
 }
 
 // reject ends a call that was not answered. Status 0 lets the cause say it.
@@ -364,6 +355,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	}
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now
+	c.release(now)
 	ev.Cause, ev.Status = cause, c.record.Status
 	c.emit(EventEnded, ev)
 	if !c.unopened {
@@ -374,6 +366,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 func (c *Call) finish() {
 	c.state = StateEnded
 	c.params.Invitation = Invitation{}
+	c.live, c.keypad = nil, nil
 	rec := c.record
 	c.do(Effect{Do: Finish, Record: &rec})
 }

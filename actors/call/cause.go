@@ -32,6 +32,10 @@ var (
 	CauseMergedRequest = Cause{127, "merged_request"} // 482
 )
 
+// CauseSessionExpired is a carrier that did not say within the session timer
+// that it is still there (RFC 4028 10), or knows nothing of the call any more.
+var CauseSessionExpired = Cause{102, "session_expired"}
+
 // CauseWebhookTimeout is an owner's webhook that did not decide in time.
 var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
 

@@ -31,7 +31,7 @@ func (c *Call) fallBack(ev Event, cause Cause) bool {
 		return false
 	}
 	c.params.Fallback = 0
-	c.state, c.left = StateDeciding, cause
+	c.state, c.live.left = StateDeciding, cause
 	ev.Agent, ev.Cause = c.candidate().ID, cause
 	c.do(Effect{Do: Disarm, Timer: TimerAgent})
 	c.emit(EventAgentFailed, ev)
@@ -71,7 +71,7 @@ func (c *Call) ruled(now time.Time, ev Event) {
 	c.record.Stages.Ruled = now
 	c.params.Agents, c.params.AgentTimeout, c.params.MaxDuration = r.Agents, r.AgentTimeout, r.MaxDuration
 	c.do(Effect{Do: Disarm, Timer: TimerRuling})
-	c.search(now, c.left)
+	c.search(now, c.live.left)
 	c.emit(EventRuled, ev)
 }
 

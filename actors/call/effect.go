@@ -21,6 +21,9 @@ const (
 	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
+
+	AnswerOffer EffectKind = "answer-offer" // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	UpdateMedia EffectKind = "update-media" // carrier and we have agreed on something else: Agreement
 )
 
 // An Effect is something the caller of Step must do.
@@ -36,13 +39,17 @@ type Effect struct {
 	Dispatch Dispatch
 	Offer    *Offer  // of SendInvite
 	Answer   *Answer // of TakeAnswer
+
+	Agreement *Agreement // of UpdateMedia
 }
 
-// A Response is an answer to the INVITE. Answer is rendered as SDP; Cause, if
-// set on a failure, as a Reason header (RFC 3326).
+// A Response is an answer to the INVITE, or to a request that changes the call.
+// Answer is rendered as SDP, and so is Offer, which is ours where the request
+// had none; Cause, if set on a failure, as a Reason header (RFC 3326).
 type Response struct {
 	Status     int
 	Answer     *Answer
+	Offer      *Offer
 	Cause      Cause
 	Text       string        // of the Reason header, and of Warning on 488
 	RetryAfter time.Duration // whole seconds; 0: none
@@ -56,6 +63,8 @@ type Record struct {
 	Agent      string    `json:"agent,omitempty"`
 	Worker     string    `json:"worker,omitempty"`
 	Resumed    int       `json:"resumed,omitempty"` // agents that took over after the answer; Agent and Worker are the last
+	Holds      int       `json:"holds,omitempty"`   // how often the carrier put the call on hold
+	HeldMs     int64     `json:"held_ms,omitempty"` // and for how long in all
 	Node       string    `json:"node"`
 	DecisionID string    `json:"decision_id,omitempty"`
 	SIPCallID  string    `json:"sip_call_id"`

@@ -1,14 +1,17 @@
 package call
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // An EventKind names something that happened to a call.
 type EventKind string
 
 // Events. The first group comes from the dialog of a carrier that calls, the
 // second from that of one that we call, which says exactly one of
-// CarrierAnswered and CarrierFailed; the third comes from media and the agent,
-// the fourth from operators and the node itself.
+// CarrierAnswered and CarrierFailed, the third from either in an answered call;
+// then come media and the agent, operators and the node itself.
 const (
 	Invited    EventKind = "invited"     // the INVITE was accepted and this node owns it
 	Cancelled  EventKind = "cancelled"   // CANCEL before a final response
@@ -20,6 +23,10 @@ const (
 	CarrierRings    EventKind = "carrier-rings"    // provisional response over 100 to our INVITE: Status; Answer where it has early media
 	CarrierAnswered EventKind = "carrier-answered" // the first 2xx to our INVITE, which is acknowledged: Answer
 	CarrierFailed   EventKind = "carrier-failed"   // our INVITE came to nothing: Status and Cause; 487 also where we gave it up
+
+	CarrierOffered EventKind = "carrier-offered" // re-INVITE or UPDATE: Offer; without one the carrier wants ours
+	CarrierSettled EventKind = "carrier-settled" // the ACK that answers such an offer of ours: Answer
+	ChangeUnacked  EventKind = "change-unacked"  // 64*T1 passed without the ACK for our 2xx to a re-INVITE
 
 	Placed       EventKind = "placed"        // a call of ours begins here
 	CarrierReady EventKind = "carrier-ready" // there is a port for the carrier that we call: Offer
@@ -45,9 +52,14 @@ type Event struct {
 	Cause  Cause
 	Status int // SIP status of AgentFailed, of ByeDone, of what the carrier said to our INVITE
 	// Answer is ours, of AgentJoined; of CarrierRings and CarrierAnswered it is
-	// the carrier's to our offer: its address, and its number of the codec.
+	// the carrier's to our offer: its address, and its number of the codec. So it
+	// is of CarrierSettled, and of Acked where the INVITE had no SDP; nil there
+	// says that the ACK has none that we can use.
 	Answer *Answer
-	Offer  *Offer // of CarrierReady
+	// Offer is ours, of CarrierReady, and of AgentJoined where the INVITE had no
+	// SDP; it is the carrier's, of CarrierOffered.
+	Offer  *Offer
+	Source netip.Addr // of CarrierOffered, CarrierSettled and Acked: the packet's
 	Ruling *Ruling
 	Agent  string // name or id of the worker that took the call
 	// Dispatch is the number of the agent that this is news of; 0: of none, or

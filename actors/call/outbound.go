@@ -24,7 +24,7 @@ func (c *Call) calling(now time.Time, ev Event) {
 	switch ev.Kind {
 	case CarrierReady:
 		if ev.Offer != nil && !c.invited {
-			c.invited = true
+			c.invited, c.live.offer = true, ev.Offer
 			c.do(Effect{Do: SendInvite, Offer: ev.Offer})
 		}
 	case CarrierRings, CarrierAnswered, CarrierFailed:
@@ -153,6 +153,7 @@ func (c *Call) pickedUp(now time.Time, ev Event) {
 		c.state = StateEstablished
 	}
 	c.emit(EventAnswered, ev)
+	c.hold(now, ev, c.called(ev.Answer))
 	switch {
 	case !c.asked:
 		c.askFirst(now, ev.Answer, Cause{})

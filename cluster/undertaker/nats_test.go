@@ -189,6 +189,7 @@ type bridge struct{}
 func (bridge) Notify(string, call.Event) {}
 func (bridge) Ask(actors.Asked)          {}
 func (bridge) Join(call.Answer)          {}
+func (bridge) Update(call.Agreement)     {}
 func (bridge) Answered()                 {}
 func (bridge) Quality() call.Quality     { return call.Quality{} }
 func (bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }

@@ -25,8 +25,15 @@ type silent struct{}
 
 func (silent) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
 	post(call.Event{Kind: call.AgentChosen, Agent: "none", Dispatch: req.Asked.Number})
-	post(call.Event{Kind: call.AgentJoined, Dispatch: req.Asked.Number, Answer: &call.Answer{
-		Addr: nowhere, Codec: req.Invitation.Offer.Codecs[0], Ptime: 20, Direction: call.SendRecv}})
+	joined := call.Event{Kind: call.AgentJoined, Dispatch: req.Asked.Number, Answer: &call.Answer{Addr: nowhere, Ptime: 20, Direction: call.SendRecv}}
+	if o := req.Invitation.Offer; o != nil {
+		joined.Answer.Codec = o.Codecs[0]
+	} else {
+		codecs, _ := call.Formats([]string{"PCMU"})
+		joined.Answer.Codec = codecs[0]
+		joined.Offer = joined.Answer.Describe()
+	}
+	post(joined)
 	return nothing{post: post}
 }
 
@@ -48,6 +55,7 @@ type nothing struct{ post func(call.Event) }
 
 func (nothing) Notify(string, call.Event) {}
 func (nothing) Join(call.Answer)          {}
+func (nothing) Update(call.Agreement)     {}
 func (nothing) Answered()                 {}
 func (nothing) Snapshot() json.RawMessage { return nil }
 func (nothing) Quality() call.Quality     { return call.Quality{} }

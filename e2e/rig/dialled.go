@@ -265,8 +265,7 @@ func (d *Dialled) Talk(ctx context.Context, hold time.Duration) {
 	}
 }
 
-// Modify asks within the call: OPTIONS, and a re-INVITE. Calls are not changed
-// that way (488), and go on.
+// Modify asks within the call: OPTIONS, and a re-INVITE that changes nothing.
 func (d *Dialled) Modify() {
 	if _, res, err := d.request(d.within("OPTIONS"), nothing); err != nil || res.Status() != 200 {
 		d.fault("OPTIONS within the call: %q %v", res.Line(), err)
@@ -274,10 +273,12 @@ func (d *Dialled) Modify() {
 	again := d.within("INVITE")
 	again.Body = d.invite.Body
 	again, res, err := d.request(again, nothing)
-	if err != nil || res.Status() != 488 {
+	if err != nil || res.Status() != 200 {
 		d.fault("re-INVITE: %q %v", res.Line(), err)
+		d.send(again.AckOf(res))
+		return
 	}
-	d.send(again.AckOf(res))
+	d.ack(res)
 }
 
 func nothing(Response) {}

@@ -248,6 +248,7 @@ type noBridge struct{}
 func (noBridge) Notify(string, call.Event) {}
 func (noBridge) Ask(actors.Asked)          {}
 func (noBridge) Join(call.Answer)          {}
+func (noBridge) Update(call.Agreement)     {}
 func (noBridge) Answered()                 {}
 func (noBridge) Snapshot() json.RawMessage { return nil }
 func (noBridge) Quality() call.Quality     { return call.Quality{} }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"patchbay/actors/call"
-	"patchbay/sip/sdp"
 	"patchbay/sip/txn"
 	"patchbay/sip/wire"
 )
@@ -103,9 +102,9 @@ func (d *UAC) writeInvite(a *attempt) []byte {
 		Headers: []call.Header{{Name: "Allow", Value: wire.Allow}, {Name: "Accept", Value: "application/sdp"},
 			{Name: "User-Agent", Value: userAgent}},
 		ContentType: "application/sdp",
-		Body:        sdp.Offer(d.offer, d.origin()),
+		Body:        d.ourOffer(),
 	}
-	request.Headers = append(append(request.Headers, a.login...), d.headers...)
+	request.Headers = append(append(append(request.Headers, d.wanted(d.options.SessionExpires, "")...), a.login...), d.headers...)
 	return request.Bytes()
 }
 

@@ -39,6 +39,7 @@ func (d *UAS) sendBye(now time.Time) {
 // startBye sends the BYE that hangup is the cause of, with further header
 // fields.
 func (d *dialog) startBye(now time.Time, extra ...call.Header) {
+	d.cease(now)
 	d.seq++
 	var raw []byte
 	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, *d.hangup, extra)
@@ -100,7 +101,10 @@ func (b *bye) matches(m *wire.Message) bool {
 
 // response takes a response to our BYE. Whatever its status, the call is over:
 // one that asks for credentials or sends us elsewhere gets no second BYE.
-func (d *UAS) response(now time.Time, m *wire.Message) {
+func (d *UAS) response(now time.Time, m *wire.Message, flow call.Flow) {
+	if d.refreshResponse(now, m, flow) {
+		return
+	}
 	if d.bye.matches(m) && d.bye.tx.Response(now, m.Status) {
 		d.tell(call.Event{Kind: call.ByeDone, Status: m.Status})
 	}

@@ -14,6 +14,7 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/internal/golden"
+	"patchbay/sip/dialog"
 )
 
 // TestCallLadders plays each ladder in testdata/calls over the dialog of a call
@@ -115,7 +116,7 @@ type callSim struct {
 
 func newCallSim(t testing.TB, settings map[string]string) *callSim {
 	t.Helper()
-	d, _, err := newFactory(t, "").Call(0x1122334455667788, outgoing(settings))
+	d, _, err := newFactoryOf(t, dialog.Options{SessionExpires: sceneOf(settings).session}).Call(0x1122334455667788, outgoing(settings))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +159,29 @@ func (s *callSim) carryOut(outputs []call.Output) {
 			continue
 		}
 		s.toAgent(s.now, eventText(*o.Event))
+		if o.Event.Kind == call.CarrierOffered {
+			s.agree(o.Event.Offer)
+		}
 	}
 	if s.dialog.Done() && s.doneAt == 0 {
 		s.doneAt = s.now
 	}
+}
+
+// agree answers as a call would whose agent has PCMA.
+func (s *callSim) agree(offer *call.Offer) {
+	ours := call.Answer{Addr: netip.MustParseAddrPort("198.51.100.9:20000"), Codec: call.Codec{PayloadType: 8, Name: "PCMA", ClockRate: 8000}, Ptime: 20}
+	r := call.Response{Status: 200, Offer: ours.Describe()}
+	if offer != nil {
+		ours.Direction = offer.Direction.Mirror()
+		r = call.Response{Status: 488, Cause: call.CauseNoCodec}
+		for _, c := range offer.Codecs {
+			if c.Name == ours.Codec.Name {
+				r = call.Response{Status: 200, Answer: &ours}
+			}
+		}
+	}
+	s.carryOut(s.dialog.AnswerOffer(s.at(), r))
 }
 
 func eventText(ev call.Event) string {

@@ -20,8 +20,8 @@ func (d *UAC) Receive(now time.Time, p call.Packet) []call.Output {
 		d.response(now, m, p.Flow)
 		d.forget()
 	case m.Method == "ACK":
-		if d.ours(m) {
-			d.ackOfChange(now, m)
+		if d.ours(m) || !d.answered { // of a 491 to one who rings
+			d.ackOfChange(now, m, p.Flow)
 		}
 	case m.Method == "CANCEL":
 		d.cancel(now, m, p.Flow)
@@ -32,13 +32,13 @@ func (d *UAC) Receive(now time.Time, p call.Packet) []call.Output {
 }
 
 // cancel answers a CANCEL, which can only be one of a re-INVITE, and comes too
-// late: that was refused at once.
+// late: that was answered at once.
 func (d *UAC) cancel(now time.Time, m *wire.Message, flow call.Flow) {
 	if d.again(m, flow) {
 		return
 	}
 	status := 481
-	if d.change != nil && d.change.matches(m) {
+	if d.changeOf(m) != nil {
 		status = 200
 	}
 	d.answer(now, m, flow, wire.Reply{Status: status, Tag: d.tag})
@@ -85,9 +85,26 @@ func (d *UAC) earlyRequest(now time.Time, m *wire.Message, flow call.Flow) {
 	}
 	for _, f := range d.forks {
 		if f.tag == m.FromTag && m.Method != "BYE" && m.ToTag != "" {
-			d.serve(now, m, flow)
+			d.earlyServe(now, m, flow)
 			return
 		}
 	}
 	d.send(call.Transmission{Flow: flow, Raw: m.Reply(wire.Reply{Status: 481})})
+}
+
+// earlyServe answers a request of one who rings. Our INVITE is pending, and no
+// answer to its offer counts before the 200 (RFC 3261 14.2, RFC 3311 5.2).
+func (d *UAC) earlyServe(now time.Time, m *wire.Message, flow call.Flow) {
+	switch {
+	case d.over:
+		d.answer(now, m, flow, wire.Reply{Status: 481})
+	case m.Method == "INVITE":
+		d.answer(now, m, flow, wire.Reply{Status: 491})
+	case m.Method == "UPDATE" && len(m.Body()) > 0:
+		d.answer(now, m, flow, wire.Reply{Status: 491})
+	case m.Method == "UPDATE": // its 2xx says where to reach it
+		d.answer(now, m, flow, wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m))})
+	default:
+		d.serve(now, m, flow)
+	}
 }

@@ -30,18 +30,22 @@ const edgeHost = "198.51.100.1:5060"
 // hear remembers a request of ours, as the edge has filled it in.
 func (c *callee) hear(t testing.TB, tx call.Transmission) {
 	raw := string(tx.Raw)
-	if tx.Fill != strings.HasPrefix(raw, "INVITE ") || tx.Fill != strings.Contains(raw, call.SenderHost) {
+	first := strings.HasPrefix(raw, "INVITE ") && tagOf(header(raw, "To")) == ""
+	if tx.Fill != first || tx.Fill != strings.Contains(raw, call.SenderHost) {
 		t.Errorf("a message with Fill %t:\n%s", tx.Fill, raw)
 	}
 	raw = strings.ReplaceAll(raw, call.SenderHost, edgeHost)
 	method, _, _ := strings.Cut(raw, " ")
-	switch method {
-	case "INVITE":
+	switch {
+	case first:
 		if len(c.invites) == 0 || c.invites[len(c.invites)-1] != raw {
 			c.invites = append(c.invites, raw)
 		}
 		c.transport = tx.Flow.Transport
 	default:
+		if method == "INVITE" {
+			method = "re-INVITE"
+		}
 		c.requests[method+" "+tagOf(header(raw, "To"))] = raw
 	}
 }
@@ -130,6 +134,8 @@ func (c *callee) response(t testing.TB, status int, to string, options map[strin
 			lines = append(lines, "Record-Route: <sip:"+route+";lr>", "Record-Route: <sip:192.0.2.99;lr>")
 		}
 	}
+	further, _ := furtherOf(options)
+	lines = append(lines, further...)
 	if v, ok := options["q850"]; ok {
 		lines = append(lines, "Reason: Q.850;cause="+v)
 	}
@@ -169,8 +175,17 @@ func challenge(status int, nonce string, options map[string]string) string {
 // request is one within the dialog of a tag.
 func (c *callee) request(method string, options map[string]string) string {
 	c.seq++
-	if method == "ACK" {
+	named := strings.ToLower(method)
+	switch method {
+	case "ACK":
 		c.seq--
+	case "CANCEL":
+		c.seq--
+		named = "invite"
+	}
+	seq := strconv.Itoa(int(c.seq))
+	if v, ok := options["cseq"]; ok {
+		seq = v
 	}
 	invite := c.invites[len(c.invites)-1]
 	tag := options["tag"]
@@ -178,15 +193,18 @@ func (c *callee) request(method string, options map[string]string) string {
 		tag = "a"
 	}
 	contact := strings.Trim(header(invite, "Contact"), "<>")
-	return strings.Join([]string{
+	further, body := furtherOf(options)
+	if sdp := sdpOf(method, options); sdp != "" {
+		further, body = append(further, "Content-Type: application/sdp"), sdp
+	}
+	return strings.Join(append(append([]string{
 		method + " " + contact + " SIP/2.0",
-		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.30:5070;branch=z9hG4bK-callee-%s-%d", strings.ToLower(method), c.seq),
+		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.30:5070;branch=z9hG4bK-callee-%s-%s", named, seq),
 		"Max-Forwards: 70",
 		"From: " + header(invite, "To") + ";tag=" + tag,
 		"To: " + header(invite, "From"),
 		"Call-ID: " + header(invite, "Call-ID"),
-		fmt.Sprintf("CSeq: %d %s", c.seq, method),
+		fmt.Sprintf("CSeq: %s %s", seq, method),
 		"Contact: <sip:callee@192.0.2.30:5070>",
-		"Content-Length: 0", "", "",
-	}, "\r\n")
+	}, further...), fmt.Sprintf("Content-Length: %d", len(body)), "", body), "\r\n")
 }

@@ -21,7 +21,8 @@ var (
 		"302 tag=a", "401 tag=a nonce=n1", "407 tag=a nonce=n2 stale", "486 tag=a", "487 tag=b", "503 tag=a", "600 tag=c",
 		"100 attempt=1", "180 tag=a attempt=1", "200 tag=e sdp attempt=1", "486 tag=a attempt=1",
 		"200 to CANCEL", "481 to CANCEL", "200 to BYE tag=a", "481 to BYE tag=b", "407 to BYE tag=a nonce=n3 stale",
-		"BYE tag=a", "BYE tag=b", "BYE tag=a again", "INVITE tag=a", "ACK tag=a", "OPTIONS tag=b", "INFO tag=a", "CANCEL tag=a",
+		"BYE tag=a", "BYE tag=b", "BYE tag=a again", "INVITE tag=a", "INVITE tag=a again", "INVITE tag=a sdp o=2 dir=sendonly", "UPDATE tag=a sdp o=3",
+		"UPDATE tag=b", "ACK tag=a", "ACK tag=a sdp o=4", "OPTIONS tag=b", "INFO tag=a", "CANCEL tag=a",
 	}
 	wishes = []string{"bye operator_hangup", "unsent", "invite"}
 )
@@ -136,7 +137,7 @@ func (j *callJudge) event(ev call.Event) {
 	case call.CarrierFailed:
 		j.outcome++
 		j.failed = true
-	case call.CarrierRings, call.CarrierBye, call.ByeDone:
+	case call.CarrierRings, call.CarrierBye, call.ByeDone, call.CarrierOffered, call.CarrierSettled, call.ChangeUnacked:
 	default:
 		j.r.Fatalf("event %s", ev.Kind)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/actors/call"
 )
@@ -17,12 +18,14 @@ import (
 //	record-route: <...>, <...>           of proxies on the way
 //	request-uri: sip:...                 what was dialled
 //	max-duration: 60s                    of the call
+//	session-expires: 600s                that we ask for
 type scene struct {
 	transport   call.Transport
 	contact     string
 	recordRoute string
 	requestURI  string
 	maxDuration string
+	session     time.Duration
 }
 
 func sceneOf(settings map[string]string) scene {
@@ -32,7 +35,9 @@ func sceneOf(settings map[string]string) scene {
 		}
 		return otherwise
 	}
+	session, _ := time.ParseDuration(get("session-expires", "0s"))
 	return scene{
+		session:     session,
 		transport:   call.Transport(get("transport", "udp")),
 		contact:     get("contact", "<sip:trunk@192.0.2.10:5060>"),
 		recordRoute: get("record-route", ""),
@@ -51,11 +56,13 @@ type peer struct {
 	branch   string // of the last INVITE
 	seq      uint32 // of the last request
 	sent     map[string]call.Packet
-	bye      string // our BYE, as it came
+	ours     map[string]string // our requests, the last of each method
 	acks     int
 }
 
-func newPeer(s scene) *peer { return &peer{scene: s, sent: map[string]call.Packet{}} }
+func newPeer(s scene) *peer {
+	return &peer{scene: s, ours: map[string]string{}, sent: map[string]call.Packet{}}
+}
 
 const sdpOffer = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n" +
 	"m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
@@ -68,18 +75,18 @@ func (p *peer) packet(t testing.TB, text string) call.Packet {
 	edge, again := "edge-1", false
 	options := map[string]string{}
 	for i, w := range words[1:] {
-		name, value, ok := strings.Cut(w, "=")
+		name, value, _ := strings.Cut(w, "=")
 		switch {
 		case w == "again":
 			again = true
 		case w == "via":
 			edge = words[i+2]
-		case ok:
+		default:
 			options[name] = value
 		}
 	}
 	if status, err := strconv.Atoi(words[0]); err == nil {
-		return call.Packet{Flow: p.flow(edge), Raw: p.response(status)}
+		return call.Packet{Flow: p.flow(edge), Raw: p.response(t, status, words[2%len(words)], options)}
 	}
 	method := words[0]
 	if again {
@@ -156,8 +163,12 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		"Call-ID: ladder@carrier.example",
 		fmt.Sprintf("CSeq: %d %s", seq, method),
 	}
-	if method == "INVITE" {
+	if contact, ok := options["contact"]; ok {
+		head = append(head, "Contact: <"+contact+">")
+	} else if method == "INVITE" {
 		head = append(head, "Contact: "+p.contact)
+	}
+	if method == "INVITE" {
 		if p.recordRoute != "" {
 			head = append(head, "Record-Route: "+p.recordRoute)
 		}
@@ -165,28 +176,44 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 	if v, ok := options["reason"]; ok {
 		head = append(head, "Reason: SIP;cause=200, Q.850;cause="+v+";text=\"told, so\"")
 	}
-	body := ""
-	if method == "INVITE" {
-		body = sdpOffer
+	body := sdpOf(method, options)
+	if body != "" {
 		head = append(head, "Content-Type: application/sdp")
 	}
+	further, infoBody := furtherOf(options)
+	head, body = append(head, further...), body+infoBody
 	head = append(head, fmt.Sprintf("Content-Length: %d", len(body)), "", body)
 	return []byte(strings.Join(head, "\r\n"))
 }
 
-// response answers our BYE.
-func (p *peer) response(status int) []byte {
+// response answers a request of ours, the last of its method.
+func (p *peer) response(t testing.TB, status int, method string, options map[string]string) []byte {
+	request := p.ours[method]
+	if request == "" {
+		t.Fatalf("%d to %s: none was heard", status, method)
+	}
 	lines := []string{fmt.Sprintf("SIP/2.0 %d Whatever", status)}
 	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
-		lines = append(lines, name+": "+header(p.bye, name))
+		lines = append(lines, name+": "+header(request, name))
 	}
-	return []byte(strings.Join(append(lines, "Content-Length: 0", "", ""), "\r\n"))
+	if method != "BYE" && status < 300 {
+		lines = append(lines, "Contact: "+p.contact)
+	}
+	further, _ := furtherOf(options)
+	lines = append(lines, further...)
+	body := ""
+	if _, ok := options["sdp"]; ok {
+		body = sdpOf(method, options)
+		lines = append(lines, "Content-Type: application/sdp")
+	}
+	return []byte(strings.Join(append(lines, fmt.Sprintf("Content-Length: %d", len(body)), "", body), "\r\n"))
 }
 
 // hear remembers what the carrier needs of our message.
 func (p *peer) hear(raw string) {
-	if strings.HasPrefix(raw, "BYE ") {
-		p.bye = raw
+	if statusOf(raw) == 0 {
+		method, _, _ := strings.Cut(raw, " ")
+		p.ours[method] = raw
 		return
 	}
 	if _, tag, ok := strings.Cut(header(raw, "To"), ";tag="); ok && p.toTag == "" && statusOf(raw) != 482 {
@@ -216,9 +243,10 @@ func describe(raw string) (text string, details []string) {
 	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
+		details = append(details, sdpDetails(raw)...)
 	}
-	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow"} {
-		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") {
+	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow", "Accept", "Recv-Info", "Require", "Session-Expires", "Min-SE"} {
+		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}
 	}

@@ -23,8 +23,11 @@ type dialog struct {
 	flow    call.Flow // of the dialog's latest message
 	route   route
 
-	change  *invite     // a re-INVITE that was refused, until its ACK
-	answers txn.Answers // all other requests
+	said    *description // nil: the dialog is over
+	asked   *asked       // what the carrier wants to change; nil: nothing
+	changes []*invite    // re-INVITEs that were answered, until their ACK and their last copy
+	answers txn.Answers  // all other requests
+	clock   *clock       // session timer; nil: none was ever agreed on
 
 	hangup *call.Cause // of our BYE
 	bye    bye
@@ -53,7 +56,9 @@ func (d *dialog) branch() string {
 }
 
 // origin is the o= line of our SDP. Many peers read its id as a signed number.
-func (d *dialog) origin() sdp.Origin { return sdp.Origin{ID: uint64(d.id) >> 1, Version: 1} }
+func (d *dialog) origin() sdp.Origin {
+	return sdp.Origin{ID: uint64(d.id) >> 1, Version: max(d.said.version, 1)}
+}
 
 // warning is a Warning header field (RFC 3261 20.43).
 func (d *dialog) warning(code int, text string) call.Header {
@@ -62,30 +67,24 @@ func (d *dialog) warning(code int, text string) call.Header {
 
 // wake does what is due but for the INVITE that began the call.
 func (d *dialog) wake(now time.Time) {
-	if c := d.change; c != nil {
-		if raw, _ := c.tx.Wake(now); raw != nil {
-			d.send(call.Transmission{Flow: c.flow, Raw: raw})
-		}
-		if c.tx.Done() {
-			d.change = nil
-		}
-	}
+	d.wakeChanges(now)
+	d.wakeClock(now)
 	d.answers.Wake(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline())
-	if d.change != nil {
-		first = txn.Earliest(first, d.change.tx.Deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clock.deadline())
+	for _, c := range d.changes {
+		first = txn.Earliest(first, c.tx.Deadline())
 	}
 	return first
 }
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.change == nil && d.answers.Empty() && d.bye.tx.Done()
+	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.bye.tx.Done()
 }
 
 // begin lets go of the outputs of the method before.

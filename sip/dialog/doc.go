@@ -13,9 +13,15 @@
 // its CANCEL. It answers who asks for credentials, and tries the addresses of
 // its trunk one after the other.
 //
-// What they refuse, always with a response: INVITEs without SDP and SDP that
-// cannot be used (488, 400, 415); changes of an established call by re-INVITE
-// (488; the call goes on); methods that are not served (405); requests out of
+// An answered call may be changed by the carrier's re-INVITE and UPDATE (RFC
+// 3261 14.2, RFC 3311). The dialog answers what changes nothing and what comes
+// at the wrong time (491, 500); the call says what to answer to the rest. Our
+// description has another version whenever it says something else, and only
+// then.
+//
+// What they refuse, always with a response: SDP that cannot be used (488, 400,
+// 415; an answered call goes on); methods that are not served (405, REFER 603), Info
+// packages (469) and bodies of INFO that hold no key (415); requests out of
 // order (500); and tags of no dialog of ours (481). Redirections (3xx) are not
 // followed, 100rel is not offered.
 package dialog

@@ -16,11 +16,14 @@ import (
 
 // Options are what all dialogs of a node share.
 type Options struct {
-	Keys       *token.Keys
-	Slot       call.Slot // of this node; travels in our tags, Contacts and branches
-	Timers     txn.Timers
-	Advertise  string // host or host:port in Contact and Via, where the edge has none of its own; empty: where the INVITE arrived
-	BaseDomain string // of bearer slugs; <account>.<base domain> is an account's
+	Keys      *token.Keys
+	Slot      call.Slot // of this node; travels in our tags, Contacts and branches
+	Timers    txn.Timers
+	Advertise string // host or host:port in Contact and Via, where the edge has none of its own; empty: where the INVITE arrived
+	// SessionExpires is the session timer that we ask for; 0: we ask for none, and
+	// keep to what carriers ask for.
+	SessionExpires time.Duration
+	BaseDomain     string // of bearer slugs; <account>.<base domain> is an account's
 }
 
 // A Factory makes dialogs. It is safe for concurrent use; what it makes is not.
@@ -45,6 +48,9 @@ func NewFactory(o Options) (*Factory, error) {
 			return nil, fmt.Errorf("dialog: %q is neither host nor host:port", o.Advertise)
 		}
 	}
+	if s := o.SessionExpires; s != 0 && (s < minSession || s > maxSession) {
+		return nil, fmt.Errorf("dialog: session timer of %v: want 0, or %v to %v", s, minSession, maxSession)
+	}
 	o.BaseDomain = strings.ToLower(o.BaseDomain)
 	return &Factory{options: o}, nil
 }
@@ -61,12 +67,12 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 	if refusal != nil {
 		return nil, call.Invitation{}, refusal
 	}
-	session, offer, refusal := readOffer(m)
+	session, offer, refusal := readFirst(m)
 	if refusal != nil {
 		return nil, call.Invitation{}, refusal
 	}
 	inv := f.invitation(m, p.Flow)
-	inv.Offer = &offer
+	inv.Offer = offer
 	d := &UAS{
 		dialog: dialog{
 			options: &f.options,
@@ -77,6 +83,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 			flow:    p.Flow,
 			peerSeq: m.CSeq,
 			route:   readRoute(m, target),
+			said:    new(description),
 		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},
 		message: m,
@@ -102,11 +109,18 @@ func check(m *wire.Message) (target wire.URI, _ *call.Refusal) {
 	return target, nil
 }
 
+// readFirst reads the offer of the INVITE that begins a call. Where it has none
+// we shall offer, in the 2xx (RFC 3261 13.2.1).
+func readFirst(m *wire.Message) (*sdp.Session, *call.Offer, *call.Refusal) {
+	if len(m.Body()) == 0 {
+		return nil, nil, nil
+	}
+	session, offer, refusal := readOffer(m)
+	return session, &offer, refusal
+}
+
 // readOffer reads the SDP and decides what a bad one is owed.
 func readOffer(m *wire.Message) (*sdp.Session, call.Offer, *call.Refusal) {
-	if len(m.Body()) == 0 {
-		return nil, call.Offer{}, refuse(488, call.CauseBadOffer, "an INVITE without SDP is not served")
-	}
 	session, err := sdp.Read(m.Header("Content-Type"), m.Body())
 	switch {
 	case errors.Is(err, sdp.ErrNotSDP):

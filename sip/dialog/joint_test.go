@@ -15,6 +15,7 @@ import (
 // not.
 var (
 	carriers = []string{
+		"INVITE o=2 dir=sendonly", "INVITE nosdp", "UPDATE", "UPDATE sdp o=3", "ACK sdp",
 		"INVITE again", "INVITE again via edge-2", "INVITE", "INVITE branch=other to-tag=", "CANCEL", "CANCEL again",
 		"ACK", "ACK cseq=1 branch=invite-1", "ACK cseq=1", "ACK again", "BYE", "BYE again", "BYE cseq=1", "BYE to-tag=x",
 		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE",
@@ -62,7 +63,7 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 func (s *sim) can(text string) bool {
 	method, rest, _ := strings.Cut(text, " ")
 	if strings.HasPrefix(rest, "to BYE") {
-		return s.peer.bye != ""
+		return s.peer.ours["BYE"] != ""
 	}
 	_, sent := s.peer.sent[method]
 	return sent || !strings.Contains(rest, "again")

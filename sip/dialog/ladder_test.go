@@ -80,20 +80,28 @@ type sim struct {
 	heard   map[string]bool
 	seen    func(actors.Action)     // hears every action, if set
 	sent    func(call.Transmission) // hears every message, if set
+
+	heardEvents func(name string, ev call.Event) // hears what the agent is told, if set
 }
 
 func newSim(t testing.TB, sc scene) *sim {
 	t.Helper()
-	return &sim{t: t, peer: newPeer(sc), factory: newFactory(t, ""), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
+	return &sim{t: t, peer: newPeer(sc), factory: newFactoryOf(t, dialog.Options{SessionExpires: sc.session}), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
 }
 
 func newFactory(t testing.TB, advertise string) *dialog.Factory {
+	t.Helper()
+	return newFactoryOf(t, dialog.Options{Advertise: advertise})
+}
+
+func newFactoryOf(t testing.TB, o dialog.Options) *dialog.Factory {
 	t.Helper()
 	keys, err := token.NewKeys(token.Key{ID: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := dialog.NewFactory(dialog.Options{Keys: keys, Slot: 7, Timers: timers, Advertise: advertise, BaseDomain: "sip.example.com"})
+	o.Keys, o.Slot, o.Timers, o.BaseDomain = keys, 7, timers, "sip.example.com"
+	f, err := dialog.NewFactory(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,10 +164,19 @@ func (s *sim) carryOut(actions []actors.Action) {
 		case call.CloseBridge:
 			s.toAgent(s.now, "close bridge: "+e.Cause.Word)
 		case call.Emit:
+			if s.heardEvents != nil {
+				s.heardEvents(e.Name, e.Event)
+			}
 			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit))
+		case call.UpdateMedia:
+			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
 			r := e.Record
-			s.note(s.now, fmt.Sprintf("record: %d, %s (%d) by %s", r.Status, r.Cause.Word, r.Cause.Q850, r.EndedBy))
+			text := fmt.Sprintf("record: %d, %s (%d) by %s", r.Status, r.Cause.Word, r.Cause.Q850, r.EndedBy)
+			if r.Holds > 0 {
+				text += fmt.Sprintf(", %d holds of %v", r.Holds, time.Duration(r.HeldMs)*time.Millisecond)
+			}
+			s.note(s.now, text)
 		}
 	}
 	if s.machine != nil && s.machine.Done() && s.doneAt == 0 {
@@ -236,11 +253,15 @@ func agentEvent(t testing.TB, text string) call.Event {
 	case "chosen":
 		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
 	case "joined":
-		return call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
+		ev := call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
 			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
 			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
 			DTMF: &call.Codec{PayloadType: 101, Name: "telephone-event", ClockRate: 8000},
 		}}
+		if words[2] == "offers" {
+			ev.Offer = ev.Answer.Describe()
+		}
+		return ev
 	case "failed":
 		status, _ := strconv.Atoi(words[1])
 		return call.Event{Kind: call.AgentFailed, Status: status, Cause: causeOf(t, words[2])}
@@ -261,7 +282,7 @@ func agentEvent(t testing.TB, text string) call.Event {
 
 func causeOf(t testing.TB, word string) call.Cause {
 	for _, c := range []call.Cause{call.CauseNoAgent, call.CauseAgentFailed, call.CauseAgentLost, call.CauseNoPorts, call.CauseNoCodec,
-		call.CauseRTPTimeout, call.CauseNoFirstRTP, call.CauseOperator, call.CauseDrain, call.CauseAgentHangup, call.CauseInternal} {
+		call.CauseRTPTimeout, call.CauseNoFirstRTP, call.CauseSessionExpired, call.CauseOperator, call.CauseDrain, call.CauseAgentHangup, call.CauseInternal} {
 		if c.Word == word {
 			return c
 		}

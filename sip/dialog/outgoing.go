@@ -56,6 +56,7 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 	callID := id.String()
 	d := &UAC{
 		dialog: dialog{
+			said:    new(description),
 			options: &f.options,
 			id:      id,
 			callID:  callID,

@@ -2,7 +2,6 @@ package dialog
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
 	}
 	switch {
 	case !m.IsRequest():
-		d.response(now, m)
+		d.response(now, m, p.Flow)
 	case m.Method == "ACK":
 		d.ack(now, m, p.Flow)
 	case m.Method == "CANCEL":
@@ -59,7 +58,7 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	if !d.ours(m) {
 		return
 	}
-	if d.ackOfChange(now, m) || m.CSeq != d.first.seq {
+	if d.ackOfChange(now, m, flow) || m.CSeq != d.first.seq {
 		return
 	}
 	accepted := d.first.tx.Accepted()
@@ -67,23 +66,11 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 		return
 	}
 	d.move(flow)
-	d.tell(call.Event{Kind: call.Acked})
+	answer, _ := d.taken(m)
+	d.tell(call.Event{Kind: call.Acked, Answer: answer, Source: flow.Remote.Addr()})
 	if d.hangup != nil {
 		d.sendBye(now)
 	}
-}
-
-// ackOfChange takes the ACK of a re-INVITE that was refused.
-func (d *dialog) ackOfChange(now time.Time, m *wire.Message) bool {
-	c := d.change
-	if c == nil || c.seq != m.CSeq {
-		return false
-	}
-	c.tx.Ack(now)
-	if c.tx.Done() {
-		d.change = nil
-	}
-	return true
 }
 
 // cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).
@@ -91,8 +78,7 @@ func (d *UAS) cancel(now time.Time, m *wire.Message, flow call.Flow) {
 	if d.again(m, flow) {
 		return
 	}
-	matches := d.first.matches(m) || d.change != nil && d.change.matches(m)
-	if !matches {
+	if !d.first.matches(m) && d.changeOf(m) == nil {
 		d.answer(now, m, flow, wire.Reply{Status: 481, Tag: d.tag})
 		return
 	}
@@ -114,7 +100,9 @@ func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
 			d.end()
 		}
 	case m.Method == "INVITE" && !d.over && !d.first.tx.Final(): // RFC 3261 14.2
-		d.answer(now, m, flow, wire.Reply{Status: 500, Headers: []call.Header{{Name: "Retry-After", Value: strconv.Itoa(1 + int(d.id%10))}}})
+		d.answer(now, m, flow, d.later())
+	case m.Method == "UPDATE" && !d.over && !d.first.tx.Final():
+		d.earlyUpdate(now, m, flow, d.later())
 	case m.Method != "BYE":
 		d.serve(now, m, flow)
 	}
@@ -130,7 +118,7 @@ func (d *dialog) admit(now time.Time, m *wire.Message, flow call.Flow) bool {
 	case d.again(m, flow):
 		return false
 	case m.CSeq < d.peerSeq: // RFC 3261 12.2.2
-		d.answer(now, m, flow, wire.Reply{Status: 500})
+		d.outOfOrder(now, m, flow)
 		return false
 	}
 	d.peerSeq = m.CSeq
@@ -144,13 +132,10 @@ func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
 	case d.over:
 		d.answer(now, m, flow, wire.Reply{Status: 481})
-	case m.Method == "INVITE":
-		d.answer(now, m, flow, wire.Reply{Status: 488, Headers: []call.Header{d.warning(399, "changes of a call are not served")}})
-	case m.Method == "OPTIONS":
-		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{
-			{Name: "Allow", Value: wire.Allow}, {Name: "Accept", Value: "application/sdp"}}})
+	case m.Method == "INVITE", m.Method == "UPDATE":
+		d.change(now, m, flow)
 	default:
-		d.answer(now, m, flow, wire.Reply{Status: 405, Headers: []call.Header{{Name: "Allow", Value: wire.Allow}}})
+		d.method(now, m, flow)
 	}
 }
 
@@ -163,6 +148,7 @@ func (d *dialog) carrierBye(now time.Time, m *wire.Message, flow call.Flow) bool
 		return false
 	}
 	d.answer(now, m, flow, wire.Reply{Status: 200})
+	d.cease(now)
 	d.gone = true
 	d.tell(call.Event{Kind: call.CarrierBye, Cause: told(m)})
 	return true
@@ -177,9 +163,9 @@ func (d *dialog) ours(m *wire.Message) bool {
 // again answers a copy of a request that was answered before.
 func (d *dialog) again(m *wire.Message, flow call.Flow) bool {
 	if m.Method == "INVITE" {
-		c := d.change
-		if c == nil || !c.matches(m) {
-			return false
+		c := d.changeOf(m)
+		if c == nil {
+			return d.askedAgain(m, flow)
 		}
 		c.flow = flow
 		if raw := c.tx.Copy(); raw != nil {
@@ -194,15 +180,14 @@ func (d *dialog) again(m *wire.Message, flow call.Flow) bool {
 	return raw != nil
 }
 
-// answer sends a final response and keeps it for copies of the request. A
-// re-INVITE takes the place of the one before, which the carrier has given up.
+// answer sends a final response and keeps it for copies of the request.
 func (d *dialog) answer(now time.Time, m *wire.Message, flow call.Flow, r wire.Reply) {
 	raw := bytes.Clone(m.Reply(r)) // kept for copies: no spare room
 	reliable := flow.Transport.Reliable()
 	if m.Method == "INVITE" {
 		c := &invite{tx: txn.StartInvite(d.options.Timers, reliable), branch: strings.Clone(m.Branch), seq: m.CSeq, flow: flow}
 		c.tx.Respond(now, r.Status, raw)
-		d.change = c
+		d.keepChange(c)
 	} else {
 		request := txn.Request{Branch: strings.Clone(m.Branch), Method: strings.Clone(m.Method), Seq: m.CSeq}
 		d.answers.Keep(now, d.options.Timers, reliable, request, raw)

@@ -17,6 +17,9 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 	if !strings.EqualFold(m.FromTag, d.tag) {
 		return
 	}
+	if d.refreshResponse(now, m, flow) {
+		return
+	}
 	switch m.CSeqMethod {
 	case "INVITE":
 		for _, a := range d.attempts {
@@ -170,6 +173,8 @@ func (d *UAC) accepted(now time.Time, a *attempt, m *wire.Message, flow call.Flo
 	ack := d.writeAck(a, d.route, flow)
 	d.ack = &ack
 	d.send(ack)
+	d.timer().login = &d.login
+	d.clock.answeredBy(now, m, 0)
 	d.letGo(now)
 	d.tell(call.Event{Kind: call.CarrierAnswered, Status: m.Status, Answer: answer})
 }
@@ -194,6 +199,8 @@ func (d *UAC) refused(now time.Time, a *attempt, m *wire.Message, flow call.Flow
 	case d.given != nil:
 		d.fail(now, m.Status, *d.given)
 	case (m.Status == 401 || m.Status == 407) && d.login.take(m, false):
+		d.start(now, a.hop, flow, false)
+	case m.Status == 422 && d.timer().raised(m):
 		d.start(now, a.hop, flow, false)
 	case m.Status == 503 && a.hop+1 < len(d.hops):
 		d.next(now, a, m.Status)

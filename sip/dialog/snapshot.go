@@ -65,7 +65,7 @@ func (d *UAS) Snapshot() json.RawMessage {
 		o := d.origin()
 		s.Answered, s.Acked = true, !d.first.tx.AwaitsAck()
 		s.Target, s.Routes, s.LocalURI, s.RemoteURI = d.route.target.Reveal(), d.route.set, d.route.local, d.route.remote
-		s.Answer, s.OriginID, s.OriginVer = d.answered, o.ID, o.Version
+		s.Answer, s.OriginID, s.OriginVer = d.said.answer, o.ID, o.Version
 	}
 	raw, err := json.Marshal(s)
 	if err != nil { // strings and numbers only: it cannot be
@@ -87,7 +87,7 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 		return nil, fmt.Errorf("%w: of version %d, want %d", ErrState, s.V, stateVersion)
 	}
 	common := dialog{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq,
-		sent: s.CSeq, flow: s.Flow}
+		sent: s.CSeq, flow: s.Flow, said: &description{answer: s.Answer, version: s.OriginVer}}
 	if s.Caller {
 		return restoreCaller(common, &s)
 	}
@@ -103,7 +103,7 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 	if refusal != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, refusal)
 	}
-	session, _, refusal := readOffer(m)
+	session, _, refusal := readFirst(m)
 	if refusal != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, refusal)
 	}
@@ -120,6 +120,5 @@ func (d *UAS) reanswered(s *state) error {
 	}
 	d.route = route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
 	d.first.tx = txn.ResumeAccepted(d.options.Timers, s.InviteFlow.Transport.Reliable())
-	d.answered = s.Answer
 	return nil
 }

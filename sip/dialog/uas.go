@@ -18,9 +18,7 @@ type UAS struct {
 
 	first   invite        // the INVITE that began the call
 	message *wire.Message // that INVITE; nil after its final response
-	session *sdp.Session  // its offer; nil likewise
-
-	answered *call.Answer // our SDP, once it was sent
+	session *sdp.Session  // its offer; nil likewise, and where it has none
 }
 
 // An invite is an INVITE server transaction and where its responses go: the
@@ -40,14 +38,13 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	if d.message == nil {
 		return nil
 	}
-	raw := bytes.Clone(d.message.Reply(d.reply(r))) // kept for copies: no spare room
+	raw := bytes.Clone(d.message.Reply(d.reply(now, r))) // kept for copies: no spare room
 	if !d.first.tx.Respond(now, r.Status, raw) {
 		return nil
 	}
 	d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
 	if r.Status >= 200 {
 		d.message, d.session = nil, nil
-		d.answered = r.Answer
 		d.revision++
 	}
 	if r.Status >= 300 {
@@ -57,7 +54,7 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 }
 
 // reply puts a response into SIP's terms.
-func (d *UAS) reply(r call.Response) wire.Reply {
+func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	reply := wire.Reply{Status: r.Status}
 	if r.Status == 100 { // no tag: it makes no dialog
 		return reply
@@ -67,11 +64,13 @@ func (d *UAS) reply(r call.Response) wire.Reply {
 		reply.Contact = d.contact(d.first.flow, asksForTLS(d.message))
 	}
 	if r.Status/100 == 2 {
-		reply.Headers = append(reply.Headers, call.Header{Name: "Allow", Value: wire.Allow})
+		reply.Headers = append(reply.Headers, d.timed(now, d.message)...)
 	}
-	if r.Answer != nil {
-		reply.ContentType = "application/sdp"
-		reply.Body = d.session.Answer(*r.Answer, d.origin())
+	switch {
+	case r.Answer != nil && d.session != nil:
+		reply = d.described(reply, d.answerTo(d.session, *r.Answer))
+	case r.Offer != nil:
+		reply = d.described(reply, d.offerIn(d.first.seq, *r.Offer))
 	}
 	if r.Status < 300 {
 		return reply
@@ -124,6 +123,6 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session, d.answered = nil, nil, nil
+	d.message, d.session, d.said = nil, nil, nil
 	d.route = route{}
 }

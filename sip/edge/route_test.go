@@ -12,6 +12,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/sip/edge"
 	"patchbay/sip/token"
+	"patchbay/sip/wire"
 )
 
 // each runs a test over UDP and over TCP.
@@ -246,7 +247,7 @@ func TestOptionsSayWhetherCallsAreTaken(t *testing.T) {
 		probe := msg{method: "OPTIONS", uri: "sip:sip.example"}.String()
 		healthy <- true
 		res := p.ask(probe)
-		if status(res) != "200" || header(res, "Allow") != "INVITE, ACK, CANCEL, BYE, OPTIONS" || header(res, "Accept") != "application/sdp" || toTag(res) == "" {
+		if status(res) != "200" || header(res, "Allow") != wire.Allow || header(res, "Accept") != "application/sdp" || toTag(res) == "" {
 			t.Errorf("got %q", res)
 		}
 		healthy <- false

@@ -44,7 +44,7 @@ func (s *Session) Answer(a call.Answer, o Origin) []byte {
 func Offer(offer call.Offer, o Origin) []byte {
 	var w writer
 	w.head(o, offer.Addr.Addr(), "0 0")
-	w.audio("RTP/AVP", offer)
+	w.audio(audioProto, offer)
 	return w.buf
 }
 

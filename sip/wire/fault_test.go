@@ -53,8 +53,8 @@ func TestEachRefusalHasItsStatus(t *testing.T) {
 
 func TestAFaultSaysWhatWouldDo(t *testing.T) {
 	t.Parallel()
-	f := fault(t, request("Require: 100rel", "require : timer , x"))
-	if got := string(f.Reply("t")); !strings.Contains(got, "\r\nUnsupported: 100rel, timer, x\r\n") {
+	f := fault(t, request("Require: nothing", "require : Timer , x"))
+	if got := string(f.Reply("t")); !strings.Contains(got, "\r\nUnsupported: nothing, x\r\n") {
 		t.Errorf("got %s", got)
 	}
 	f = fault(t, strings.Replace(carrier, "application/sdp", "text/plain", 1))

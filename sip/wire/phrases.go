@@ -1,7 +1,17 @@
 package wire
 
+import "time"
+
 // Allow lists the methods we serve, for the Allow header (RFC 3261 20.5).
-const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+
+// Supported lists the extensions that we serve, for the Supported header (RFC
+// 3261 20.37): session timers (RFC 4028).
+const Supported = "timer"
+
+// MinSessionExpires is the shortest session timer that we take: the shortest
+// that there is (RFC 4028 4).
+const MinSessionExpires = 90 * time.Second
 
 // Recognised reports whether a method is one that RFCs define: what we do not
 // serve of them is 405, any other is 501 (RFC 3261 8.2.1, 21.5.2).

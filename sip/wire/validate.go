@@ -2,7 +2,10 @@ package wire
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"patchbay/actors/call"
 )
@@ -77,18 +80,37 @@ func (m *Message) target() *Fault {
 	return nil
 }
 
-// extensions refuses what a request requires of us: no extension is supported
-// yet. ACK and CANCEL cannot be refused for it (RFC 3261 8.2.2.3).
+// extensions refuses what a request requires of us and is not [Supported]. ACK
+// and CANCEL cannot be refused for it (RFC 3261 8.2.2.3).
 func extensions(m *Message) *Fault {
 	if m.Method == "ACK" || m.Method == "CANCEL" {
 		return nil
 	}
-	wanted := listed(m.Headers("Require"))
+	served := listed([]string{Supported})
+	wanted := slices.DeleteFunc(listed(m.Headers("Require")), func(w string) bool { return slices.Contains(served, strings.ToLower(w)) })
 	if len(wanted) == 0 {
-		return nil
+		return sessionTimer(m)
 	}
 	f := owed(420, "extension_required")
 	f.Headers = []call.Header{{Name: "Unsupported", Value: strings.Join(wanted, ", ")}}
+	return f
+}
+
+// sessionTimer refuses a session timer that is too short, where the other side
+// knows what that means (RFC 4028 9). No state is needed for it.
+func sessionTimer(m *Message) *Fault {
+	value := m.Header("Session-Expires")
+	if value == "" || m.Method != "INVITE" && m.Method != "UPDATE" {
+		return nil
+	}
+	number, _, _ := strings.Cut(value, ";")
+	seconds, err := strconv.ParseUint(strings.TrimSpace(number), 10, 32)
+	knows := func(s string) bool { return strings.EqualFold(s, "timer") }
+	if err != nil || time.Duration(seconds)*time.Second >= MinSessionExpires || !slices.ContainsFunc(listed(append(m.Headers("Supported"), m.Headers("Require")...)), knows) {
+		return nil
+	}
+	f := owed(422, "session_timer_too_short")
+	f.Headers = []call.Header{{Name: "Min-SE", Value: strconv.Itoa(int(MinSessionExpires / time.Second))}}
 	return f
 }
 

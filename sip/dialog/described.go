@@ -1,0 +1,109 @@
+package dialog
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"patchbay/actors/call"
+	"patchbay/sip/sdp"
+	"patchbay/sip/wire"
+)
+
+// A description is where offer and answer of a dialog stand (RFC 3264): what we
+// said last, and what the other side did.
+type description struct {
+	body    []byte       // ours, as it left last; nil: nothing, or nothing that is known here
+	version uint64       // of its o= line
+	answer  *call.Answer // the same; of an offer with several codecs nil
+	offer   bool         // it was an offer
+	peer    string       // o= line of the carrier's, where ours answered it
+	shape   sdp.Shape
+	owed    *owed // an offer of ours in a 2xx that waits for its answer
+}
+
+// An owed is the offer that the ACK of a 2xx must answer (RFC 3261 13.2.1).
+type owed struct {
+	seq   uint32 // CSeq of the INVITE
+	offer call.Offer
+}
+
+// describe returns our description as write makes it. The version in its o=
+// line rises when it is not what we said last, and only then (RFC 3264 8).
+// Where nothing is known of that, as after another node's death, it rises, too.
+func (d *dialog) describe(write func(sdp.Origin) []byte) []byte {
+	body := write(d.origin())
+	if bytes.Equal(body, d.said.body) {
+		return d.said.body
+	}
+	d.said.version++
+	d.said.body = write(d.origin())
+	d.revision++
+	return d.said.body
+}
+
+// answerTo describes our answer to a description of the carrier's.
+func (d *dialog) answerTo(session *sdp.Session, a call.Answer) []byte {
+	body := d.describe(func(o sdp.Origin) []byte { return session.Answer(a, o) })
+	d.said.answer, d.said.offer = &a, false
+	d.said.peer, d.said.shape = strings.Clone(session.OriginLine()), session.Shape()
+	return body
+}
+
+// offerIn describes our offer in a 2xx to a request without SDP; the ACK with
+// that CSeq shall answer it.
+func (d *dialog) offerIn(seq uint32, offer call.Offer) []byte {
+	body := d.describe(func(o sdp.Origin) []byte { return d.said.shape.Offer(offer, o) })
+	d.said.answer, d.said.offer = nil, true
+	if len(offer.Codecs) == 1 {
+		a := call.Answer{Addr: offer.Addr, Codec: offer.Codecs[0], Ptime: offer.Ptime, RTCPMux: offer.RTCPMux, Direction: offer.Direction}
+		if len(offer.DTMF) > 0 {
+			a.DTMF = &offer.DTMF[0]
+		}
+		d.said.answer = &a
+	}
+	offer.Codecs, offer.DTMF = slices.Clone(offer.Codecs), slices.Clone(offer.DTMF)
+	d.said.owed = &owed{seq, offer}
+	return body
+}
+
+// refresh reports whether an offer is the description that the carrier gave
+// last, which we answered: then our answer is the same again (RFC 3264 8).
+func (d *dialog) refresh(session *sdp.Session) bool {
+	s := d.said
+	return !s.offer && s.body != nil && s.peer != "" && s.peer == session.OriginLine()
+}
+
+// owed is the offer of ours that waits for its answer, or nil.
+func (d *dialog) owed() *owed {
+	if d.said == nil {
+		return nil
+	}
+	return d.said.owed
+}
+
+// taken reads what the ACK of a 2xx says to our offer in it. due says that one
+// was owed; the answer is nil where there is none that we can use.
+func (d *dialog) taken(m *wire.Message) (answer *call.Answer, due bool) {
+	o := d.owed()
+	if o == nil || o.seq != m.CSeq {
+		return nil, false
+	}
+	d.said.owed = nil
+	d.revision++
+	session, err := sdp.Read(m.Header("Content-Type"), m.Body())
+	if err != nil {
+		return nil, true
+	}
+	a, err := session.AnswerTo(o.offer)
+	if err != nil {
+		return nil, true
+	}
+	return &a, true
+}
+
+// ourOffer describes the offer of an INVITE of ours.
+func (d *UAC) ourOffer() []byte {
+	d.said.offer = true
+	return d.describe(func(o sdp.Origin) []byte { return sdp.Offer(d.offer, o) })
+}
