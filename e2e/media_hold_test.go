@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/actors/call"
+	"patchbay/control"
 	"patchbay/e2e/rig"
 )
 
@@ -57,7 +59,7 @@ func TestACarrierHoldsMovesAndResumes(t *testing.T) {
 	c.change(t, "INVITE", 2, sdpOf(here, 2, "sendonly"), "recvonly")
 	took.expect(t, "call.held")
 	expectNote(t, events, "over NATS", "call.held")
-	if call := s.op.CallOf(t, ep, "established"); !call.OnHold {
+	if live := s.op.CallOf(t, ep, "established"); !live.OnHold {
 		t.Error("the call is not shown as on hold")
 	}
 	time.Sleep(200 * time.Millisecond) // what was on its way
@@ -151,5 +153,41 @@ func TestSIPpHoldsResumesAndOffersLate(t *testing.T) {
 			b.Play(t, rig.Scenario{File: file, Transport: transport, User: b.endpoint(t, nil).Slug})
 		}
 	})
+	b.Idle(t, settle)
+}
+
+func TestACarrierThatWasCalledHoldsAndResumes(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	callee := rig.NewCallee(t, rig.Loopback())
+	v := b.place(t, control.NewCall{To: callee.URI("bob")})
+	talk := callee.Next("INVITE").Answer("a")
+	talk.Heard(50)
+	held := func() bool {
+		var got control.CallView
+		return b.op.Try("call", "get", control.ID{ID: v.ID.String()}, &got) == nil && got.OnHold
+	}
+	for _, method := range []string{"INVITE", "UPDATE"} {
+		if got := talk.Change(b.SIP, method, "sendonly"); got.Status() != 200 || !strings.Contains(string(got), "a=recvonly\r\n") {
+			t.Fatalf("%s got\n%s\nwant 200 and recvonly", method, got)
+		}
+		if !held() {
+			t.Errorf("after %s the call is not on hold", method)
+		}
+		time.Sleep(200 * time.Millisecond) // what was on its way
+		before := talk.Count()
+		time.Sleep(time.Second)
+		if n := talk.Count() - before; n != 0 {
+			t.Errorf("after %s the carrier got %d packets on hold", method, n)
+		}
+		if got := talk.Change(b.SIP, method, "sendrecv"); got.Status() != 200 || !strings.Contains(string(got), "a=sendrecv\r\n") || held() {
+			t.Fatalf("%s got\n%s\nwant 200 and sendrecv", method, got)
+		}
+		talk.Heard(before + 50)
+	}
+	talk.Bye(b.SIP)
+	if rec := b.ended(t, v.ID, 200, call.CauseNormal, call.ByCarrier); rec.Holds != 2 || rec.HeldMs < 2000 {
+		t.Errorf("the record tells of %d holds of %d ms", rec.Holds, rec.HeldMs)
+	}
 	b.Idle(t, settle)
 }

@@ -177,6 +177,8 @@ type Talk struct {
 	invite Rung
 	tag    string
 	ear    *ear
+	sdp    string
+	seq    int // CSeq of its requests
 }
 
 // Media opens the audio side of the callee, which talks to where the INVITE
@@ -195,6 +197,7 @@ m=audio %[2]d RTP/AVP 0 101
 a=rtpmap:101 telephone-event/8000
 a=sendrecv
 `, inNet(r.c.conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()), talk.ear.port()), "\n", "\r\n")
+	talk.sdp = sdp
 	return talk, sdp
 }
 
@@ -217,24 +220,58 @@ func (t *Talk) Heard(packets int) {
 // first on the way, and waits for the answer.
 func (t *Talk) Bye(to netip.AddrPort) {
 	t.c.t.Helper()
-	uri := t.invite.Header("Contact")
-	if _, rest, ok := strings.Cut(uri, "<"); ok {
-		uri, _, _ = strings.Cut(rest, ">")
+	t.ask(to, "BYE", "")
+}
+
+// Change offers the callee's audio again, with a direction, by re-INVITE or
+// UPDATE, and returns what the node says; its 200 to an INVITE is acknowledged.
+func (t *Talk) Change(to netip.AddrPort, method, direction string) Response {
+	t.c.t.Helper()
+	body := strings.Replace(t.sdp, "a=sendrecv", "a="+direction, 1)
+	got := t.ask(to, method, strings.Replace(body, "o=- 1 1 ", fmt.Sprintf("o=- 1 %d ", t.seq+2), 1))
+	if method == "INVITE" {
+		t.write(to, "ACK", "")
 	}
-	text := fmt.Sprintf("BYE %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-bye-%s;rport\r\nMax-Forwards: 70\r\nFrom: %s;tag=%s\r\nTo: %s\r\n"+
-		"Call-ID: %s\r\nCSeq: 1 BYE\r\n%sContent-Length: 0\r\n\r\n", uri, t.c.conn.LocalAddr(), t.tag, t.invite.Header("To"), t.tag,
-		t.invite.Header("From"), t.invite.Header("Call-ID"), strings.Join(append(lines("Route", t.invite.All("Record-Route")), ""), "\r\n"))
+	return got
+}
+
+// Count is how many packets of audio have come.
+func (t *Talk) Count() int { return t.ear.now().Heard }
+
+// ask sends a request until it has a final response.
+func (t *Talk) ask(to netip.AddrPort, method, body string) Response {
+	t.c.t.Helper()
+	t.seq++
 	for end := time.Now().Add(calleeLimit); time.Now().Before(end); {
-		if _, err := t.c.conn.WriteToUDPAddrPort([]byte(text), to); err != nil {
-			t.c.t.Fatal(err)
-		}
+		t.write(to, method, body)
 		select {
 		case r, ok := <-t.c.in:
-			if ok && r.Status() == 200 && strings.HasSuffix(r.Header("CSeq"), "BYE") {
-				return
+			if ok && r.Status() >= 200 && strings.HasSuffix(r.Header("CSeq"), " "+method) {
+				return r.Response
 			}
 		case <-time.After(500 * time.Millisecond): // RFC 3261 17.1.2.2
 		}
 	}
-	t.c.t.Fatal("the BYE was not answered")
+	t.c.t.Fatalf("the %s was not answered", method)
+	return ""
+}
+
+// write sends a request of the dialog with the present CSeq.
+func (t *Talk) write(to netip.AddrPort, method, body string) {
+	t.c.t.Helper()
+	uri := t.invite.Header("Contact")
+	if _, rest, ok := strings.Cut(uri, "<"); ok {
+		uri, _, _ = strings.Cut(rest, ">")
+	}
+	more := lines("Route", t.invite.All("Record-Route")) // RFC 3261 12.1.1
+	if body != "" {
+		more = append(more, "Content-Type: application/sdp")
+	}
+	text := fmt.Sprintf("%[1]s %[2]s SIP/2.0\r\nVia: SIP/2.0/UDP %[3]s;branch=z9hG4bK-%[1]s-%[4]s-%[5]d;rport\r\nMax-Forwards: 70\r\n"+
+		"From: %[6]s;tag=%[4]s\r\nTo: %[7]s\r\nCall-ID: %[8]s\r\nCSeq: %[5]d %[1]s\r\nContact: <sip:callee-%[4]s@%[3]s>\r\n%[9]sContent-Length: %[10]d\r\n\r\n%[11]s",
+		method, uri, t.c.conn.LocalAddr(), t.tag, t.seq, t.invite.Header("To"), t.invite.Header("From"), t.invite.Header("Call-ID"),
+		strings.Join(append(more, ""), "\r\n"), len(body), body)
+	if _, err := t.c.conn.WriteToUDPAddrPort([]byte(text), to); err != nil {
+		t.c.t.Fatal(err)
+	}
 }
