@@ -41,6 +41,8 @@ type Node struct {
 	NATS  string         // host:port of the embedded broker; in a cluster, of all brokers, comma separated
 	Route string         // host:port for other brokers
 	Dir   string         // data directory
+
+	Believes string // file of the authorities that it believes; "": the machine's
 }
 
 // Settings are a node's settings by key, such as "sip.t1": "100ms".
@@ -131,7 +133,11 @@ func (n *Node) Run() {
 // Launch starts the node's process and returns at once.
 func (n *Node) Launch() {
 	n.t.Helper()
-	n.proc, n.dead = spawn(n.t, n.space, n.args), false
+	var env []string
+	if n.Believes != "" {
+		env = append(env, "SSL_CERT_FILE="+n.Believes)
+	}
+	n.proc, n.dead = spawn(n.t, n.space, n.args, env...), false
 	if n.Name != "" {
 		n.proc.shown = shownOfMany
 	}

@@ -32,7 +32,7 @@ type process struct {
 
 // spawn runs the program, in a network namespace unless space is "". What it
 // writes goes to a file.
-func spawn(t testing.TB, space string, args []string) *process {
+func spawn(t testing.TB, space string, args []string, env ...string) *process {
 	t.Helper()
 	command := binary
 	if space != "" {
@@ -43,7 +43,7 @@ func spawn(t testing.TB, space string, args []string) *process {
 		t.Fatal(err)
 	}
 	p := &process{cmd: exec.Command(command, args...), logPath: f.Name(), shown: shownLog, done: make(chan struct{})}
-	p.cmd.Env = append(environment(), "GORACE=halt_on_error=0")
+	p.cmd.Env = append(append(environment(), "GORACE=halt_on_error=0"), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing behind
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	if err := p.cmd.Start(); err != nil {

@@ -1,10 +1,13 @@
 package rig
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -57,6 +60,65 @@ func (s *Secure) Certify(t testing.TB) {
 	}
 	if err != nil {
 		t.Fatalf("make a certificate: %v", err)
+	}
+}
+
+// A SecureCallee is a carrier that is called over TLS and answers every INVITE
+// with one status.
+type SecureCallee struct {
+	Port      int
+	Authority string        // file of the authority to believe
+	Asked     chan string   // server names that connections asked for (SNI)
+	Invites   chan Response // that came
+}
+
+// NewSecureCallee opens one on loopback, with a certificate for a name by an
+// authority of its own. status is like "486 Busy Here". It ends with the test.
+func NewSecureCallee(t testing.TB, name, status string) *SecureCallee {
+	t.Helper()
+	dir := t.TempDir()
+	a, err := pki.OpenAuthority(dir, time.Now())
+	if err == nil {
+		err = a.Issue("sip", []string{name}, time.Now(), false)
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(filepath.Join(dir, "sip.pem"), filepath.Join(dir, "sip.key"))
+	}
+	if err != nil {
+		t.Fatalf("make a certificate: %v", err)
+	}
+	c := &SecureCallee{Authority: filepath.Join(dir, "ca.pem"), Asked: make(chan string, 16), Invites: make(chan Response, 16)}
+	ln, err := tls.Listen("tcp", netip.AddrPortFrom(loopback, 0).String(), &tls.Config{MinVersion: tls.VersionTLS12,
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { c.Asked <- h.ServerName; return &pair, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Port = ln.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go c.serve(conn, status)
+		}
+	}()
+	return c
+}
+
+func (c *SecureCallee) serve(conn net.Conn, status string) {
+	defer func() { _ = conn.Close() }()
+	for r := bufio.NewReader(conn); ; {
+		m, err := framed(r)
+		if err != nil {
+			return
+		}
+		if m.Method() == "INVITE" {
+			c.Invites <- m
+			_, _ = io.WriteString(conn, replyTo(m, status))
+		}
 	}
 }
 

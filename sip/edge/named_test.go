@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -120,4 +121,33 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// Of the addresses that a name leads to, an INVITE that an account has us send
+// goes to none that accounts may not call.
+func TestAnInviteOfAnAccountGoesToNoAddressThatAccountsMayNotCall(t *testing.T) {
+	t.Parallel()
+	accepted, open := tcpSink(t)
+	private := netip.MustParseAddrPort("10.0.0.1:5060")
+	guard := edge.WithDialable(func(a netip.Addr) error {
+		if a == private.Addr() {
+			return errors.New("private")
+		}
+		return nil
+	})
+	invite := call.Transmission{Flow: call.Flow{Transport: call.TCP}, Host: "pbx.example", Fill: true, Raw: bye()}
+	told := make(chan bool, 1)
+	rig := start(t, settings(), rejecting(404), guard, leadsTo(private, open))
+	rig.Send(invite, func(sent bool) { told <- sent })
+	if !take(t, told) || !strings.HasPrefix(accepted().read(patience), "BYE ") {
+		t.Error("the address that may be called was not")
+	}
+	rig = start(t, settings(), rejecting(404), guard, leadsTo(private))
+	for name, to := range map[string]call.Transmission{"by name": invite, "by address": {Flow: invite.Flow, To: private, Fill: true, Raw: bye()}} {
+		rig.Send(to, func(sent bool) { told <- sent })
+		if take(t, told) {
+			t.Errorf("%s: an INVITE left", name)
+		}
+	}
+	rig.seen.await(t, "dropped "+string(edge.DropForbidden), 2)
 }
