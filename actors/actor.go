@@ -173,30 +173,11 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.send(*action.Send)
 		return
 	}
-	effect := &action.Effect
-	switch effect.Do {
+	switch effect := &action.Effect; effect.Do {
 	case call.AskRuling:
 		a.askRuling()
-	case call.OpenBridge:
-		a.open(a.asked(now, effect.Dispatch))
-	case call.AskAgent:
-		if a.bridge != nil {
-			a.bridge.Ask(a.asked(now, effect.Dispatch))
-		}
-	case call.OpenCarrier:
-		a.seek()
 	case call.SendInvite:
 		a.keep(now)
-	case call.TakeAnswer:
-		if a.bridge != nil {
-			a.bridge.Join(*effect.Answer)
-		}
-	case call.UpdateMedia:
-		if a.bridge != nil {
-			a.bridge.Update(*effect.Agreement)
-		}
-	case call.CloseBridge:
-		a.close(effect.Cause)
 	case call.Arm:
 		a.timer(effect.Timer).Set(now.Add(effect.After))
 	case call.Disarm:
@@ -205,6 +186,27 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.emit(now, effect.Name, effect.Event)
 	case call.Finish:
 		a.finish(*effect.Record)
+	default:
+		a.actOnMedia(now, effect)
+	}
+}
+
+// actOnMedia carries out what concerns the bridge.
+func (a *actor) actOnMedia(now time.Time, effect *call.Effect) {
+	switch {
+	case effect.Do == call.OpenBridge:
+		a.open(a.asked(now, effect.Dispatch))
+	case effect.Do == call.OpenCarrier:
+		a.seek()
+	case effect.Do == call.CloseBridge:
+		a.close(effect.Cause)
+	case a.bridge == nil:
+	case effect.Do == call.AskAgent:
+		a.bridge.Ask(a.asked(now, effect.Dispatch))
+	case effect.Do == call.TakeAnswer:
+		a.bridge.Join(*effect.Answer)
+	case effect.Do == call.UpdateMedia:
+		a.bridge.Update(*effect.Agreement)
 	}
 }
 
