@@ -68,7 +68,7 @@ func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	}
 	switch {
 	case r.Answer != nil && d.session != nil:
-		reply = d.described(reply, d.answerTo(d.session, *r.Answer))
+		reply = d.described(reply, d.answerTo(d.session, d.message.Body(), *r.Answer))
 	case r.Offer != nil:
 		reply = d.described(reply, d.offerIn(d.first.seq, *r.Offer))
 	}
