@@ -45,6 +45,7 @@ type actor struct {
 	limitTimer  *Timer
 	rulingTimer *Timer
 	ringTimer   *Timer
+	leaveTimer  *Timer // of a carrier that was transferred
 
 	inbox     inbox
 	lingering *list.Element // owned by Calls.linger
@@ -81,6 +82,7 @@ func (a *actor) arm() {
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
 	a.ringTimer = a.loop.Timer(a.due(call.TimerRing))
+	a.leaveTimer = a.loop.Timer(a.due(call.TimerTransfer))
 }
 
 // rulingWait is how long the call may wait for the owner's webhook; 0: it is
@@ -218,6 +220,8 @@ func (a *actor) timer(name call.Timer) *Timer {
 		return a.rulingTimer
 	case call.TimerRing:
 		return a.ringTimer
+	case call.TimerTransfer:
+		return a.leaveTimer
 	}
 	return a.limitTimer
 }
@@ -290,7 +294,7 @@ func (a *actor) drop(now time.Time) {
 	}
 	a.close(cause)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.keepTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.leaveTimer, a.keepTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)

@@ -21,7 +21,8 @@ type description struct {
 	peer    string       // o= line of the carrier's, where ours answered it
 	heard   uint64       // digest of all of that
 	shape   sdp.Shape
-	owed    *owed // an offer of ours in a 2xx that waits for its answer
+	refer   *refer // the last REFER of ours
+	owed    *owed  // an offer of ours in a 2xx that waits for its answer
 }
 
 // An owed is the offer that the ACK of a 2xx must answer (RFC 3261 13.2.1).

@@ -65,6 +65,7 @@ func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	}
 	if r.Status/100 == 2 {
 		reply.Headers = append(reply.Headers, d.timed(now, d.message)...)
+		reply.Headers = append(reply.Headers, harmless(r.Headers)...)
 	}
 	switch {
 	case r.Answer != nil && d.session != nil:
