@@ -45,6 +45,7 @@ type actor struct {
 	limitTimer  *Timer
 	rulingTimer *Timer
 	ringTimer   *Timer
+	leaveTimer  *Timer // of a carrier that was transferred
 
 	inbox     inbox
 	lingering *list.Element // owned by Calls.linger
@@ -81,6 +82,7 @@ func (a *actor) arm() {
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
 	a.ringTimer = a.loop.Timer(a.due(call.TimerRing))
+	a.leaveTimer = a.loop.Timer(a.due(call.TimerTransfer))
 }
 
 // rulingWait is how long the call may wait for the owner's webhook; 0: it is
@@ -173,30 +175,11 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.send(*action.Send)
 		return
 	}
-	effect := &action.Effect
-	switch effect.Do {
+	switch effect := &action.Effect; effect.Do {
 	case call.AskRuling:
 		a.askRuling()
-	case call.OpenBridge:
-		a.open(a.asked(now, effect.Dispatch))
-	case call.AskAgent:
-		if a.bridge != nil {
-			a.bridge.Ask(a.asked(now, effect.Dispatch))
-		}
-	case call.OpenCarrier:
-		a.seek()
 	case call.SendInvite:
 		a.keep(now)
-	case call.TakeAnswer:
-		if a.bridge != nil {
-			a.bridge.Join(*effect.Answer)
-		}
-	case call.UpdateMedia:
-		if a.bridge != nil {
-			a.bridge.Update(*effect.Agreement)
-		}
-	case call.CloseBridge:
-		a.close(effect.Cause)
 	case call.Arm:
 		a.timer(effect.Timer).Set(now.Add(effect.After))
 	case call.Disarm:
@@ -205,6 +188,27 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.emit(now, effect.Name, effect.Event)
 	case call.Finish:
 		a.finish(*effect.Record)
+	default:
+		a.actOnMedia(now, effect)
+	}
+}
+
+// actOnMedia carries out what concerns the bridge.
+func (a *actor) actOnMedia(now time.Time, effect *call.Effect) {
+	switch {
+	case effect.Do == call.OpenBridge:
+		a.open(a.asked(now, effect.Dispatch))
+	case effect.Do == call.OpenCarrier:
+		a.seek()
+	case effect.Do == call.CloseBridge:
+		a.close(effect.Cause)
+	case a.bridge == nil:
+	case effect.Do == call.AskAgent:
+		a.bridge.Ask(a.asked(now, effect.Dispatch))
+	case effect.Do == call.TakeAnswer:
+		a.bridge.Join(*effect.Answer)
+	case effect.Do == call.UpdateMedia:
+		a.bridge.Update(*effect.Agreement)
 	}
 }
 
@@ -216,6 +220,8 @@ func (a *actor) timer(name call.Timer) *Timer {
 		return a.rulingTimer
 	case call.TimerRing:
 		return a.ringTimer
+	case call.TimerTransfer:
+		return a.leaveTimer
 	}
 	return a.limitTimer
 }
@@ -288,7 +294,7 @@ func (a *actor) drop(now time.Time) {
 	}
 	a.close(cause)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.keepTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.leaveTimer, a.keepTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)

@@ -94,5 +94,5 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,
 			"decision_id": rec.DecisionID}
 	}
-	return nil
+	return movedDetails(ev.Moved)
 }

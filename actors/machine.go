@@ -21,8 +21,8 @@ type Machine struct {
 }
 
 // An Action is something the shell must do: send a message if Send is set,
-// else carry out Effect, which is never Respond, SendBye or AnswerOffer.
-// SendInvite says that the INVITE is among the messages before it.
+// else carry out Effect, which is never Respond, SendBye, SendRefer or
+// AnswerOffer. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -87,7 +87,9 @@ func (m *Machine) run(now time.Time) []Action {
 			case call.Respond:
 				m.take(m.Dialog.Respond(now, effect.Response))
 			case call.SendBye:
-				m.take(m.Dialog.Bye(now, effect.Cause))
+				m.bye(now, &effect)
+			case call.SendRefer:
+				m.refer(now, effect.Transfer)
 			case call.SendInvite:
 				m.invite(now, effect)
 			case call.AnswerOffer:

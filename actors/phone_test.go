@@ -42,6 +42,12 @@ func (d *dialog) Receive(now time.Time, p call.Packet) []call.Output {
 		return append(out, call.Output{Event: &call.Event{Kind: kind}})
 	}
 	switch string(p.Raw) {
+	case "NOTIFY 180":
+		return d.referred(call.ReferTold, 180)
+	case "NOTIFY 200":
+		return d.referred(call.ReferDone, 200)
+	case "NOTIFY 486":
+		return d.referred(call.ReferDone, 486)
 	case "INVITE":
 		return d.send(d.last)
 	case "CANCEL":

@@ -34,6 +34,9 @@ type CallStatus struct {
 	Trunk      string         `json:"trunk,omitempty"`     // id
 	Metadata   call.Document  `json:"metadata,omitempty"`  // that its owner gave it
 	OnHold     bool           `json:"on_hold,omitempty"`   // the carrier takes no audio
+	// Transfer is the last that was asked of it; nil: none was.
+	Transfer *call.Transferred `json:"transfer,omitempty"`
+	Dialog   *call.DialogID    `json:"dialog,omitempty"` // of an established call: for a transfer to it
 }
 
 // Get returns how a call stands. ErrNotMine: it is not live here; ErrBusy: its
@@ -106,7 +109,7 @@ func (a *actor) status() CallStatus {
 		Node: rec.Node, State: a.machine.Call.State(), From: rec.From, To: rec.To, Transport: rec.Transport,
 		Source: rec.Source, SIPCallID: rec.SIPCallID, DecisionID: rec.DecisionID,
 		Since: rec.Stages.Invited, Answered: rec.Stages.Answered, Codec: rec.Codec, Quality: a.quality, Direction: rec.Direction, Trunk: rec.Trunk,
-		Metadata: call.Document(a.ruling.Metadata), OnHold: a.machine.Call.OnHold()}
+		Metadata: call.Document(a.ruling.Metadata), OnHold: a.machine.Call.OnHold(), Transfer: rec.Transfer, Dialog: a.dialogID()}
 	if a.bridge != nil {
 		s.Quality = a.bridge.Quality()
 	}

@@ -28,6 +28,7 @@ type Calls interface {
 	Get(ctx context.Context, id call.ID) (actors.CallStatus, error)
 	List(ctx context.Context) ([]actors.CallStatus, error)
 	Hangup(id call.ID, cause call.Cause) error
+	Transfer(id call.ID, t call.Transfer) error
 }
 
 // An Operation carries out one kind of command, beside get, list and hangup. It

@@ -32,6 +32,7 @@ type fakeCalls struct {
 	jobs   []actors.Job
 	taken  func(actors.Job) actors.Taken
 	hung   []call.ID
+	moved  []call.Transfer
 }
 
 func openCalls(t testing.TB, c *cluster.Conn, slot call.Slot) *fakeCalls {
@@ -128,6 +129,13 @@ func (f *fakeCalls) List(context.Context) ([]actors.CallStatus, error) {
 	}
 	slices.SortFunc(all, func(a, b actors.CallStatus) int { return a.Since.Compare(b.Since) })
 	return all, nil
+}
+
+func (f *fakeCalls) Transfer(id call.ID, t call.Transfer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.moved = append(f.moved, t)
+	return nil
 }
 
 func (f *fakeCalls) Hangup(id call.ID, cause call.Cause) error {

@@ -49,6 +49,8 @@ func (d *CallDoor) do(ctx context.Context, cmd envelope.Command) envelope.Result
 		if _, err = d.get(ctx, cmd); err == nil {
 			err = d.calls.Hangup(cmd.Call, call.CauseOperator)
 		}
+	case opTransfer:
+		reply, err = d.transfer(ctx, cmd)
 	case opFind:
 		reply, err = d.findCalls(ctx, cmd)
 	case opHangupAll:

@@ -9,7 +9,7 @@ import (
 // ahead than its rim.
 const (
 	wheelTick  = 10 * time.Millisecond
-	wheelSlots = 512 // 5.12 s
+	wheelSlots = 1024 // 10.24 s
 )
 
 // A reply is what an ask ends with: a message's data, or an error.
@@ -25,8 +25,15 @@ type pending struct {
 	limit  int
 	next   uint64
 	waits  map[uint64]func(reply)
-	wheel  [wheelSlots][]uint64
+	wheel  [wheelSlots][]due
 	turned int64 // the last tick that was swept
+}
+
+// A due is an ask and its last tick: a sweep that comes late passes slots of the
+// turn after, too.
+type due struct {
+	id   uint64
+	tick int64
 }
 
 func newPending(limit int, now time.Time) *pending {
@@ -47,8 +54,9 @@ func (p *pending) add(now time.Time, wait time.Duration, done func(reply)) (id u
 	p.next++
 	p.waits[p.next] = done
 	// Never into a slot that was swept already: that would wait a whole turn.
-	slot := (max(tickOf(now), p.turned) + ticks + 1) % wheelSlots
-	p.wheel[slot] = append(p.wheel[slot], p.next)
+	tick := max(tickOf(now), p.turned) + ticks + 1
+	slot := tick % wheelSlots
+	p.wheel[slot] = append(p.wheel[slot], due{p.next, tick})
 	return p.next, true
 }
 
@@ -63,23 +71,29 @@ func (p *pending) take(id uint64) func(reply) {
 
 // expire returns what is due at now. It sweeps each slot of the wheel at most
 // once, however long nobody called it.
-func (p *pending) expire(now time.Time) (due []func(reply)) {
+func (p *pending) expire(now time.Time) (over []func(reply)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	to := tickOf(now)
 	from := max(p.turned+1, to-wheelSlots+1)
 	for tick := from; tick <= to; tick++ {
-		slot := tick % wheelSlots
-		for _, id := range p.wheel[slot] {
-			if done := p.waits[id]; done != nil {
-				delete(p.waits, id)
-				due = append(due, done)
+		slot := &p.wheel[tick%wheelSlots]
+		later := (*slot)[:0]
+		for _, d := range *slot {
+			done := p.waits[d.id]
+			switch {
+			case done == nil:
+			case d.tick > to:
+				later = append(later, d)
+			default:
+				delete(p.waits, d.id)
+				over = append(over, done)
 			}
 		}
-		p.wheel[slot] = p.wheel[slot][:0]
+		*slot = later
 	}
 	p.turned = max(p.turned, to)
-	return due
+	return over
 }
 
 // drain returns all that wait, and leaves the table full for ever.

@@ -12,14 +12,15 @@ func TestEachAskEndsOnceAndNoEarlierThanItsTime(t *testing.T) {
 		now := time.Unix(1_700_000_000, 0)
 		p := newPending(64, now)
 		type ask struct {
-			due   time.Time
-			ended int
+			due      time.Time
+			ended    int
+			answered bool // or seen to have ended
 		}
 		asks := map[uint64]*ask{}
 		waiting := 0
 		rt.Repeat(map[string]func(*rapid.T){
 			"ask": func(rt *rapid.T) {
-				wait := time.Duration(rapid.IntRange(0, 5000).Draw(rt, "wait ms")) * time.Millisecond
+				wait := time.Duration(rapid.IntRange(0, int(longestAsk.Milliseconds())).Draw(rt, "wait ms")) * time.Millisecond
 				a := &ask{due: now.Add(wait)}
 				id, ok := p.add(now, wait, func(reply) { a.ended++ })
 				if ok != (waiting < 64) {
@@ -34,6 +35,7 @@ func TestEachAskEndsOnceAndNoEarlierThanItsTime(t *testing.T) {
 				id := uint64(rapid.IntRange(1, 200).Draw(rt, "id"))
 				if done := p.take(id); done != nil {
 					done(reply{})
+					asks[id].answered = true
 					waiting--
 				}
 			},
@@ -42,6 +44,12 @@ func TestEachAskEndsOnceAndNoEarlierThanItsTime(t *testing.T) {
 				for _, done := range p.expire(now) {
 					done(reply{err: errSilence})
 					waiting--
+				}
+				for id, a := range asks {
+					if a.ended == 1 && !a.answered && now.Before(a.due) {
+						rt.Fatalf("ask %d ended %v early", id, a.due.Sub(now))
+					}
+					a.answered = a.ended > 0
 				}
 				for id, a := range asks {
 					if a.ended == 0 && now.Sub(a.due) > 3*wheelTick {
@@ -61,6 +69,25 @@ func TestEachAskEndsOnceAndNoEarlierThanItsTime(t *testing.T) {
 			},
 		})
 	})
+}
+
+// longestAsk is the longest that anybody waits for an answer.
+const longestAsk = placeTime
+
+func TestAWaitNearTheRimIsNotEndedByASweepThatComesLate(t *testing.T) {
+	t.Parallel()
+	began := time.Unix(1_700_000_000, 0)
+	for late := range wheelSlots {
+		now := began.Add(time.Duration(late) * wheelTick) // nobody has swept since began
+		p := newPending(1, began)
+		p.add(now, longestAsk, func(reply) {})
+		if due := p.expire(now.Add(time.Second)); len(due) != 0 {
+			t.Fatalf("with a sweep %d ticks late a wait of %v ended after a second", late, longestAsk)
+		}
+		if due := p.expire(now.Add(longestAsk + 2*wheelTick)); len(due) != 1 {
+			t.Fatalf("with a sweep %d ticks late a wait of %v did not end", late, longestAsk)
+		}
+	}
 }
 
 func TestAnAskIsNotEndedEarly(t *testing.T) {

@@ -199,6 +199,16 @@ func (c calls) Hangup(ctx context.Context, tenant string, id call.ID) error {
 	return err
 }
 
+func (c calls) Transfer(ctx context.Context, tenant string, id call.ID, t call.Transfer) error {
+	v, err := c.Get(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	v.Transfer = &call.Transferred{To: t.To, Call: t.Other, State: call.TransferPending, By: t.By}
+	c.live[id] = v
+	return nil
+}
+
 // serve runs the service over a real NATS and returns a client of tenant acme.
 func serve(t *testing.T, store *shelf, live map[call.ID]control.CallView) control.Client {
 	t.Helper()
@@ -332,6 +342,7 @@ func TestATenantSeesNothingOfAnother(t *testing.T) {
 		{"agent", "delete", control.ID{ID: agent.ID}},
 		{"call", "get", control.ID{ID: call.ID(7).String()}},
 		{"call", "hangup", control.ID{ID: call.ID(7).String()}},
+		{"call", "transfer", control.CallTransfer{ID: call.ID(7).String(), To: "+15551234"}},
 	} {
 		if e := refusal(t, other, try.noun, try.verb, try.in); e.Code != control.CodeNotFound {
 			t.Errorf("%s %s: %v, want not_found", try.noun, try.verb, e)

@@ -170,14 +170,8 @@ func (p *placing) checkForm() {
 	if in.Password != "" && in.Username == "" {
 		p.wrong("username", endpoint.CodeRequired, "a password is somebody's")
 	}
-	if len(in.Headers) > endpoint.MaxOutgoingHeaders {
-		p.wrong("headers", endpoint.CodeTooMany, "%d headers, want at most %d", len(in.Headers), endpoint.MaxOutgoingHeaders)
+	if !p.checkHeaders(in.Headers) {
 		return
-	}
-	for i, h := range in.Headers {
-		if why := endpoint.CheckHeader(h.Name, h.Value); why != "" {
-			p.wrong(fmt.Sprintf("headers[%d]", i), endpoint.CodeInvalid, "%s", why)
-		}
 	}
 	for field, doc := range map[string]json.RawMessage{"context": in.Context, "metadata": in.Metadata, "settings": in.Settings, "session": in.Session} {
 		var object map[string]json.RawMessage
@@ -185,6 +179,21 @@ func (p *placing) checkForm() {
 			p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
 		}
 	}
+}
+
+// checkHeaders holds header fields of a request of ours to their limits, and
+// reports whether there are not too many to look at.
+func (p *placing) checkHeaders(all []call.Header) bool {
+	if len(all) > endpoint.MaxOutgoingHeaders {
+		p.wrong("headers", endpoint.CodeTooMany, "%d headers, want at most %d", len(all), endpoint.MaxOutgoingHeaders)
+		return false
+	}
+	for i, h := range all {
+		if why := endpoint.CheckHeader(h.Name, h.Value); why != "" {
+			p.wrong(fmt.Sprintf("headers[%d]", i), endpoint.CodeInvalid, "%s", why)
+		}
+	}
+	return true
 }
 
 // jobOf is what the media node gets.

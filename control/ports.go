@@ -70,6 +70,9 @@ type Calls interface {
 	Get(ctx context.Context, tenant string, id call.ID) (CallView, error)
 	// Hangup ends one live call.
 	Hangup(ctx context.Context, tenant string, id call.ID) error
+	// Transfer tells one live call to have its carrier call somebody else: t.To,
+	// or the other side of the call t.Other.
+	Transfer(ctx context.Context, tenant string, id call.ID, t call.Transfer) error
 	// Find returns the live calls of a tenant ("": of all) that a query names,
 	// oldest first, at most limit: by SIP Call-ID, number, Key or id.
 	Find(ctx context.Context, tenant, query string, limit int) ([]CallView, error)
@@ -100,6 +103,8 @@ type CallView struct {
 
 	Metadata call.Document `json:"metadata,omitempty"` // that its owner gave it
 	OnHold   bool          `json:"on_hold,omitempty"`  // the carrier takes no audio
+
+	Transfer *call.Transferred `json:"transfer,omitempty"` // the last that was asked of it
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

@@ -70,6 +70,7 @@ func (o *Operations) liveTable() []operation {
 		own("call", "get", o.GetCall, endpoint.ScopeCallsRead),
 		own("call", "find", o.FindCalls, endpoint.ScopeCallsRead),
 		own("call", "hangup", o.HangupCall, endpoint.ScopeCallsManage),
+		own("call", "transfer", o.TransferCall, endpoint.ScopeCallsManage),
 		own("call", "hangup-all", o.HangupCalls, endpoint.ScopeCallsManage),
 		operators("block", "create", o.CreateBlock, endpoint.ScopeOperatorManage),
 		operators("block", "list", o.ListBlocks, endpoint.ScopeOperatorRead),

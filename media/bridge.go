@@ -95,8 +95,13 @@ func (b *bridge) command(c Command, number int) error {
 	}
 	switch c.Type {
 	case CommandHangup:
-		b.post(call.Event{Kind: call.Hangup, Cause: call.CauseAgentHangup, Dispatch: number})
+		if !GoodHeaders(c.Headers) {
+			return ErrBadHeaders
+		}
+		b.post(call.Event{Kind: call.Hangup, Cause: call.CauseAgentHangup, Dispatch: number, Headers: c.Headers})
 		return nil
+	case CommandTransfer:
+		return b.transfer(c, number)
 	case CommandSendDTMF:
 		return carrier.sendDigits(c.Digits)
 	}

@@ -218,16 +218,31 @@ func TestCommandsOfTheAgent(t *testing.T) {
 	b := newBench(t, newAgent(pcmu), settings(), "127.0.0.1")
 	b.req.Invitation.Offer.DTMF = nil
 	b.join()
-	for command, want := range map[media.Command]error{
-		{Type: "play"}:                       media.ErrUnknownCommand,
-		{Type: "send_dtmf", Digits: "1"}:     media.ErrNoDTMF,
-		{Type: media.CommandHangup, ID: "1"}: nil,
+	left := []call.Header{{Name: "X-Left", Value: "yes"}}
+	for _, try := range []struct {
+		command media.Command
+		want    error
+	}{
+		{media.Command{Type: "play"}, media.ErrUnknownCommand},
+		{media.Command{Type: "send_dtmf", Digits: "1"}, media.ErrNoDTMF},
+		{media.Command{Type: media.CommandTransfer, To: "nobody"}, media.ErrBadTarget},
+		{media.Command{Type: media.CommandTransfer, To: "sip:a@b.example\r\nX: y"}, media.ErrBadTarget},
+		{media.Command{Type: media.CommandTransfer, To: "+15551234", Mode: "bridge"}, media.ErrNoBridge},
+		{media.Command{Type: media.CommandTransfer, To: "+15551234", Mode: "fast"}, media.ErrBadMode},
+		{media.Command{Type: media.CommandTransfer, To: "+15551234", Headers: []call.Header{{Name: "Via", Value: "x"}}}, media.ErrBadHeaders},
+		{media.Command{Type: media.CommandHangup, Headers: []call.Header{{Name: "X-A", Value: "x\r\nVia: y"}}}, media.ErrBadHeaders},
+		{media.Command{Type: media.CommandHangup, Headers: make([]call.Header, 17)}, media.ErrBadHeaders},
+		{media.Command{Type: media.CommandTransfer, To: "+1 555 1234", Headers: left}, nil},
+		{media.Command{Type: media.CommandHangup, ID: "1", Headers: left}, nil},
 	} {
-		if err := b.agent.command(command); !errors.Is(err, want) {
-			t.Errorf("%+v: %v, want %v", command, err, want)
+		if err := b.agent.command(try.command); !errors.Is(err, try.want) {
+			t.Errorf("%+v: %v, want %v", try.command, err, try.want)
 		}
 	}
-	if ev := b.event(); ev.Kind != call.Hangup || ev.Cause != call.CauseAgentHangup {
+	if ev := b.event(); ev.Kind != call.TransferAsked || ev.Transfer.To != "+15551234" || ev.Transfer.By != call.ByAgent || len(ev.Transfer.Headers) != 1 {
+		t.Errorf("%+v", ev)
+	}
+	if ev := b.event(); ev.Kind != call.Hangup || ev.Cause != call.CauseAgentHangup || len(ev.Headers) != 1 {
 		t.Errorf("%+v", ev)
 	}
 	b.agent.left(call.CauseAgentLost)

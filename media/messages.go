@@ -29,6 +29,8 @@ type message struct {
 	DurationMs int64  `json:"duration_ms,omitempty"`
 	Cause      string `json:"cause,omitempty"`
 	Q850       int    `json:"q850,omitempty"`
+	// Transfer is of the events about one.
+	Transfer *transferNews `json:"transfer,omitempty"`
 }
 
 // An untold is what the agents of connector dialin and of dialect fastrtc did
@@ -85,6 +87,8 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 			return nil
 		}
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
+	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
+		m.Transfer = newsOf(ev.Moved)
 	case call.EventEnded:
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}

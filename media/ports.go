@@ -37,6 +37,15 @@ var (
 	ErrNoDTMF = errors.New("media: the carrier takes no telephone-event")
 	// ErrDigitsFull says too many digits wait to be sent.
 	ErrDigitsFull = errors.New("media: too many digits are waiting")
+	// ErrBadTarget says a transfer's target is neither a sip: URI nor a number.
+	ErrBadTarget = errors.New("media: to must be sip:user@host[:port][;transport=udp|tcp|tls], or a number")
+	// ErrBadMode says a transfer's mode is none.
+	ErrBadMode = errors.New("media: mode must be auto or refer")
+	// ErrNoBridge says a way to transfer is not served.
+	ErrNoBridge = errors.New("media: transfer by bridge is not served yet; refer is")
+	// ErrBadHeaders says header fields are too many or too long, have names that
+	// are not the agent's to set, or more than one line.
+	ErrBadHeaders = errors.New("media: headers must be at most 16 of X-* and User-to-User, of one line of at most 1024 bytes each")
 	// ErrClosed says the call's media has ended.
 	ErrClosed = errors.New("media: the call has ended")
 )
@@ -99,6 +108,7 @@ type AgentLeg interface {
 const (
 	CommandHangup   = "hangup"
 	CommandSendDTMF = "send_dtmf"
+	CommandTransfer = "transfer"
 )
 
 // A Command is what an agent asks of its call.
@@ -106,4 +116,9 @@ type Command struct {
 	ID     string `json:"id,omitempty"` // the agent's own mark, echoed in the answer
 	Type   string `json:"type"`
 	Digits string `json:"digits,omitempty"` // of send_dtmf; w is a pause of half a second
+	// Headers are further header fields: of hangup on the BYE, of transfer on the
+	// REFER. X-* and User-to-User.
+	Headers []call.Header `json:"headers,omitempty"`
+	To      string        `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
+	Mode    string        `json:"mode,omitempty"` // of transfer: auto, refer
 }

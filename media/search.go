@@ -145,7 +145,9 @@ func (b *bridge) start(a actors.Asked, leg AgentLeg, codecs []call.Codec) error 
 		return context.Canceled
 	}
 	b.node.observer.joined(b.node.now()-b.opened, t.answer.Codec.Name)
-	b.post(b.joined(a, t))
+	ev := b.joined(a, t)
+	ev.Headers = greetingOf(leg)
+	b.post(ev)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.leg != leg {

@@ -101,7 +101,7 @@ func New(p Params) *Call {
 }
 
 // mostEffects is how many effects the richest step has.
-const mostEffects = 6
+const mostEffects = 8
 
 // State returns where the call stands.
 func (c *Call) State() State { return c.state }
@@ -131,6 +131,9 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	}
 	if c.stale(ev) {
 		return nil
+	}
+	if c.transfers(now, ev) {
+		return c.handOut()
 	}
 	if ev.Kind == NodeLost {
 		c.lost(now, ev)
@@ -261,7 +264,7 @@ func (c *Call) answered(now time.Time, ev Event) {
 	case CarrierOffered, CarrierSettled, ChangeUnacked:
 		c.changed(now, ev)
 	case CarrierBye:
-		c.end(now, ev, ByCarrier, carrierCause(ev.Cause, CauseNormal))
+		c.end(now, ev, ByCarrier, c.byeCause(now, ev))
 		c.finish()
 	case AckMissing:
 		if c.record.Stages.Acked.IsZero() {
@@ -336,7 +339,7 @@ func (c *Call) reject(now time.Time, ev Event, status int, by string, cause Caus
 
 // hangUp ends an answered call from our side: the record waits for the BYE.
 func (c *Call) hangUp(now time.Time, ev Event, by string, cause Cause) {
-	c.do(Effect{Do: SendBye, Cause: cause})
+	c.do(Effect{Do: SendBye, Cause: cause, Headers: ev.Headers})
 	c.end(now, ev, by, cause)
 	c.state = StateEnding
 }
@@ -353,6 +356,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	if c.params.Outbound && c.state != StateHeld {
 		c.endOutbound()
 	}
+	c.endTransfer(now, ev)
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now
 	c.release(now)

@@ -39,6 +39,10 @@ var CauseSessionExpired = Cause{102, "session_expired"}
 // CauseWebhookTimeout is an owner's webhook that did not decide in time.
 var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
 
+// CauseTransferred is a call that ended because its carrier has been joined
+// with somebody else.
+var CauseTransferred = Cause{16, "transferred"}
+
 // CauseCarrier is a carrier that ended the call with another reason than
 // normal clearing; its own Q.850 number replaces this one.
 var CauseCarrier = Cause{31, "carrier_cleared"}

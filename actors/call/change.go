@@ -52,9 +52,9 @@ func (c *Call) accept(ev Event) Response {
 	c.live.ours = *ev.Answer
 	if ev.Offer != nil { // the INVITE had no SDP: the ACK brings the answer
 		c.live.owed = true
-		return Response{Status: 200, Offer: ev.Offer}
+		return Response{Status: 200, Offer: ev.Offer, Headers: ev.Headers}
 	}
-	return Response{Status: 200, Answer: ev.Answer}
+	return Response{Status: 200, Answer: ev.Answer, Headers: ev.Headers}
 }
 
 // called notes what a carrier that we called has agreed to, and returns our

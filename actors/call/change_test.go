@@ -120,3 +120,18 @@ func TestACallThatWePlacedAnswersWithWhatItsCarrierChose(t *testing.T) {
 		}
 	}
 }
+
+func TestACallThatBeginsOnHoldSaysSo(t *testing.T) {
+	t.Parallel()
+	c := call.New(call.Params{ID: 1, AgentTimeout: time.Second})
+	c.Step(now0, call.Event{Kind: call.Invited})
+	var told []string
+	for _, e := range c.Step(now0, call.Event{Kind: call.AgentJoined, Answer: &call.Answer{Addr: ours, Codec: ulaw, Direction: call.RecvOnly}}) {
+		if e.Do == call.Emit {
+			told = append(told, e.Name)
+		}
+	}
+	if len(told) != 2 || told[0] != call.EventAnswered || told[1] != call.EventHeld || !c.OnHold() {
+		t.Errorf("told %v, on hold %v", told, c.OnHold())
+	}
+}

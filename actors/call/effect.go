@@ -18,6 +18,8 @@ const (
 	Emit        EffectKind = "emit"   // Name and Event go to the agent and the event stream
 	Finish      EffectKind = "finish" // the call is over: Record
 
+	SendRefer EffectKind = "send-refer" // ask the carrier to call somebody else: Transfer; ReferDone follows
+
 	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
@@ -37,8 +39,10 @@ type Effect struct {
 	Event    Event  // of Emit: what it is about
 	Record   *Record
 	Dispatch Dispatch
-	Offer    *Offer  // of SendInvite
-	Answer   *Answer // of TakeAnswer
+	Offer    *Offer    // of SendInvite
+	Headers  []Header  // of SendBye: further ones, that an agent set
+	Transfer *Transfer // of SendRefer
+	Answer   *Answer   // of TakeAnswer
 
 	Agreement *Agreement // of UpdateMedia
 }
@@ -53,6 +57,7 @@ type Response struct {
 	Cause      Cause
 	Text       string        // of the Reason header, and of Warning on 488
 	RetryAfter time.Duration // whole seconds; 0: none
+	Headers    []Header      // further ones, of a 2xx
 }
 
 // A Record is what remains of a call: its CDR.
@@ -82,6 +87,8 @@ type Record struct {
 	Direction string   `json:"direction,omitempty"`
 	Trunk     string   `json:"trunk,omitempty"`    // id; that a call of ours went through
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
+	// Transfer is the last that was asked of the call; nil: none was.
+	Transfer *Transferred `json:"transfer,omitempty"`
 }
 
 // A Document is a piece of JSON that is handed on as it came; "": none.

@@ -41,6 +41,10 @@ const (
 	FirstAgentRTP EventKind = "first-agent-rtp" // first audio from the agent
 	Digit         EventKind = "digit"           // RFC 4733 event from the carrier
 
+	TransferAsked EventKind = "transfer-asked" // by the control API or an agent's command: Transfer
+	ReferTold     EventKind = "refer-told"     // the carrier took our REFER, or tells how its call goes: Status
+	ReferDone     EventKind = "refer-done"     // it tells how that ended: Status; or nothing came of the REFER: Reason
+
 	Hangup   EventKind = "hangup"    // by the control API, an agent's command, or drain: Cause
 	TimerDue EventKind = "timer-due" // Timer says which
 	NodeLost EventKind = "node-lost" // the node that carried the call died; see [Resume]
@@ -68,6 +72,11 @@ type Event struct {
 	Timer    Timer
 	Digit    string
 	Held     time.Duration // of Digit: how long the key was held
+	Headers  []Header      // of Hangup: further header fields of the BYE; of AgentJoined: of the 200
+
+	Transfer *Transfer    // of TransferAsked
+	Reason   string       // of ReferDone
+	Moved    *Transferred // of the events that tell of a transfer: how it stands
 }
 
 // A Timer is one of a call's own clocks. SIP transactions keep theirs inside
@@ -79,5 +88,6 @@ const (
 	TimerRuling   Timer = "ruling"   // longest wait for the owner's webhook
 	TimerAgent    Timer = "agent"    // longest wait for an agent
 	TimerDuration Timer = "duration" // longest call
+	TimerTransfer Timer = "transfer" // longest wait for the BYE of a carrier that has left for somebody else
 	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )

@@ -24,7 +24,7 @@ var showCall = fields(func(v control.CallView) [][2]string {
 
 func (r *remote) calls() *cobra.Command {
 	cmd := &cobra.Command{Use: "call", Aliases: []string{"calls"}, Short: "Live calls"}
-	cmd.AddCommand(r.callCreate(), r.list("call", listCalls), r.get("call", showCall), r.callFind(), r.callHangup())
+	cmd.AddCommand(r.callCreate(), r.list("call", listCalls), r.get("call", showCall), r.callFind(), r.callHangup(), r.callTransfer())
 	return cmd
 }
 

@@ -207,6 +207,7 @@ func probes(e estate) map[string][]string {
 		"number.create":   {`{"number":"+4930999999","endpoint_id":"` + e.endpoint + `"}`},
 		"call.get":        {id(e.call)},
 		"call.hangup":     {id(e.call)},
+		"call.transfer":   {`{"id":"` + e.call + `","to":"+15551234"}`, `{"id":"` + e.call + `","replaces":"0000000000001"}`},
 		"call.find":       {`{"query":"12345","account":"` + e.tenant + `"}`},
 		"call.hangup-all": {`{"endpoint_id":"` + e.endpoint + `"}`, `{"account":"` + e.tenant + `"}`},
 		"account.import": {`{"lines":[{"kind":"endpoint","id":"` + absentID[:35] + `1","spec":{"handler":{"active":"agent","agent_id":"` + e.agent + `"}}}]}`,

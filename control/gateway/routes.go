@@ -108,6 +108,7 @@ func callRoutes() []Route {
 		get("/v1/calls/find", "call.find", "Live calls by Call-ID, number, key of an endpoint, or id"),
 		get("/v1/calls/{id}", "call.get", "One live call"),
 		act("/v1/calls/{id}/hangup", "call.hangup", "End a live call"),
+		act("/v1/calls/{id}/transfer", "call.transfer", "Have the carrier of a live call call somebody else"),
 		act("/v1/calls/hangup", "call.hangup-all", "End many live calls: of an endpoint, an account, a node"),
 		act("/v1/calls/explain", "call.explain", "What would become of a call, and why"),
 		get("/v1/records", "record.list", "Page of records of calls that are over"),

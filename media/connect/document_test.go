@@ -31,7 +31,7 @@ func TestTheDocumentShowsWhatIsSent(t *testing.T) {
 		}
 	}
 	cs := peer.NewCommands(func(media.Command) error { return nil })
-	for _, c := range []string{`{"id":"1","type":"hangup"}`, `{"id":"8","type":"transfer"}`} {
+	for _, c := range []string{`{"id":"1","type":"hangup"}`, `{"id":"8","type":"play"}`} {
 		if ack := cs.Answer(time.Unix(0, 0), []byte(c)); !bytes.Contains(doc, ack) {
 			t.Errorf("docs/agents.md does not show %s", ack)
 		}

@@ -81,6 +81,7 @@ func (h *HTTP) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 // An httpLeg is a peer that an HTTP agent answered for.
 type httpLeg struct {
 	*peer.Peer
+	greeting
 	x       *exchange
 	session string // as the answer named it
 	ending  sync.Once
@@ -95,7 +96,7 @@ func (l *httpLeg) join(ctx context.Context, req media.JoinRequest, chosen func(s
 	if err != nil {
 		return err
 	}
-	l.session = a.SessionID
+	l.session, l.headers = a.SessionID, a.Headers
 	if l.x.dialect.twoWay && oneWay(a.SDP) {
 		return fmt.Errorf("%w: its answer carries audio one way only", media.ErrAgentRefused)
 	}

@@ -57,7 +57,8 @@ func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 		}
 	}
 	p := newPeer(n.stack, req, peer.Dialect{}, false)
-	worker, err := n.join(ctx, req, p, chosen)
+	a, err := n.join(ctx, req, p, chosen)
+	worker := a.WorkerID
 	if err != nil {
 		p.Close(causeOf(err))
 		if worker != "" {
@@ -65,24 +66,24 @@ func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 		}
 		return nil, err
 	}
-	return &natsLeg{Peer: p, n: n, req: req, worker: worker}, nil
+	return &natsLeg{Peer: p, greeting: greeting{a.Headers}, n: n, req: req, worker: worker}, nil
 }
 
-func (n *NATS) join(ctx context.Context, req media.JoinRequest, p *peer.Peer, chosen func(string)) (string, error) {
+func (n *NATS) join(ctx context.Context, req media.JoinRequest, p *peer.Peer, chosen func(string)) (Answer, error) {
 	sdp, err := p.Offer(ctx)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	payload, err := json.Marshal(Offer{Invitation: invitation(req), Type: "offer", SDP: sdp})
 	if err != nil {
-		return "", fmt.Errorf("write the offer: %w", err)
+		return Answer{}, fmt.Errorf("write the offer: %w", err)
 	}
 	a, err := n.ask(ctx, req, payload)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	chosen(a.WorkerID)
-	return a.WorkerID, finish(ctx, p, a.SDP)
+	return a, finish(ctx, p, a.SDP)
 }
 
 // ask offers until a worker answers.
@@ -154,6 +155,7 @@ func (n *NATS) Farewell(f actors.Farewell, event []byte) {
 // A natsLeg says everything twice: over the data channel and over NATS.
 type natsLeg struct {
 	*peer.Peer
+	greeting
 	n      *NATS
 	req    media.JoinRequest
 	worker string

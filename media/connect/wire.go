@@ -72,11 +72,14 @@ type Question struct {
 // An Answer is the reply of both. Error is set instead of SDP where the agent
 // does not take the call: 503 says that another worker may.
 type Answer struct {
-	SDP       string       `json:"sdp,omitempty"`
-	Type      string       `json:"type,omitempty"` // answer
-	SessionID string       `json:"session_id,omitempty"`
-	WorkerID  string       `json:"worker_id,omitempty"`
-	Error     *AnswerError `json:"error,omitempty"`
+	SDP       string `json:"sdp,omitempty"`
+	Type      string `json:"type,omitempty"` // answer
+	SessionID string `json:"session_id,omitempty"`
+	WorkerID  string `json:"worker_id,omitempty"`
+	// Headers are further ones of the 200 that the carrier gets: X-* and
+	// User-to-User.
+	Headers []call.Header `json:"sip_headers,omitempty"`
+	Error   *AnswerError  `json:"error,omitempty"`
 }
 
 // An AnswerError says why a worker does not take a call.
@@ -84,6 +87,12 @@ type AnswerError struct {
 	Code    int    `json:"code"` // as in HTTP; 503: busy
 	Message string `json:"message,omitempty"`
 }
+
+// A greeting is what an agent's answer gives the carrier beside its codec.
+type greeting struct{ headers []call.Header }
+
+// Headers are those of the 200 (media.Greeter).
+func (g *greeting) Headers() []call.Header { return g.headers }
 
 // codeBusy says a worker is full.
 const codeBusy = 503
@@ -110,6 +119,9 @@ func readAnswer(b []byte) (Answer, error) {
 		return a, fmt.Errorf("%w: error %d", media.ErrAgentRefused, a.Error.Code)
 	case a.SDP == "" || a.Type != "answer":
 		return a, fmt.Errorf(`%w: its answer lacks "sdp" or "type":"answer"`, media.ErrAgentRefused)
+	}
+	if !media.GoodHeaders(a.Headers) {
+		return a, fmt.Errorf("%w: %w", media.ErrAgentRefused, media.ErrBadHeaders)
 	}
 	a.WorkerID, a.SessionID = a.WorkerID[:min(len(a.WorkerID), maxName)], a.SessionID[:min(len(a.SessionID), maxName)]
 	return a, nil

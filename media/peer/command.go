@@ -52,7 +52,7 @@ type Commands struct {
 	last   time.Time
 }
 
-// NewCommands returns Commands that pass on hangup and send_dtmf to do.
+// NewCommands returns Commands that pass on hangup, send_dtmf and transfer to do.
 func NewCommands(do func(media.Command) error) *Commands {
 	return &Commands{do: do, tokens: CommandBurst}
 }
@@ -106,9 +106,9 @@ func run(cmd media.Command, do func(media.Command) error) *ackError {
 	switch cmd.Type {
 	case "":
 		return &ackError{CodeInvalid, "type is missing"}
-	case media.CommandHangup, media.CommandSendDTMF:
+	case media.CommandHangup, media.CommandSendDTMF, media.CommandTransfer:
 	default:
-		return &ackError{CodeNotSupported, "this command is not served; hangup and send_dtmf are"}
+		return &ackError{CodeNotSupported, "this command is not served; hangup, send_dtmf and transfer are"}
 	}
 	if do == nil {
 		return &ackError{CodeBusy, "the call has not begun"}
@@ -129,6 +129,10 @@ func refusal(err error) *ackError {
 	}{
 		{media.ErrUnknownCommand, CodeNotSupported},
 		{media.ErrBadDigits, CodeInvalid},
+		{media.ErrBadTarget, CodeInvalid},
+		{media.ErrBadMode, CodeInvalid},
+		{media.ErrBadHeaders, CodeInvalid},
+		{media.ErrNoBridge, CodeNotSupported},
 		{media.ErrNoDTMF, CodeNoDTMF},
 		{media.ErrDigitsFull, CodeBusy},
 		{media.ErrClosed, CodeEnded},

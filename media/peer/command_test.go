@@ -29,8 +29,10 @@ func TestAnAgentsCommandsAreAnswered(t *testing.T) {
 		"too many":      {`{"id":"5","type":"send_dtmf","digits":"1"}`, media.ErrDigitsFull, `{"type":"ack","id":"5","ok":false,"error":{"code":"busy","message":"media: too many digits are waiting"}}`},
 		"over":          {`{"id":"6","type":"hangup"}`, media.ErrClosed, `{"type":"ack","id":"6","ok":false,"error":{"code":"ended","message":"media: the call has ended"}}`},
 		"our fault":     {`{"id":"7","type":"hangup"}`, errors.New("disk /secret"), `{"type":"ack","id":"7","ok":false,"error":{"code":"internal","message":"internal error"}}`},
-		"transfer":      {`{"id":"8","type":"transfer","to":"sip:a@b"}`, nil, `{"type":"ack","id":"8","ok":false,"error":{"code":"not_supported","message":"this command is not served; hangup and send_dtmf are"}}`},
-		"play":          {`{"id":"9","type":"play"}`, nil, `{"type":"ack","id":"9","ok":false,"error":{"code":"not_supported","message":"this command is not served; hangup and send_dtmf are"}}`},
+		"transfer":      {`{"id":"8","type":"transfer","to":"sip:a@b"}`, nil, `{"type":"ack","id":"8","ok":true}`},
+		"bridge":        {`{"id":"11","type":"transfer","to":"sip:a@b","mode":"bridge"}`, media.ErrNoBridge, `{"type":"ack","id":"11","ok":false,"error":{"code":"not_supported","message":"media: transfer by bridge is not served yet; refer is"}}`},
+		"bad target":    {`{"id":"12","type":"transfer","to":"?"}`, media.ErrBadTarget, `{"type":"ack","id":"12","ok":false,"error":{"code":"invalid","message":"media: to must be sip:user@host[:port][;transport=udp|tcp|tls], or a number"}}`},
+		"play":          {`{"id":"9","type":"play"}`, nil, `{"type":"ack","id":"9","ok":false,"error":{"code":"not_supported","message":"this command is not served; hangup, send_dtmf and transfer are"}}`},
 		"no type":       {`{"id":"10"}`, nil, `{"type":"ack","id":"10","ok":false,"error":{"code":"invalid","message":"type is missing"}}`},
 		"no JSON":       {`hangup`, nil, `{"type":"ack","ok":false,"error":{"code":"invalid","message":"the message is no JSON object like {\"id\":\"1\",\"type\":\"hangup\"}"}}`},
 		"long id":       {`{"id":"` + strings.Repeat("x", 65) + `","type":"hangup"}`, nil, `{"type":"ack","ok":false,"error":{"code":"invalid","message":"id is longer than 64 bytes"}}`},
@@ -90,7 +92,7 @@ func TestCommandsComeOverTheDataChannel(t *testing.T) {
 	}
 	for _, c := range []struct{ in, want string }{
 		{`{"id":"1","type":"send_dtmf","digits":"1w2"}`, `{"type":"ack","id":"1","ok":true}`},
-		{`{"id":"2","type":"transfer"}`, `"code":"not_supported"`},
+		{`{"id":"2","type":"play"}`, `"code":"not_supported"`},
 		{`{"id":"3","type":"hangup"}`, `{"type":"ack","id":"3","ok":true}`},
 	} {
 		if err := a.dc.SendText(c.in); err != nil {

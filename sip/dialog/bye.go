@@ -16,18 +16,40 @@ type bye struct {
 	to     call.Transmission // its first copy, without the flow that later ones take
 }
 
+// A farewell is why we send BYE, and what else it says.
+type farewell struct {
+	cause   call.Cause
+	headers []call.Header
+}
+
 // Bye ends an answered dialog. The callee may not send BYE before the ACK has
 // come or 64*T1 have passed (RFC 3261 15): until then it waits.
-func (d *UAS) Bye(now time.Time, cause call.Cause) []call.Output {
+func (d *UAS) Bye(now time.Time, cause call.Cause) []call.Output { return d.ByeWith(now, cause, nil) }
+
+// ByeWith implements [actors.Referrer].
+func (d *UAS) ByeWith(now time.Time, cause call.Cause, headers []call.Header) []call.Output {
 	d.begin()
 	if d.over || d.hangup != nil || !d.first.tx.Accepted() {
 		return nil
 	}
-	d.hangup = &cause
+	d.hangup = newFarewell(cause, headers)
 	if !d.first.tx.AwaitsAck() {
 		d.sendBye(now)
 	}
 	return d.out
+}
+
+func newFarewell(cause call.Cause, headers []call.Header) *farewell {
+	return &farewell{cause, harmless(headers)}
+}
+
+// harmless returns an agent's header fields, and none where one of them is not
+// its to set: whoever lets them come has checked them, too.
+func harmless(all []call.Header) []call.Header {
+	if checkFields(all) != nil {
+		return nil
+	}
+	return all
 }
 
 // sendBye sends the BYE that waited, and ends the dialog: RFC 3261 15.1.1.
@@ -40,9 +62,10 @@ func (d *UAS) sendBye(now time.Time) {
 // fields.
 func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.cease(now)
+	extra = append(extra, d.hangup.headers...)
 	d.seq++
 	var raw []byte
-	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, *d.hangup, extra)
+	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
 	d.sendByeCopy(&d.bye, raw)
 }
 
@@ -99,10 +122,10 @@ func (b *bye) matches(m *wire.Message) bool {
 	return m.CSeqMethod == "BYE" && b.branch != "" && strings.EqualFold(m.Branch, b.branch)
 }
 
-// response takes a response to our BYE. Whatever its status, the call is over:
+// response takes a response to our REFER or BYE. Of a BYE, whatever its status, the call is over:
 // one that asks for credentials or sends us elsewhere gets no second BYE.
 func (d *UAS) response(now time.Time, m *wire.Message, flow call.Flow) {
-	if d.refreshResponse(now, m, flow) {
+	if d.referResponse(now, m, nil) || d.refreshResponse(now, m, flow) {
 		return
 	}
 	if d.bye.matches(m) && d.bye.tx.Response(now, m.Status) {

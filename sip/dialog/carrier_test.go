@@ -177,7 +177,16 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		head = append(head, "Reason: SIP;cause=200, Q.850;cause="+v+";text=\"told, so\"")
 	}
 	body := sdpOf(method, options)
-	if body != "" {
+	if v, ok := options["event"]; ok {
+		head = append(head, "Event: "+v)
+	}
+	if v, ok := options["state"]; ok {
+		head = append(head, "Subscription-State: "+v)
+	}
+	if v, ok := options["frag"]; ok {
+		body = "SIP/2.0 " + v + " Whatever\r\n"
+		head = append(head, "Content-Type: message/sipfrag;version=2.0")
+	} else if body != "" {
 		head = append(head, "Content-Type: application/sdp")
 	}
 	further, infoBody := furtherOf(options)
@@ -195,6 +204,9 @@ func (p *peer) response(t testing.TB, status int, method string, options map[str
 	lines := []string{fmt.Sprintf("SIP/2.0 %d Whatever", status)}
 	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
 		lines = append(lines, name+": "+header(request, name))
+	}
+	if v, ok := options["refer-sub"]; ok {
+		lines = append(lines, "Refer-Sub: "+v)
 	}
 	if method != "BYE" && status < 300 {
 		lines = append(lines, "Contact: "+p.contact)
@@ -245,7 +257,7 @@ func describe(raw string) (text string, details []string) {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)
 	}
-	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Allow", "Accept", "Recv-Info", "Require", "Session-Expires", "Min-SE"} {
+	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info", "Require", "Session-Expires", "Min-SE"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}

@@ -45,7 +45,7 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
 	case refusal != nil:
 		d.answer(now, m, flow, d.unchanged(refusal.Response))
-	case d.refresh(session):
+	case d.refresh(session, m.Body()):
 		d.answer(now, m, flow, d.described(d.changed(now, m, flow), d.said.body))
 	default:
 		d.ask(asked{m: m, flow: flow, session: session}, &offer)
@@ -82,7 +82,7 @@ func (d *dialog) AnswerOffer(now time.Time, r call.Response) []call.Output {
 		d.answer(now, a.m, a.flow, d.unchanged(r))
 	case r.Answer != nil && a.session != nil:
 		reply := d.changed(now, a.m, a.flow)
-		d.answer(now, a.m, a.flow, d.described(reply, d.answerTo(a.session, *r.Answer)))
+		d.answer(now, a.m, a.flow, d.described(reply, d.answerTo(a.session, a.m.Body(), *r.Answer)))
 	case r.Offer != nil && a.session == nil:
 		reply := d.changed(now, a.m, a.flow)
 		d.answer(now, a.m, a.flow, d.described(reply, d.offerIn(a.m.CSeq, *r.Offer)))

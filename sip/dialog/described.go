@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"bytes"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -18,8 +19,10 @@ type description struct {
 	answer  *call.Answer // the same; of an offer with several codecs nil
 	offer   bool         // it was an offer
 	peer    string       // o= line of the carrier's, where ours answered it
+	heard   uint64       // digest of all of that
 	shape   sdp.Shape
-	owed    *owed // an offer of ours in a 2xx that waits for its answer
+	refer   *refer // the last REFER of ours
+	owed    *owed  // an offer of ours in a 2xx that waits for its answer
 }
 
 // An owed is the offer that the ACK of a 2xx must answer (RFC 3261 13.2.1).
@@ -43,10 +46,10 @@ func (d *dialog) describe(write func(sdp.Origin) []byte) []byte {
 }
 
 // answerTo describes our answer to a description of the carrier's.
-func (d *dialog) answerTo(session *sdp.Session, a call.Answer) []byte {
+func (d *dialog) answerTo(session *sdp.Session, heard []byte, a call.Answer) []byte {
 	body := d.describe(func(o sdp.Origin) []byte { return session.Answer(a, o) })
 	d.said.answer, d.said.offer = &a, false
-	d.said.peer, d.said.shape = strings.Clone(session.OriginLine()), session.Shape()
+	d.said.peer, d.said.heard, d.said.shape = strings.Clone(session.OriginLine()), sumOf(heard), session.Shape()
 	return body
 }
 
@@ -68,10 +71,20 @@ func (d *dialog) offerIn(seq uint32, offer call.Offer) []byte {
 }
 
 // refresh reports whether an offer is the description that the carrier gave
-// last, which we answered: then our answer is the same again (RFC 3264 8).
-func (d *dialog) refresh(session *sdp.Session) bool {
+// last, which we answered: then our answer is the same again (RFC 3264 8). The
+// o= line alone does not say so: there are carriers whose version never rises,
+// and to hear them one has to read on.
+func (d *dialog) refresh(session *sdp.Session, heard []byte) bool {
 	s := d.said
-	return !s.offer && s.body != nil && s.peer != "" && s.peer == session.OriginLine()
+	return !s.offer && s.body != nil && s.peer != "" && s.peer == session.OriginLine() && s.heard == sumOf(heard)
+}
+
+// sumOf tells two descriptions of one carrier apart. Who makes two that have
+// the same is answered as before, and harms nobody else.
+func sumOf(body []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(body)
+	return h.Sum64()
 }
 
 // owed is the offer of ours that waits for its answer, or nil.

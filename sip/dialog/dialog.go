@@ -20,6 +20,8 @@ type dialog struct {
 	peerSeq uint32    // highest CSeq of the carrier's requests
 	seq     uint32    // CSeq of our last request
 	sent    uint32    // requests of ours so far: no two have the same branch
+	gone    bool      // the carrier sent BYE
+	over    bool      // no dialog any more: refused, or BYE in either direction
 	flow    call.Flow // of the dialog's latest message
 	route   route
 
@@ -29,10 +31,8 @@ type dialog struct {
 	answers txn.Answers  // all other requests
 	clock   *clock       // session timer; nil: none was ever agreed on
 
-	hangup *call.Cause // of our BYE
+	hangup *farewell // of our BYE
 	bye    bye
-	gone   bool // the carrier sent BYE
-	over   bool // no dialog any more: refused, or BYE in either direction
 
 	revision uint64 // see Revision
 	out      []call.Output
@@ -70,12 +70,13 @@ func (d *dialog) wake(now time.Time) {
 	d.wakeChanges(now)
 	d.wakeClock(now)
 	d.answers.Wake(now)
+	d.wakeRefer(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clock.deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clock.deadline(), d.referral().deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}
@@ -84,7 +85,7 @@ func (d *dialog) deadline() time.Time {
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.bye.tx.Done()
+	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.tx.Done()
 }
 
 // begin lets go of the outputs of the method before.

@@ -118,7 +118,8 @@ func (j *judge) message(raw string) {
 // FuzzADialogSurvivesAnyMessage feeds one dialog whatever comes: it may answer,
 // but not fail, and its call still ends once.
 func FuzzADialogSurvivesAnyMessage(f *testing.F) {
-	for _, text := range []string{"INVITE", "ACK", "CANCEL", "BYE reason=16", "OPTIONS", "INFO"} {
+	for _, text := range []string{"INVITE", "ACK", "CANCEL", "BYE reason=16", "OPTIONS", "INFO", "INVITE nosdp", "INVITE o=2 dir=sendonly",
+		"UPDATE sdp o=3 video", "ACK sdp"} {
 		f.Add(newPeer(sceneOf(nil)).packet(f, text).Raw)
 	}
 	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=f1\r\nTo: <sip:a@b>\r\n" +

@@ -167,7 +167,7 @@ func (s *sim) carryOut(actions []actors.Action) {
 			if s.heardEvents != nil {
 				s.heardEvents(e.Name, e.Event)
 			}
-			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit))
+			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)))
 		case call.UpdateMedia:
 			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
@@ -268,7 +268,12 @@ func agentEvent(t testing.TB, text string) call.Event {
 	case "left":
 		return call.Event{Kind: call.AgentLeft, Cause: causeOf(t, words[1])}
 	case "hangup":
-		return call.Event{Kind: call.Hangup, Cause: causeOf(t, words[1])}
+		return call.Event{Kind: call.Hangup, Cause: causeOf(t, words[1]), Headers: headersOf(words[2])}
+	case "transfer":
+		return call.Event{Kind: call.TransferAsked, Transfer: &call.Transfer{To: words[1], By: call.ByAgent, Headers: headersOf(words[2])}}
+	case "attended":
+		return call.Event{Kind: call.TransferAsked, Transfer: &call.Transfer{By: call.ByOperator,
+			Replaces: &call.DialogID{CallID: "b@192.0.2.30", OurTag: "ours", TheirTag: "theirs", TheirSide: "sip:bob@192.0.2.30:5070"}}}
 	case "silence":
 		return call.Event{Kind: call.MediaTimeout, Cause: causeOf(t, words[1])}
 	case "digit":
@@ -278,6 +283,22 @@ func agentEvent(t testing.TB, text string) call.Event {
 	}
 	t.Fatalf("%q is nothing an agent says", text)
 	return call.Event{}
+}
+
+// headersOf reads "X-Left=yes".
+func headersOf(text string) []call.Header {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return nil
+	}
+	return []call.Header{{Name: name, Value: value}}
+}
+
+func movedText(m *call.Transferred) string {
+	if m == nil {
+		return ""
+	}
+	return strings.TrimRight(fmt.Sprintf("%d %s", m.Status, m.Reason), " ")
 }
 
 func causeOf(t testing.TB, word string) call.Cause {

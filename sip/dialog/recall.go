@@ -20,7 +20,7 @@ func (d *UAC) Snapshot() json.RawMessage {
 	s := state{V: stateVersion, Caller: true, CallID: d.callID, Tag: d.tag, PeerTag: d.peerTag, PeerCSeq: d.peerSeq, CSeq: d.seq, Flow: d.flow,
 		Answered: d.answered, Acked: d.answered, Target: d.route.target.Reveal(), Routes: d.route.set, LocalURI: d.route.local, RemoteURI: d.route.remote}
 	if d.answered {
-		s.Answer, s.OriginID, s.OriginVer = d.said.answer, d.origin().ID, d.origin().Version
+		s.Answer, s.OriginID, s.OriginVer, s.Lines = d.said.answer, d.origin().ID, d.origin().Version, d.said.shape
 	} else {
 		s.InviteBranch, s.InviteCSeq, s.InviteFlow = a.branch, a.seq, a.to.Flow
 		s.SentBy, s.SentTo, s.SentHost = a.sentBy, a.to.To, a.to.Host

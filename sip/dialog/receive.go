@@ -130,6 +130,8 @@ func (d *dialog) admit(now time.Time, m *wire.Message, flow call.Flow) bool {
 // serve answers a request other than BYE.
 func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
+	case m.Method == "NOTIFY" && d.referral() != nil:
+		d.notify(now, m, flow)
 	case d.over:
 		d.answer(now, m, flow, wire.Reply{Status: 481})
 	case m.Method == "INVITE", m.Method == "UPDATE":

@@ -37,6 +37,8 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 		}
 	case "BYE":
 		d.byeResponse(now, m)
+	case "REFER":
+		d.referResponse(now, m, d.referAgain(now, m))
 	}
 }
 

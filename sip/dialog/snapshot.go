@@ -9,6 +9,7 @@ import (
 
 	"patchbay/actors"
 	"patchbay/actors/call"
+	"patchbay/sip/sdp"
 	"patchbay/sip/txn"
 	"patchbay/sip/wire"
 )
@@ -52,6 +53,7 @@ type state struct {
 	Answer    *call.Answer `json:"answer,omitempty"`     // our SDP, as it was written last
 	OriginID  uint64       `json:"origin_id,omitempty"`  // of our SDP's o= line
 	OriginVer uint64       `json:"origin_version,omitempty"`
+	Lines     sdp.Shape    `json:"lines,omitzero"` // m-lines of the descriptions
 }
 
 // Snapshot implements [actors.Dialog].
@@ -65,7 +67,7 @@ func (d *UAS) Snapshot() json.RawMessage {
 		o := d.origin()
 		s.Answered, s.Acked = true, !d.first.tx.AwaitsAck()
 		s.Target, s.Routes, s.LocalURI, s.RemoteURI = d.route.target.Reveal(), d.route.set, d.route.local, d.route.remote
-		s.Answer, s.OriginID, s.OriginVer = d.said.answer, o.ID, o.Version
+		s.Answer, s.OriginID, s.OriginVer, s.Lines = d.said.answer, o.ID, o.Version, d.said.shape
 	}
 	raw, err := json.Marshal(s)
 	if err != nil { // strings and numbers only: it cannot be
@@ -87,7 +89,7 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 		return nil, fmt.Errorf("%w: of version %d, want %d", ErrState, s.V, stateVersion)
 	}
 	common := dialog{options: &f.options, id: id, callID: s.CallID, tag: s.Tag, peerTag: s.PeerTag, peerSeq: s.PeerCSeq, seq: s.CSeq,
-		sent: s.CSeq, flow: s.Flow, said: &description{answer: s.Answer, version: s.OriginVer}}
+		sent: s.CSeq, flow: s.Flow, said: &description{answer: s.Answer, version: s.OriginVer, shape: s.Lines}}
 	if s.Caller {
 		return restoreCaller(common, &s)
 	}

@@ -86,13 +86,16 @@ func (d *UAC) current() *attempt {
 
 // Bye ends an answered dialog, and gives an unanswered one up: with a CANCEL,
 // or before a provisional response as soon as one comes (RFC 3261 9.1).
-func (d *UAC) Bye(now time.Time, cause call.Cause) []call.Output {
+func (d *UAC) Bye(now time.Time, cause call.Cause) []call.Output { return d.ByeWith(now, cause, nil) }
+
+// ByeWith implements [actors.Referrer]. A CANCEL has no further header fields.
+func (d *UAC) ByeWith(now time.Time, cause call.Cause, headers []call.Header) []call.Output {
 	d.begin()
 	if d.over || d.given != nil || d.hangup != nil {
 		return nil
 	}
 	if d.answered {
-		d.hangup = &cause
+		d.hangup = newFarewell(cause, headers)
 		d.sendBye(now)
 		return d.out
 	}

@@ -65,10 +65,11 @@ func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	}
 	if r.Status/100 == 2 {
 		reply.Headers = append(reply.Headers, d.timed(now, d.message)...)
+		reply.Headers = append(reply.Headers, harmless(r.Headers)...)
 	}
 	switch {
 	case r.Answer != nil && d.session != nil:
-		reply = d.described(reply, d.answerTo(d.session, *r.Answer))
+		reply = d.described(reply, d.answerTo(d.session, d.message.Body(), *r.Answer))
 	case r.Offer != nil:
 		reply = d.described(reply, d.offerIn(d.first.seq, *r.Offer))
 	}

@@ -83,7 +83,7 @@ type media struct {
 }
 
 // OriginLine returns the value of o=. Two descriptions of one dialog with the
-// same line are the same description (RFC 3264 8), whatever else they say.
+// same line ought to be the same description (RFC 3264 8).
 func (s *Session) OriginLine() string { return s.origin }
 
 // Mirror returns the direction that agrees with d as the other side sees it

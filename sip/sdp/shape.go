@@ -15,6 +15,9 @@ type Shape struct {
 	Lines []string `json:"lines,omitempty"` // "video RTP/AVP 96"; of the audio its protocol alone
 }
 
+// IsZero reports that the shape says nothing.
+func (s Shape) IsZero() bool { return s.Audio == 0 && len(s.Lines) == 0 }
+
 // Shape returns the description's. It shares no memory with it.
 func (s *Session) Shape() Shape {
 	chosen, _, err := s.audio()

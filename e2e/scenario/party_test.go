@@ -1,0 +1,174 @@
+package scenario_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"patchbay/e2e/rig"
+)
+
+// A party is one call of a phone of its own. It is its own proxies, too: it may say
+// Record-Route, and its requests have no Route left.
+type party struct {
+	phone       *rig.Phone
+	callID      string
+	local       string // From of our requests, with our tag
+	remote      string // To of them
+	target      string // Request-URI of them
+	seq, invite int    // CSeq of the last request, and of the last INVITE
+	branch      string // of the last INVITE
+	version     int    // of our SDP
+	tag         string // of our last answer
+	asked       map[string]*rig.Exchange
+	came        map[string]rig.Response // last request of a method, and last response as "200 INVITE"
+	last        rig.Response            // what came last
+}
+
+func newParty(phone *rig.Phone, uri string) *party {
+	return &party{phone: phone, callID: rand.Text(), local: "<sip:15550001111@" + phone.Self() + ">;tag=" + rand.Text()[:10],
+		remote: "<" + uri + ">", target: uri, asked: map[string]*rig.Exchange{}, came: map[string]rig.Response{}}
+}
+
+// ask sends a request: INVITE, CANCEL, BYE and what else has a response.
+func (p *party) ask(method string, words, headers []string) {
+	branch, seq, to := "z9hG4bK"+rand.Text(), 0, p.remote
+	if method == "CANCEL" { // RFC 3261 9.1
+		branch, seq = p.branch, p.invite
+		to, _, _ = strings.Cut(to, ";tag=")
+	} else {
+		p.seq++
+		seq = p.seq
+	}
+	if method == "INVITE" {
+		p.branch, p.invite = branch, seq
+	}
+	p.asked[method] = p.phone.Ask(p.request(method, branch, seq, to, words, headers))
+}
+
+// ack sends the ACK of the last 2xx.
+func (p *party) ack(words, headers []string) error {
+	answer, ok := p.came["200 INVITE"]
+	if !ok {
+		return fmt.Errorf("nothing to acknowledge")
+	}
+	p.phone.Ack(answer, p.request("ACK", "z9hG4bK"+rand.Text(), p.invite, p.remote, words, headers))
+	return nil
+}
+
+func (p *party) request(method, branch string, seq int, to string, words, headers []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\n", method, p.target, p.phone.Self(), branch)
+	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:15550001111@%s>\r\n",
+		p.local, to, p.callID, seq, method, p.phone.Self())
+	p.finish(&b, method == "INVITE", words, headers)
+	return b.String()
+}
+
+// finish writes further header fields and the body: SDP where it is usual or said,
+// or the text of body=, with blanks for underscores and lines for slashes.
+func (p *party) finish(b *strings.Builder, usual bool, words, headers []string) {
+	sdp, kind, body := usual, "application/sdp", ""
+	for _, w := range words {
+		switch name, value, _ := strings.Cut(w, "="); name {
+		case "sdp":
+			sdp = true
+		case "nosdp":
+			sdp = false
+		case "type":
+			kind = value
+		case "text":
+			body = strings.NewReplacer("_", " ", "|", "\r\n").Replace(value) + "\r\n"
+		}
+	}
+	for _, h := range headers {
+		b.WriteString(h + "\r\n")
+	}
+	if sdp && body == "" {
+		body = p.sdp(words)
+	}
+	if body != "" {
+		fmt.Fprintf(b, "Content-Type: %s\r\n", kind)
+	}
+	fmt.Fprintf(b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// sdp describes what we would hear: codec=8, dir=sendonly, port=4002,
+// c=0.0.0.0.
+func (p *party) sdp(words []string) string {
+	p.version++
+	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1"}
+	for _, w := range words {
+		if name, value, ok := strings.Cut(w, "="); ok {
+			said[name] = value
+		}
+	}
+	maps := map[string]string{"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+	var lines []string
+	for c := range strings.SplitSeq(said["codec"], ",") {
+		lines = append(lines, "a=rtpmap:"+c+" "+maps[c])
+	}
+	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s 101\n%s\na=rtpmap:101 telephone-event/8000\na=%s\n",
+		p.version, said["c"], said["port"], strings.ReplaceAll(said["codec"], ",", " "), strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
+}
+
+// answered takes a response to a request of ours: to an INVITE it may begin the
+// dialog (RFC 3261 12.1.2), and moves its target.
+func (p *party) answered(method string, m rig.Response) {
+	p.last, p.came[strconv.Itoa(m.Status())+" "+method] = m, m
+	if method != "INVITE" || m.Status() <= 100 || m.Status() >= 300 {
+		return
+	}
+	p.remote = m.Header("To")
+	if uri := inner(m.Header("Contact")); uri != "" {
+		p.target = uri
+	}
+}
+
+func inner(value string) string {
+	_, rest, _ := strings.Cut(value, "<")
+	uri, _, _ := strings.Cut(rest, ">")
+	return uri
+}
+
+// called takes a request of the node's. The first INVITE makes us the callee.
+func (p *party) called(m rig.Response) {
+	p.last, p.came[m.Method()] = m, m
+	if m.Method() == "INVITE" && !strings.Contains(m.Header("To"), ";tag=") {
+		p.callID, p.remote, p.target = m.Header("Call-ID"), m.Header("From"), inner(m.Header("Contact"))
+	}
+}
+
+// answer responds to the last request of a method, "200 OK" by its number; tag=a
+// is whose answer it is where several phones ring.
+func (p *party) answer(status, method string, words, headers []string) error {
+	request, ok := p.came[method]
+	if !ok {
+		return fmt.Errorf("no %s to answer", method)
+	}
+	to, tag := request.Header("To"), "callee"
+	for _, w := range words {
+		if v, ok := strings.CutPrefix(w, "tag="); ok {
+			tag = v
+		}
+	}
+	if !strings.Contains(to, ";tag=") && status != "100" {
+		to += ";tag=" + tag
+	}
+	p.local, p.tag = to, rig.Response("To: "+to).ToTag()
+	var b strings.Builder
+	fmt.Fprintf(&b, "SIP/2.0 %s Said\r\n", status)
+	for _, name := range []string{"Via", "Record-Route"} {
+		for _, v := range request.All(name) {
+			fmt.Fprintf(&b, "%s: %s\r\n", name, v)
+		}
+	}
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n", request.Header("From"), to, request.Header("Call-ID"), request.Header("CSeq"))
+	if method == "INVITE" || method == "UPDATE" {
+		fmt.Fprintf(&b, "Contact: <sip:callee@%s>\r\n", p.phone.Self())
+	}
+	p.finish(&b, method == "INVITE" && status == "200", words, headers)
+	p.phone.Answer(request, b.String())
+	return nil
+}

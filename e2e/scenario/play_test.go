@@ -1,0 +1,264 @@
+package scenario_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/control"
+	"patchbay/e2e/rig"
+)
+
+// A play is one run of a script.
+type play struct {
+	bed     *bed
+	s       script
+	way     way
+	seed    uint64
+	uri     string
+	parties map[string]*party
+	placed  map[string]call.ID // by the party's name
+}
+
+// run plays the script and returns the calls that must have records.
+func (b *bed) run(s script, w way, seed uint64) (done []played, err error) {
+	p := &play{bed: b, s: s, way: w, seed: seed, parties: map[string]*party{}, placed: map[string]call.ID{}}
+	defer p.close()
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	for _, st := range s.steps {
+		if err := p.step(st); err != nil {
+			return nil, fmt.Errorf("line %d: %w%s", st.line, err, p.network())
+		}
+	}
+	for name, want := range s.wants {
+		c := played{script: s.name, way: w.name, seed: seed, want: want, id: p.placed[name]}
+		if k := p.parties[name]; k != nil {
+			c.callID = k.callID
+		}
+		done = append(done, c)
+	}
+	return done, nil
+}
+
+// open finds or makes whom the script calls.
+func (p *play) open() error {
+	slug := ""
+	switch {
+	case p.s.to == "":
+		return nil
+	case p.s.to == "missing":
+		slug = "e2e-abcdefghjkmnpqrstuvwxyz23"
+	case p.s.spec != nil:
+		ep, err := p.bed.endpoint(p.bed.agents[p.s.to], p.s.spec)
+		if err != nil {
+			return err
+		}
+		slug = ep
+	default:
+		slug = p.bed.slugs[p.s.to]
+	}
+	p.uri = p.bed.Edges[0].URI(slug)
+	return nil
+}
+
+func (p *play) close() {
+	for _, k := range p.parties {
+		p.bed.count(p.way, k.phone)
+		k.phone.Close()
+	}
+}
+
+// network says what the relays did.
+func (p *play) network() string {
+	var all []string
+	for name, k := range p.parties {
+		if r := k.phone.Network(); r != nil {
+			all = append(all, fmt.Sprintf("relay %q: %d lost, %d doubled, %d late", name, r.Lost.Load(), r.Twice.Load(), r.Late.Load()))
+		}
+	}
+	if all == nil {
+		return ""
+	}
+	return " (" + strings.Join(all, "; ") + ")"
+}
+
+// party is the call of that name, a new one where there is none.
+func (p *play) party(name string) (*party, error) {
+	if k := p.parties[name]; k != nil {
+		return k, nil
+	}
+	seed := uint64(0)
+	if p.way.lossy {
+		h := fnv.New64a()
+		_, _ = fmt.Fprint(h, p.s.name, p.seed, len(p.parties)) // never fails
+		seed = h.Sum64() | 1
+	}
+	phone, err := rig.NewPhone(p.way.edges(p.bed, p.seed), p.bed.t1, seed)
+	if err != nil {
+		return nil, err
+	}
+	p.parties[name] = newParty(phone, p.uri)
+	return p.parties[name], nil
+}
+
+func (p *play) step(st step) error {
+	k, err := p.party(st.party)
+	if err != nil {
+		return err
+	}
+	st.headers = slices.Clone(st.headers)
+	for i, h := range st.headers {
+		st.headers[i] = strings.ReplaceAll(h, "{self}", k.phone.Self())
+	}
+	switch st.verb {
+	case ">":
+		return k.says(st)
+	case "<":
+		return k.hears(st)
+	case "place":
+		return p.place(k, st)
+	case "operator":
+		return p.hangUp(k, st)
+	case "wait":
+		d, err := time.ParseDuration(st.args[0])
+		time.Sleep(d) // real: what the script does not do meanwhile is its point
+		return err
+	case "copies":
+		return k.copies(st)
+	case "quiet":
+		return k.quiet(st)
+	}
+	return k.examine(st)
+}
+
+// says sends what a row says: "BYE", or "200 BYE" to answer one.
+func (k *party) says(st step) error {
+	if _, err := strconv.Atoi(st.args[0]); err == nil {
+		if len(st.args) < 2 {
+			return fmt.Errorf("%s: of which request", st.args[0])
+		}
+		return k.answer(st.args[0], st.args[1], st.args[2:], st.headers)
+	}
+	if st.args[0] == "ACK" {
+		return k.ack(st.args[1:], st.headers)
+	}
+	k.ask(st.args[0], st.args[1:], st.headers)
+	return nil
+}
+
+// hears waits for what a row says: "BYE", "200 BYE", or "1xx INVITE" for whatever
+// provisional response comes.
+func (k *party) hears(st step) error {
+	word := st.args[0]
+	status, err := strconv.Atoi(strings.Replace(word, "1xx", "1", 1))
+	if err != nil {
+		return k.requested(word)
+	}
+	method := st.args[1]
+	x := k.asked[method]
+	if x == nil {
+		return fmt.Errorf("no %s was sent", method)
+	}
+	m, err := x.Await(status)
+	if err == nil {
+		k.answered(method, m)
+	}
+	return err
+}
+
+// requested waits for a request of the node's.
+func (k *party) requested(method string) error {
+	if method == "ACK" {
+		m, err := k.phone.Acked(k.came["INVITE"], k.tag)
+		k.last = m
+		return err
+	}
+	m, err := k.phone.Await(method)
+	if err == nil {
+		k.called(m)
+	}
+	return err
+}
+
+// copies waits for further copies of a response: "copies 3 200 INVITE".
+func (k *party) copies(st step) error {
+	n, err := strconv.Atoi(st.args[0])
+	for i := 0; i < n && err == nil; i++ {
+		err = k.hears(step{args: st.args[1:]})
+	}
+	return err
+}
+
+// quiet fails where a request comes within a time.
+func (k *party) quiet(st step) error {
+	d, err := time.ParseDuration(st.args[0])
+	if err != nil {
+		return err
+	}
+	if m, came := k.phone.Next(d); came {
+		return fmt.Errorf("there came %q", m.Line())
+	}
+	return nil
+}
+
+// examine looks into what came last: has Reason: cause=16, lacks Reason, body
+// a=sendrecv.
+func (k *party) examine(st step) error {
+	name := strings.TrimSuffix(st.args[0], ":")
+	text := strings.Join(st.args[1:], " ")
+	all := strings.Join(k.last.All(name), ", ")
+	switch {
+	case st.verb == "has" && !strings.Contains(all, text):
+		return fmt.Errorf("%s is %q, want %q in it", name, all, text)
+	case st.verb == "lacks" && all != "":
+		return fmt.Errorf("%s is %q, want none", name, all)
+	case st.verb == "body" && !strings.Contains(string(k.last), strings.Join(st.args, " ")):
+		return fmt.Errorf("want %q in\n%s", strings.Join(st.args, " "), k.last)
+	}
+	return nil
+}
+
+// place has the node call the party: by its address, or by a trunk that proves
+// itself.
+func (p *play) place(k *party, st step) error {
+	in := control.NewCall{To: "sip:bob@" + k.phone.Self(), AgentID: p.bed.agents["echo"]}
+	if len(st.args) > 0 && st.args[0] == "trunk" {
+		id, err := p.bed.trunk(k.phone.Self())
+		if err != nil {
+			return err
+		}
+		in.To, in.Trunk = "15550199", id
+	}
+	var v control.CallView
+	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
+		return err
+	}
+	p.placed[st.party] = v.ID
+	return nil
+}
+
+// hangUp ends the party's call as an operator does.
+func (p *play) hangUp(k *party, st step) error {
+	id := p.placed[st.party]
+	for end := time.Now().Add(rig.Patience); id == 0; time.Sleep(20 * time.Millisecond) {
+		var page control.Page[control.CallView]
+		if err := p.bed.Op.Try("call", "list", control.PageRequest{Limit: 200}, &page); err != nil {
+			return err
+		}
+		for _, c := range page.Items {
+			if c.CallID == k.callID {
+				id = c.ID
+			}
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the call is not listed")
+		}
+	}
+	return p.bed.Op.Try("call", "hangup", control.ID{ID: id.String()}, nil)
+}
