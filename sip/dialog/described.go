@@ -39,10 +39,12 @@ func (d *dialog) describe(write func(sdp.Origin) []byte) []byte {
 	if bytes.Equal(body, d.said.body) {
 		return d.said.body
 	}
-	d.said.version++
-	d.said.body = write(d.origin())
 	d.revision++
-	return d.said.body
+	if d.said.version++; d.said.version > 1 { // else it is written already
+		body = write(d.origin())
+	}
+	d.said.body = body
+	return body
 }
 
 // answerTo describes our answer to a description of the carrier's.
