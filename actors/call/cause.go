@@ -36,6 +36,10 @@ var (
 // that it is still there (RFC 4028 10), or knows nothing of the call any more.
 var CauseSessionExpired = Cause{102, "session_expired"}
 
+// CauseNoPrack is a carrier that asked for a reliable provisional response and
+// never confirmed it (RFC 3262 3).
+var CauseNoPrack = Cause{102, "no_prack"}
+
 // CauseWebhookTimeout is an owner's webhook that did not decide in time.
 var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
 
@@ -131,6 +135,8 @@ func statusOf(c Cause) int {
 		return 500
 	case CauseMergedRequest.Word:
 		return 482
+	case CauseNoPrack.Word:
+		return 504
 	default:
 		return 480
 	}

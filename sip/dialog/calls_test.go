@@ -21,6 +21,8 @@ var (
 		"302 tag=a", "401 tag=a nonce=n1", "407 tag=a nonce=n2 stale", "486 tag=a", "487 tag=b", "503 tag=a", "600 tag=c",
 		"100 attempt=1", "180 tag=a attempt=1", "200 tag=e sdp attempt=1", "486 tag=a attempt=1",
 		"200 to CANCEL", "481 to CANCEL", "200 to BYE tag=a", "481 to BYE tag=b", "407 to BYE tag=a nonce=n3 stale",
+		"180 tag=a require=100rel rseq=1", "183 tag=a sdp require=100rel rseq=2", "180 tag=b require=100rel rseq=9", "200 to PRACK tag=a", "481 to PRACK tag=b",
+		"422 tag=a min-se=900", "200 tag=a sdp se=90,uac allow=UPDATE", "200 tag=b sdp se=90", "200 to UPDATE tag=a se=90,uas", "481 to UPDATE tag=a", "200 to re-INVITE tag=b sdp", "491 to re-INVITE tag=b",
 		"BYE tag=a", "BYE tag=b", "BYE tag=a again", "INVITE tag=a", "INVITE tag=a again", "INVITE tag=a sdp o=2 dir=sendonly", "UPDATE tag=a sdp o=3",
 		"UPDATE tag=b", "ACK tag=a", "ACK tag=a sdp o=4", "OPTIONS tag=b", "INFO tag=a", "CANCEL tag=a",
 	}
@@ -112,6 +114,9 @@ func (j *callJudge) note(o call.Output) {
 	tag := tagOf(header(raw, "To"))
 	switch method {
 	case "INVITE":
+		if tag != "" { // a refresh of the session timer
+			return
+		}
 		if j.outcome > 0 {
 			j.r.Fatalf("an INVITE after the outcome\n%s", j.s.String())
 		}
@@ -138,6 +143,10 @@ func (j *callJudge) event(ev call.Event) {
 		j.outcome++
 		j.failed = true
 	case call.CarrierRings, call.CarrierBye, call.ByeDone, call.CarrierOffered, call.CarrierSettled, call.ChangeUnacked:
+	case call.Hangup:
+		if ev.Cause != call.CauseSessionExpired || j.outcome == 0 {
+			j.r.Fatalf("%s for %s", ev.Kind, ev.Cause.Word)
+		}
 	default:
 		j.r.Fatalf("event %s", ev.Kind)
 	}

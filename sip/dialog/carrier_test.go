@@ -19,6 +19,8 @@ import (
 //	request-uri: sip:...                 what was dialled
 //	max-duration: 60s                    of the call
 //	session-expires: 600s                that we ask for
+//	agent-timeout: 60s                   that an agent may take
+//	reliable: yes                        18x, where the carrier supports it
 type scene struct {
 	transport   call.Transport
 	contact     string
@@ -26,6 +28,8 @@ type scene struct {
 	requestURI  string
 	maxDuration string
 	session     time.Duration
+	reliable    bool
+	patience    time.Duration
 }
 
 func sceneOf(settings map[string]string) scene {
@@ -36,8 +40,11 @@ func sceneOf(settings map[string]string) scene {
 		return otherwise
 	}
 	session, _ := time.ParseDuration(get("session-expires", "0s"))
+	patience, _ := time.ParseDuration(get("agent-timeout", "20s"))
 	return scene{
+		patience:    patience,
 		session:     session,
+		reliable:    get("reliable", "no") == "yes",
 		transport:   call.Transport(get("transport", "udp")),
 		contact:     get("contact", "<sip:trunk@192.0.2.10:5060>"),
 		recordRoute: get("record-route", ""),
@@ -257,7 +264,8 @@ func describe(raw string) (text string, details []string) {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)
 	}
-	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info", "Require", "Session-Expires", "Min-SE"} {
+	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info",
+		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}

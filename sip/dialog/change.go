@@ -61,7 +61,10 @@ func (d *dialog) earlyUpdate(now time.Time, m *wire.Message, flow call.Flow, ref
 		d.answer(now, m, flow, refusal)
 		return
 	}
-	d.answer(now, m, flow, d.changed(now, m, flow))
+	reply := d.changed(now, m, flow)
+	d.clock.stop() // what rings has no session timer
+	reply.Headers = []call.Header{allow, supported}
+	d.answer(now, m, flow, reply)
 }
 
 func (d *dialog) ask(a asked, offer *call.Offer) {

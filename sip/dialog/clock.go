@@ -178,8 +178,9 @@ func (c *clock) start(now time.Time, interval time.Duration, ours bool) {
 
 func (c *clock) stop() { c.interval, c.ours, c.refresh, c.expire = 0, false, time.Time{}, time.Time{} }
 
-func (c *clock) deadline() time.Time {
-	if c == nil {
+func (d *dialog) clockDeadline() time.Time {
+	c := d.clock
+	if c == nil || d.over {
 		return time.Time{}
 	}
 	first := c.expire

@@ -76,7 +76,7 @@ func (d *dialog) wake(now time.Time) {
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clock.deadline(), d.referral().deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clockDeadline(), d.referral().deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}

@@ -23,6 +23,7 @@ type Options struct {
 	// SessionExpires is the session timer that we ask for; 0: we ask for none, and
 	// keep to what carriers ask for.
 	SessionExpires time.Duration
+	Reliable       bool   // 18x are sent reliably where the carrier supports it (RFC 3262), not only where it requires it
 	BaseDomain     string // of bearer slugs; <account>.<base domain> is an account's
 }
 

@@ -51,7 +51,7 @@ func TestAnInviteThatCannotBecomeACallIsRefused(t *testing.T) {
 		"no Contact":              {replace("Contact: <sip:trunk@192.0.2.10:5060>\r\n", ""), 400, call.Cause{}},
 		"a telephone as Contact":  {replace("<sip:trunk@192.0.2.10:5060>", "<tel:+15551000>"), 400, call.Cause{}},
 		"a To-tag":                {replace("sip.example.com>", "sip.example.com>;tag=x"), 481, call.Cause{}},
-		"an extension":            {replace("Max-Forwards", "Require: 100rel\r\nMax-Forwards"), 420, call.Cause{}},
+		"an extension":            {replace("Max-Forwards", "Require: precondition\r\nMax-Forwards"), 420, call.Cause{}},
 		"no message":              {func(string) string { return "nonsense" }, 400, call.Cause{}},
 		"another method entirely": {func(s string) string { return strings.ReplaceAll(s, "INVITE", "OPTIONS") }, 405, call.Cause{}},
 	} {

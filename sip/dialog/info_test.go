@@ -14,7 +14,8 @@ import (
 // furtherOf returns the header fields and the body that a row's options ask for:
 // "relay=5,160" and "dtmf=5" are the two forms of a key, "type=x/y" a body of
 // that type, "package=x" an Info package; "se=600,uac" asks for a session timer,
-// "supported=", "require=", "allow=" and "min-se=" are header fields.
+// "supported=", "require=", "allow=", "min-se=" and "rseq="
+// are header fields, and "rack=1,2" is that of a PRACK.
 func furtherOf(options map[string]string) (further []string, body string) {
 	kind := options["type"]
 	if kind != "" {
@@ -37,10 +38,13 @@ func furtherOf(options map[string]string) (further []string, body string) {
 		}
 		further = append(further, "Session-Expires: "+seconds)
 	}
-	for option, name := range map[string]string{"supported": "Supported", "require": "Require", "allow": "Allow", "min-se": "Min-SE"} {
+	for option, name := range map[string]string{"supported": "Supported", "require": "Require", "allow": "Allow", "min-se": "Min-SE", "rseq": "RSeq"} {
 		if v, ok := options[option]; ok {
 			further = append(further, name+": "+v)
 		}
+	}
+	if rseq, cseq, ok := strings.Cut(options["rack"], ","); ok {
+		further = append(further, "RAck: "+rseq+" "+cseq+" INVITE")
 	}
 	if kind != "" {
 		further = append(further, "Content-Type: "+kind)

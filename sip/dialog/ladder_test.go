@@ -86,7 +86,7 @@ type sim struct {
 
 func newSim(t testing.TB, sc scene) *sim {
 	t.Helper()
-	return &sim{t: t, peer: newPeer(sc), factory: newFactoryOf(t, dialog.Options{SessionExpires: sc.session}), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
+	return &sim{t: t, peer: newPeer(sc), factory: newFactoryOf(t, dialog.Options{SessionExpires: sc.session, Reliable: sc.reliable}), timers: map[call.Timer]time.Duration{}, heard: map[string]bool{}}
 }
 
 func newFactory(t testing.TB, advertise string) *dialog.Factory {
@@ -134,7 +134,7 @@ func (s *sim) receive(p call.Packet) {
 	}
 	longest, _ := time.ParseDuration(s.peer.maxDuration)
 	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
-		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: 20 * time.Second, MaxDuration: longest,
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest,
 	})}
 	s.tell(call.Event{Kind: call.Invited})
 }

@@ -27,6 +27,8 @@ func (d *dialog) method(now time.Time, m *wire.Message, flow call.Flow) {
 		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{allow, acceptSDP}})
 	case m.Method == "INFO":
 		d.signal(now, m, flow)
+	case m.Method == "PRACK": // nothing of ours waits for one
+		d.answer(now, m, flow, wire.Reply{Status: 481})
 	case m.Method == "REFER": // the policy of all endpoints: transfers are not the carrier's to ask for
 		d.answer(now, m, flow, wire.Reply{Status: 603})
 	case wire.Recognised(m.Method):

@@ -101,6 +101,8 @@ func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
 		}
 	case m.Method == "INVITE" && !d.over && !d.first.tx.Final(): // RFC 3261 14.2
 		d.answer(now, m, flow, d.later())
+	case m.Method == "PRACK" && !d.over:
+		d.prack(now, m, flow)
 	case m.Method == "UPDATE" && !d.over && !d.first.tx.Final():
 		d.earlyUpdate(now, m, flow, d.later())
 	case m.Method != "BYE":

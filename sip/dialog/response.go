@@ -35,6 +35,8 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 				return
 			}
 		}
+	case "PRACK":
+		d.prackResponse(now, m)
 	case "BYE":
 		d.byeResponse(now, m)
 	case "REFER":
@@ -56,7 +58,7 @@ func (d *UAC) inviteResponse(now time.Time, a *attempt, m *wire.Message, flow ca
 	}
 	switch a.tx.Response(now, m.Status) {
 	case txn.HeardProgress:
-		d.progress(now, a, m)
+		d.progress(now, a, m, flow)
 	case txn.HeardAnswer:
 		d.accepted(now, a, m, flow)
 	case txn.HeardRefusal:
@@ -74,12 +76,12 @@ func (d *UAC) inviteResponse(now time.Time, a *attempt, m *wire.Message, flow ca
 
 // progress takes a provisional response. What rings for nobody is cancelled: a
 // call that we gave up, that somebody else has answered, or that has failed.
-func (d *UAC) progress(now time.Time, a *attempt, m *wire.Message) {
+func (d *UAC) progress(now time.Time, a *attempt, m *wire.Message, flow call.Flow) {
 	switch {
 	case d.given != nil, d.outcome, a != d.current():
 		d.cancelAttempt(now, a, d.reason())
 		return
-	case m.Status == 100:
+	case m.Status == 100, !d.inOrder(now, a, m, flow):
 		return
 	}
 	answer := d.early(m)
@@ -102,16 +104,8 @@ func (d *UAC) early(m *wire.Message) *call.Answer {
 	if err != nil {
 		answer = nil
 	}
-	for i := range d.forks {
-		if f := &d.forks[i]; f.tag == m.ToTag {
-			if answer != nil {
-				f.answer = answer
-			}
-			return answer
-		}
-	}
-	if m.ToTag != "" && len(d.forks) < maxForks {
-		d.forks = append(d.forks, fork{strings.Clone(m.ToTag), answer})
+	if f := d.forkOf(m); f != nil && answer != nil {
+		f.answer = answer
 	}
 	return answer
 }

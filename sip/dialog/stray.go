@@ -30,7 +30,13 @@ func (d *UAC) stray(now time.Time, a *attempt, m *wire.Message, flow call.Flow, 
 	s := &stray{tag: strings.Clone(m.ToTag), ack: d.writeAck(a, r, flow)}
 	d.send(s.ack)
 	requestURI, _, _, _ := r.plan()
-	raw, b := d.writeBye(now, r, a.seq+1, flow, cause, d.login.headers("BYE", requestURI))
+	seq := a.seq
+	for _, f := range d.forks {
+		if f.tag == m.ToTag {
+			seq = max(seq, f.seq) // a PRACK went before
+		}
+	}
+	raw, b := d.writeBye(now, r, seq+1, flow, cause, d.login.headers("BYE", requestURI))
 	s.bye = b
 	d.sendStray(s, raw)
 	if len(d.strays) < maxStrays {

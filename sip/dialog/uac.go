@@ -39,12 +39,15 @@ type UAC struct {
 	given    *call.Cause        // we gave it up
 	ack      *call.Transmission // of the 2xx that made the dialog, for its copies
 	strays   []*stray
+	pracks   []*prack
 }
 
 // A fork is an early dialog (RFC 3261 12.1.2).
 type fork struct {
 	tag    string
 	answer *call.Answer // its early SDP; nil: none that we can use
+	rseq   uint32       // of its last reliable response; 0: it had none (RFC 3262)
+	seq    uint32       // CSeq of our last request in it
 }
 
 // shown is what the call was told last of an unanswered INVITE.
@@ -170,6 +173,7 @@ func (d *UAC) letGo(now time.Time) {
 			a.tx.Lapse(now) // nothing where it has ended
 		}
 	}
+	d.dropPracks()
 	d.headers, d.forks, d.hops, d.offer = nil, nil, nil, call.Offer{}
 	d.revision++
 }
@@ -189,6 +193,7 @@ func (d *UAC) Wake(now time.Time) []call.Output {
 		d.wakeAttempt(now, a)
 	}
 	d.wakeStrays(now)
+	d.wakePracks(now)
 	d.wake(now)
 	d.forget()
 	return d.out
@@ -236,6 +241,9 @@ func (d *UAC) Deadline() time.Time {
 	for _, a := range d.attempts {
 		first = txn.Earliest(first, a.deadline())
 	}
+	for _, p := range d.pracks {
+		first = txn.Earliest(first, p.tx.Deadline())
+	}
 	for _, s := range d.strays {
 		first = txn.Earliest(first, s.bye.tx.Deadline())
 	}
@@ -244,7 +252,7 @@ func (d *UAC) Deadline() time.Time {
 
 // Done reports that the dialog is over and every transaction has ended.
 func (d *UAC) Done() bool {
-	if !d.over || !d.settled() {
+	if !d.over || !d.settled() || len(d.pracks) > 0 {
 		return false
 	}
 	for _, a := range d.attempts {

@@ -16,9 +16,10 @@ import (
 type UAS struct {
 	dialog
 
-	first   invite        // the INVITE that began the call
-	message *wire.Message // that INVITE; nil after its final response
-	session *sdp.Session  // its offer; nil likewise, and where it has none
+	first    invite        // the INVITE that began the call
+	message  *wire.Message // that INVITE; nil after its final response
+	reliable *reliable     // provisional responses that want a PRACK; nil: none was sent
+	session  *sdp.Session  // its offer; nil likewise, and where it has none
 }
 
 // An invite is an INVITE server transaction and where its responses go: the
@@ -38,12 +39,17 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	if d.message == nil {
 		return nil
 	}
+	if r.Status > 100 && r.Status < 200 {
+		d.provisional(now, r)
+		return d.out
+	}
 	raw := bytes.Clone(d.message.Reply(d.reply(now, r))) // kept for copies: no spare room
 	if !d.first.tx.Respond(now, r.Status, raw) {
 		return nil
 	}
 	d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
 	if r.Status >= 200 {
+		d.reliable.stop()
 		d.message, d.session = nil, nil
 		d.revision++
 	}
@@ -106,13 +112,14 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 	case unacked && !d.over:
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
+	d.wakeReliable(now)
 	d.wake(now)
 	return d.out
 }
 
 // Deadline is when Wake wants to be called; zero: not at all.
 func (d *UAS) Deadline() time.Time {
-	return txn.Earliest(d.first.tx.Deadline(), d.deadline())
+	return txn.Earliest(d.first.tx.Deadline(), d.reliable.deadline(), d.deadline())
 }
 
 // Done reports that the dialog is over and every transaction has ended.
@@ -125,5 +132,5 @@ func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
 	d.message, d.session, d.said = nil, nil, nil
-	d.route = route{}
+	d.route, d.clock = route{}, nil
 }

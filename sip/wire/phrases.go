@@ -3,11 +3,12 @@ package wire
 import "time"
 
 // Allow lists the methods we serve, for the Allow header (RFC 3261 20.5).
-const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
 
 // Supported lists the extensions that we serve, for the Supported header (RFC
-// 3261 20.37): session timers (RFC 4028).
-const Supported = "timer"
+// 3261 20.37): session timers (RFC 4028), reliable provisional
+// responses (RFC 3262).
+const Supported = "timer, 100rel"
 
 // MinSessionExpires is the shortest session timer that we take: the shortest
 // that there is (RFC 4028 4).
