@@ -144,6 +144,7 @@ type SIP struct {
 	T1             time.Duration `koanf:"t1" default:"500ms" doc:"RFC 3261 timer T1."`
 	T2             time.Duration `koanf:"t2" default:"4s" doc:"RFC 3261 timer T2."`
 	T4             time.Duration `koanf:"t4" default:"5s" doc:"RFC 3261 timer T4."`
+	Reliable       bool          `koanf:"reliable_ringing" default:"false" doc:"Whether ringing is sent reliably (RFC 3262) to every carrier that supports it; to one that requires it, it always is."`
 	SessionExpires time.Duration `koanf:"session_expires" default:"30m" min:"0" doc:"Session timer that calls are asked for (RFC 4028), 90s to 24h: a carrier that has gone is noticed within it. 0: none is asked for, and only what carriers ask for is kept."`
 }
 

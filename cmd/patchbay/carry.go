@@ -34,7 +34,7 @@ var mediaModule = fx.Module("media",
 func newDialogs(g *ground) (*dialog.Factory, error) {
 	s := g.cfg.SIP
 	return dialog.NewFactory(dialog.Options{Keys: g.tokens, Slot: g.slot, Timers: txn.Timers{T1: s.T1, T2: s.T2, T4: s.T4},
-		Advertise: s.Advertise, BaseDomain: s.BaseDomain, SessionExpires: s.SessionExpires})
+		Advertise: s.Advertise, BaseDomain: s.BaseDomain, SessionExpires: s.SessionExpires, Reliable: s.Reliable})
 }
 
 func newWire(g *ground, obs observers) (*cluster.Wire, error) {

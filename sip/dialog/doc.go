@@ -23,5 +23,8 @@
 // 415; an answered call goes on); methods that are not served (405, REFER 603), Info
 // packages (469) and bodies of INFO that hold no key (415); requests out of
 // order (500); and tags of no dialog of ours (481). Redirections (3xx) are not
-// followed, 100rel is not offered.
+// followed.
+//
+// Session timers (RFC 4028) and reliable provisional responses (RFC 3262) are
+// served in both roles.
 package dialog

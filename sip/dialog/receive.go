@@ -99,13 +99,25 @@ func (d *UAS) request(now time.Time, m *wire.Message, flow call.Flow) {
 		if d.first.tx.Final() { // else the call still answers the INVITE
 			d.end()
 		}
-	case m.Method == "INVITE" && !d.over && !d.first.tx.Final(): // RFC 3261 14.2
-		d.answer(now, m, flow, d.later())
+	case m.Method == "BYE":
 	case m.Method == "PRACK" && !d.over:
 		d.prack(now, m, flow)
-	case m.Method == "UPDATE" && !d.over && !d.first.tx.Final():
+	case !d.over && !d.first.tx.Final():
+		d.earlyRequest(now, m, flow)
+	default:
+		d.serve(now, m, flow)
+	}
+}
+
+// earlyRequest takes a request while the INVITE has no final response. Changes
+// come too early (RFC 3261 14.2).
+func (d *UAS) earlyRequest(now time.Time, m *wire.Message, flow call.Flow) {
+	switch m.Method {
+	case "INVITE":
+		d.answer(now, m, flow, d.later())
+	case "UPDATE":
 		d.earlyUpdate(now, m, flow, d.later())
-	case m.Method != "BYE":
+	default:
 		d.serve(now, m, flow)
 	}
 }
