@@ -33,12 +33,6 @@ func (ps *problems) add(field, code, format string, args ...any) {
 	*ps = append(*ps, Problem{field, code, fmt.Sprintf(format, args...)})
 }
 
-func (ps *problems) notServed(set bool, field string) {
-	if set {
-		ps.add(field, CodeNotSupported, "this node does not serve it yet")
-	}
-}
-
 // text checks one line of text by its length in bytes.
 func (ps *problems) text(field, value string, least, most int) {
 	switch {
