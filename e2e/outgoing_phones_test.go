@@ -1,0 +1,161 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/control"
+	"patchbay/e2e/rig"
+	"patchbay/internal/testkit"
+)
+
+// answers runs the softphone, which picks up by itself, and returns what it heard
+// once it has ended.
+func (b baresip) answers(t *testing.T, seconds int) (heard func() []int16) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second+settle)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, testkit.Tool(t, "baresip"), "-4", "-f", b.dir, "-t", fmt.Sprint(seconds))
+	cmd.Dir = b.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() []int16 {
+		t.Helper()
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("baresip: %v\n%s", err, out.String())
+		}
+		found, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("baresip wrote %d files of what it heard, want 1:\n%s", len(found), out.String())
+		}
+		return readWAV(t, found[0])
+	}
+}
+
+func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	runs := []string{"udp PCMU", "tcp G722"}
+	rig.Together(t, len(runs), runs, func(t *testing.T, name string) {
+		transport, codec, _ := strings.Cut(name, " ")
+		rate := map[string]int{"PCMU": 8000, "G722": 16000}[codec]
+		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: codec, more: ";answermode=auto"}
+		phone.write(t, 700, rate)
+		heard := phone.answers(t, 12)
+		v := b.placeUntilAnswered(t, fmt.Sprintf("sip:phone@127.0.0.1:%d;transport=%s", phone.sip, transport))
+		time.Sleep(6 * time.Second) // of tone
+		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
+		rec := b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
+		if rec.Codec != codec || string(rec.Transport) != transport || rec.Quality.PacketsReceived < 150 || rec.Quality.PacketsLost != 0 {
+			t.Errorf("record %+v", rec)
+		}
+		hears(t, "baresip", heard(), 700, rate, 3*time.Second)
+	})
+	b.Idle(t, settle)
+}
+
+// placeUntilAnswered calls a phone that may not listen yet.
+func (b *bed) placeUntilAnswered(t *testing.T, to string) (v control.CallView) {
+	t.Helper()
+	rig.Until(t, settle, func() (string, bool) {
+		v = b.place(t, control.NewCall{To: to, RingTimeoutMs: 5000})
+		state := ""
+		for end := time.Now().Add(6 * time.Second); time.Now().Before(end) && state != string(call.StateEstablished); time.Sleep(20 * time.Millisecond) {
+			var got control.CallView
+			if b.op.Try("call", "get", control.ID{ID: v.ID.String()}, &got) != nil {
+				break // over
+			}
+			state = got.State
+		}
+		return "the phone answers, the call is " + state, state == string(call.StateEstablished)
+	})
+	return v
+}
+
+// TestSIPpIsCalledAndAnswers has SIPp's own scenario take calls.
+func TestSIPpIsCalledAndAnswers(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	const calls = 5
+	port, media := b.Port(t, 2), b.Port(t, 4)
+	ctx, cancel := context.WithTimeout(t.Context(), settle)
+	defer cancel()
+	sipp := exec.CommandContext(ctx, testkit.Tool(t, "sipp"), "-sn", "uas", "-i", "127.0.0.1", "-p", fmt.Sprint(port), "-mi", "127.0.0.1", "-mp", fmt.Sprint(media),
+		"-cp", fmt.Sprint(port+1), "-m", fmt.Sprint(calls), "-nostdin", "-nd", "-timeout", "40s", "-timeout_error")
+	sipp.Dir = t.TempDir()
+	var out bytes.Buffer
+	sipp.Stdout, sipp.Stderr = &out, &out
+	if err := sipp.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range calls {
+		v := b.placeUntilAnswered(t, fmt.Sprintf("sip:service@127.0.0.1:%d", port))
+		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
+		b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
+	}
+	if err := sipp.Wait(); err != nil {
+		t.Errorf("sipp: %v\n%s", err, out.String())
+	}
+	b.Idle(t, settle)
+}
+
+func TestATrunkThatIsFullTakesNoFurtherCall(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	callee := rig.NewCallee(t, rig.Loopback())
+	trunk := b.trunk(t, rig.Fields{"max_concurrent_calls": 1}, callee)
+	in := control.NewCall{AgentID: b.echo.Agent, To: "15550199", Trunk: trunk.ID}
+	v := b.place(t, in)
+	invite := callee.Next("INVITE")
+	var told *control.Error
+	if err := b.op.Try("call", "create", in, nil); !errors.As(err, &told) || told.Code != control.CodeLimit {
+		t.Errorf("a second call: %v, want %s", err, control.CodeLimit)
+	}
+	invite.Reply("486 Busy Here", "a", "")
+	b.ended(t, v.ID, 486, call.CauseCalledBusy, call.ByCarrier)
+	rig.Until(t, settle, func() (string, bool) { // once the media node's report has come
+		err := b.op.Try("call", "create", in, nil)
+		return fmt.Sprintf("a call after the first one's end: %v", err), err == nil
+	})
+	callee.Next("INVITE").Reply("486 Busy Here", "a", "")
+	b.Idle(t, settle)
+}
+
+func TestAnAnsweredCallThatFindsNoAgentIsEnded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, rig.Settings{"media.agent_timeout": "1s"})
+	callee := rig.NewCallee(t, rig.Loopback())
+	v := b.place(t, control.NewCall{AgentID: b.op.Agent(t, "nats", nil).ID, To: callee.URI("bob")})
+	callee.Next("INVITE").Answer("a")
+	bye := callee.Next("BYE")
+	bye.Reply("200 OK", "", "")
+	if !strings.Contains(bye.Header("Reason"), "cause=18") {
+		t.Errorf("BYE for %q", bye.Header("Reason"))
+	}
+	b.ended(t, v.ID, 200, call.CauseNoAgent, call.ByNode)
+	b.Idle(t, settle)
+}
+
+func TestACallToAnAddressOfItsOwnersNetworkIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil) // on loopback, which it may call
+	for _, to := range []string{"sip:a@10.0.0.1", "sip:a@169.254.169.254", "sip:a@[fd00::1]:5060"} {
+		var told *control.Error
+		err := b.op.Try("call", "create", control.NewCall{AgentID: b.echo.Agent, To: to}, nil)
+		if !errors.As(err, &told) || told.Code != control.CodeInvalid || len(told.Problems) != 1 || told.Problems[0].Field != "to" {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	b.Idle(t, settle)
+}
