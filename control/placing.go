@@ -254,8 +254,12 @@ func valueOf(n *int) int {
 	return *n
 }
 
-// party is a URI as a call shows it.
+// party is a URI as a call shows it; "": whoever calls and does not say who
+// (RFC 3323 4.1.1.3).
 func party(uri string) call.Party {
+	if uri == "" {
+		return call.Party{URI: "sip:anonymous@anonymous.invalid", User: "anonymous", Host: "anonymous.invalid", Display: "Anonymous"}
+	}
 	t, ok := endpoint.ParseTarget(uri)
 	if !ok {
 		return call.Party{}
