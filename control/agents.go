@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"patchbay/actors/endpoint"
 )
@@ -34,7 +36,7 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 	}
 	now := o.Now()
 	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: now}
-	problems, err := spec.put(&a, o.Sealer.Seal, now)
+	problems, err := o.putAgent(&a, spec, now)
 	if err != nil {
 		return AgentView{}, fmt.Errorf("create agent: %w", err)
 	}
@@ -48,6 +50,16 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 		return AgentView{}, fmt.Errorf("create agent: %w", err)
 	}
 	return agentViewOf(a), nil
+}
+
+// putAgent writes spec over a.
+func (o *Operations) putAgent(a *endpoint.Agent, spec AgentSpec, now time.Time) ([]endpoint.Problem, error) {
+	problems, err := spec.put(a, o.Sealer.Seal, now)
+	if a.WebhookURL != nil && !o.PlainWebhooks && !strings.HasPrefix(*a.WebhookURL, "https://") {
+		problems = append(problems, endpoint.Problem{Field: "webhook_url", Code: endpoint.CodeInvalid,
+			Message: "want https://: this node sends events over TLS only"})
+	}
+	return problems, err
 }
 
 // agentAgain answers a creation that was made before with what it made, as it
@@ -108,7 +120,7 @@ func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) 
 	if err != nil {
 		return AgentView{}, err
 	}
-	problems, err := spec.put(&a, o.Sealer.Seal, o.Now())
+	problems, err := o.putAgent(&a, spec, o.Now())
 	if err != nil {
 		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
 	}

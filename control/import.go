@@ -197,7 +197,7 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 	case err != nil:
 		return err
 	}
-	problems, err := spec.put(&a, b.o.Sealer.Seal, b.now)
+	problems, err := b.o.putAgent(&a, spec, b.now)
 	if err != nil {
 		return err
 	}

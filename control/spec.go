@@ -104,6 +104,7 @@ type AgentSpec struct {
 	CallTemplate  json.RawMessage     `json:"call_template,omitempty"`
 	WebhookURL    *string             `json:"webhook_url,omitempty"`
 	WebhookEvents []string            `json:"webhook_events,omitempty"`
+	WebhookKind   string              `json:"webhook_kind,omitempty"` // native or yappr; "": native
 	Metadata      map[string]string   `json:"metadata,omitempty"`
 }
 
