@@ -171,26 +171,11 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.send(*action.Send)
 		return
 	}
-	effect := &action.Effect
-	switch effect.Do {
+	switch effect := &action.Effect; effect.Do {
 	case call.AskRuling:
 		a.askRuling()
-	case call.OpenBridge:
-		a.open(a.asked(now, effect.Dispatch))
-	case call.AskAgent:
-		if a.bridge != nil {
-			a.bridge.Ask(a.asked(now, effect.Dispatch))
-		}
-	case call.OpenCarrier:
-		a.reserve()
 	case call.SendInvite:
 		a.keep(now)
-	case call.TakeAnswer:
-		if a.bridge != nil {
-			a.bridge.Join(*effect.Answer)
-		}
-	case call.CloseBridge:
-		a.close(effect.Cause)
 	case call.Arm:
 		a.timer(effect.Timer).Set(now.Add(effect.After))
 	case call.Disarm:
@@ -199,6 +184,28 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.emit(now, effect.Name, effect.Event)
 	case call.Finish:
 		a.finish(*effect.Record)
+	default:
+		a.media(now, effect)
+	}
+}
+
+// media carries out what an effect asks of the bridge.
+func (a *actor) media(now time.Time, effect *call.Effect) {
+	switch effect.Do {
+	case call.OpenBridge:
+		a.open(a.asked(now, effect.Dispatch))
+	case call.OpenCarrier:
+		a.reserve()
+	case call.AskAgent:
+		if a.bridge != nil {
+			a.bridge.Ask(a.asked(now, effect.Dispatch))
+		}
+	case call.TakeAnswer:
+		if a.bridge != nil {
+			a.bridge.Join(*effect.Answer)
+		}
+	case call.CloseBridge:
+		a.close(effect.Cause)
 	}
 }
 

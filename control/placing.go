@@ -156,34 +156,45 @@ func (o *Operations) findCaller(ctx context.Context, p *placing) error {
 // checkForm looks at what needs no other object.
 func (p *placing) checkForm() {
 	in := &p.in
-	if in.MaxDurationMs != 0 && (in.MaxDurationMs < 1000 || in.MaxDurationMs > endpoint.MaxDurationMs) {
-		p.wrong("max_duration_ms", endpoint.CodeOutOfRange, "want 1000 to %d", endpoint.MaxDurationMs)
-	}
-	if in.RingTimeoutMs != 0 && (in.RingTimeoutMs < minRingMs || in.RingTimeoutMs > maxRingMs) {
-		p.wrong("ring_timeout_ms", endpoint.CodeOutOfRange, "want %d to %d", minRingMs, maxRingMs)
-	}
-	for field, text := range map[string]string{"username": in.Username, "password": in.Password} {
-		if len(text) > endpoint.MaxLoginText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			p.wrong(field, endpoint.CodeInvalid, "want at most %d bytes without control characters", endpoint.MaxLoginText)
-		}
-	}
+	p.within("max_duration_ms", in.MaxDurationMs, 1000, endpoint.MaxDurationMs)
+	p.within("ring_timeout_ms", in.RingTimeoutMs, minRingMs, maxRingMs)
+	p.login("username", in.Username)
+	p.login("password", in.Password)
 	if in.Password != "" && in.Username == "" {
 		p.wrong("username", endpoint.CodeRequired, "a password is somebody's")
 	}
 	if len(in.Headers) > endpoint.MaxOutgoingHeaders {
 		p.wrong("headers", endpoint.CodeTooMany, "%d headers, want at most %d", len(in.Headers), endpoint.MaxOutgoingHeaders)
-		return
 	}
-	for i, h := range in.Headers {
+	for i, h := range in.Headers[:min(len(in.Headers), endpoint.MaxOutgoingHeaders)] {
 		if why := endpoint.CheckHeader(h.Name, h.Value); why != "" {
 			p.wrong(fmt.Sprintf("headers[%d]", i), endpoint.CodeInvalid, "%s", why)
 		}
 	}
 	for field, doc := range map[string]json.RawMessage{"context": in.Context, "metadata": in.Metadata, "settings": in.Settings, "session": in.Session} {
-		var object map[string]json.RawMessage
-		if len(doc) > endpoint.MaxDocument || len(doc) > 0 && json.Unmarshal(doc, &object) != nil {
-			p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
-		}
+		p.object(field, doc)
+	}
+}
+
+// within checks a number of milliseconds that may be left out.
+func (p *placing) within(field string, ms, least, most int64) {
+	if ms != 0 && (ms < least || ms > most) {
+		p.wrong(field, endpoint.CodeOutOfRange, "want %d to %d", least, most)
+	}
+}
+
+// login checks a part of the credentials, without repeating it.
+func (p *placing) login(field, text string) {
+	if len(text) > endpoint.MaxLoginText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		p.wrong(field, endpoint.CodeInvalid, "want at most %d bytes without control characters", endpoint.MaxLoginText)
+	}
+}
+
+// object checks a JSON object that may be left out.
+func (p *placing) object(field string, doc json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if len(doc) > endpoint.MaxDocument || len(doc) > 0 && json.Unmarshal(doc, &fields) != nil {
+		p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
 	}
 }
 
