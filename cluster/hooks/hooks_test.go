@@ -297,3 +297,33 @@ func TestWhatIsTooMuchIsGivenUpAtOnce(t *testing.T) {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 }
+
+// TestAFullStreamTakesNothingMoreAndDrains bounds what may wait to a few
+// deliveries: the rest waits on the event stream, and all arrive once the
+// receiver is well.
+func TestAFullStreamTakesNothingMoreAndDrains(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.started", "call.ringing", "call.answered", "call.ended")
+	r.set("hook", fails(1000))
+	h, e, _ := node(t, js, "n1", d, r, func(c *hooks.Config) {
+		c.MaxBytes, c.Plan.First = 64<<10, 500*time.Millisecond
+	})
+	publishAll(t, js, "acme", 1, 31) // some 100 KB
+	eventually(t, "they wait", func() bool { return h.Waiting().Deliveries == 120 })
+	eventually(t, "that is enough", func() bool { return h.Waiting().Full })
+	const calls = 60
+	publishAll(t, js, "acme", 31, 1+calls)
+	time.Sleep(300 * time.Millisecond)
+	if n := h.Waiting().Deliveries; n != 120 {
+		t.Fatalf("%d wait on the stream of deliveries, want the first 120", n)
+	}
+	r.set("hook", nil)
+	eventually(t, "all have arrived", heardAll(r, "hook", 1, 1+calls))
+	inOrder(t, "hook", r.got("hook"), 1, 1+calls)
+	if n := e.of(hooks.EndDead); n != 0 {
+		t.Errorf("%d were given up", n)
+	}
+}

@@ -67,12 +67,6 @@ func (s *shard) deliver(d *plan.Delivery) {
 			s.mu.Unlock()
 		}
 	}()
-	select {
-	case s.d.slots <- struct{}{}:
-		defer func() { <-s.d.slots }()
-	case <-s.ctx.Done():
-		return
-	}
 	it, err := s.read(d)
 	if err != nil {
 		return
@@ -112,6 +106,12 @@ func endOf(v plan.Verdict, gone bool) string {
 
 // tell asks the target to take it, within its time.
 func (s *shard) tell(o webhook.Occasion) (plan.Result, webhook.Receipt) {
+	select {
+	case s.d.slots <- struct{}{}:
+		defer func() { <-s.d.slots }()
+	case <-s.ctx.Done():
+		return plan.Failed, webhook.Receipt{}
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.d.cfg.Timeout)
 	defer cancel()
 	begun := time.Now()
