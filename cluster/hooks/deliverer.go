@@ -104,7 +104,7 @@ func (d *Deliverer) Ready() <-chan struct{} { return d.ready }
 // Run delivers until ctx ends, then gives its shards to others.
 func (d *Deliverer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if wanted, err := d.look(ctx); err != nil || !wanted {
+		if wanted, err := d.wanted(ctx); err != nil || !wanted {
 			d.told(err, "look for webhooks")
 			pause(ctx, tick)
 			continue
@@ -117,9 +117,9 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	return nil
 }
 
-// look finds out where the events stand, then whose are wanted: what happens in
-// between is not missed.
-func (d *Deliverer) look(ctx context.Context) (wanted bool, err error) {
+// wanted finds out where the events stand, then whether any are wanted: what
+// happens in between is not missed.
+func (d *Deliverer) wanted(ctx context.Context) (wanted bool, err error) {
 	hooked, err := d.hooked(ctx)
 	if err != nil {
 		return false, err
@@ -174,7 +174,7 @@ func (d *Deliverer) serve(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := d.share(held); err != nil && held.Err() == nil {
+		if err := d.look(held); err != nil && held.Err() == nil {
 			d.told(err, "share the shards")
 		}
 		select {

@@ -79,13 +79,18 @@ func (r *roll) free(n int) bool {
 	return !alive || owner.Boot != m.Boot
 }
 
+// look weighs what waits, and shares the shards anew.
+func (d *Deliverer) look(ctx context.Context) error {
+	if err := d.weigh(ctx); err != nil {
+		return err
+	}
+	return d.share(ctx)
+}
+
 // share takes the shards that should be this node's, and gives away the others.
 func (d *Deliverer) share(ctx context.Context) error {
 	hooked, err := d.hooked(ctx)
 	if err != nil {
-		return err
-	}
-	if err := d.weigh(ctx); err != nil {
 		return err
 	}
 	r, err := d.call(ctx)
