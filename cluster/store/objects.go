@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -62,13 +63,34 @@ func (s *Store) DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error 
 	return err
 }
 
-// EndpointByID reads an endpoint by its id, as the leader has it now.
+// EndpointByID reads an endpoint by its id, as the leader has it now. Where the
+// id leads never changes while the endpoint is there, so any replica may say
+// so, or this node's listing; only where that leads nowhere is the leader asked.
 func (s *Store) EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error) {
+	if key, ok := s.whereabouts(ctx, tenant, id); ok {
+		ep, err := current[endpoint.Endpoint](ctx, s, key)
+		if !errors.Is(err, endpoint.ErrNotFound) && (err != nil || ep.ID == id) {
+			return ep, err
+		}
+	}
 	key, err := s.locate(ctx, tenant, id)
 	if err != nil {
 		return endpoint.Endpoint{}, err
 	}
 	return current[endpoint.Endpoint](ctx, s, key)
+}
+
+// whereabouts returns the key that an endpoint's id leads to, or has led to.
+func (s *Store) whereabouts(ctx context.Context, tenant, id string) (key string, ok bool) {
+	if key, ok = s.catalogue.find(tenant, id); ok {
+		return key, true
+	}
+	raw, err := s.getDirect(ctx, subject.KeyIndex(tenant, subject.NounEndpoint, id))
+	if err != nil || raw.gone() {
+		return "", false
+	}
+	key, err = target(raw, tenant, subject.NounEndpoint)
+	return key, err == nil
 }
 
 // CountEndpoints is how many endpoints a tenant has.
