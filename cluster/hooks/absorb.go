@@ -118,6 +118,11 @@ func (s *shard) deliveries(m tail.Message) (all []*found, closes string, err err
 		s.d.log.Warn("event not understood", "subject", m.Subject, "err", err)
 		return nil, "", nil
 	}
+	if len(m.Data) > maxEvent {
+		s.d.log.Error("event too large for webhooks", "event", ev.ID, "tenant", ev.Tenant, "bytes", len(m.Data))
+		s.ended(EndDropped)
+		return nil, "", nil
+	}
 	gap, closed := s.trace.note(&ev)
 	if closed {
 		closes = laneOf(ev.Call, ev.ID)

@@ -216,6 +216,45 @@ func TestEventsThatComeLateAreSentInOrder(t *testing.T) {
 	}
 }
 
+// TestACallsRecordComesAfterItsEnd has the stream get them the other way round,
+// as a spool may.
+func TestACallsRecordComesAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.ended", "call.record")
+	node(t, js, "n1", d, r, func(c *hooks.Config) { c.GapWait = 20 * time.Second })
+	for seq := 1; seq <= 3; seq++ {
+		publish(t, js, event("acme", 7, seq))
+	}
+	record := event("acme", 7, 4)
+	record.ID, record.Seq, record.Type, record.Facts = call.ID(7).String()+".record", 0, "call.record", nil
+	record.Data = map[string]any{"call_id": call.ID(7)}
+	publish(t, js, record)
+	publish(t, js, event("acme", 7, 4))
+	eventually(t, "both", func() bool { return len(r.got("hook")) == 2 })
+	if got, want := r.got("hook"), []string{call.ID(7).String() + ".4", record.ID}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestADeadNodesCallGoesOnWithoutAWait has the numbers of a call's events jump,
+// as they do when a survivor ends it.
+func TestADeadNodesCallGoesOnWithoutAWait(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.started", "call.ended")
+	node(t, js, "n1", d, r, func(c *hooks.Config) { c.GapWait = time.Hour })
+	publish(t, js, event("acme", 7, 1))
+	end := event("acme", 7, 4)
+	end.Seq, end.ID = 1_000_001, call.ID(7).String()+".1000001"
+	publish(t, js, end)
+	eventually(t, "both", func() bool { return slices.Contains(r.got("hook"), end.ID) })
+}
+
 func TestAnEventThatNeverComesHoldsUpTheOthersForAWhileOnly(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

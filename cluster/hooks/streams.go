@@ -20,7 +20,8 @@ import (
 const (
 	hooksMaxBytes = 1 << 30         // where the configuration names none
 	reserveBytes  = 32 << 20        // beyond it, for the ends of what waits: they are messages, too
-	maxItem       = 64 << 10        // bytes of one delivery, its event among them
+	maxItem       = 224 << 10       // bytes of one delivery, its event among them; a NATS message has 256 KiB
+	maxEvent      = 192 << 10       // bytes of an event that webhooks hear of
 	doneTTL       = 2 * time.Minute // how long it is known that a delivery has ended
 	stateTTL      = 30 * 24 * time.Hour
 	logKept       = 200 // deliveries of one webhook that ended one way

@@ -96,6 +96,22 @@ func TestEachKindHasItsOwnWordsAndBodies(t *testing.T) {
 	}
 }
 
+// TestACallThatWePlacedSaysSo is about the words for direction and numbers.
+func TestACallThatWePlacedSaysSo(t *testing.T) {
+	t.Parallel()
+	rec := record()
+	rec.Direction, rec.From = actors.Outbound, call.Party{URI: "sip:+15550199@trunk.example.net", User: "+15550199"}
+	rec.To = call.Party{URI: "sip:+15550100@trunk.example.net", User: "+15550100"}
+	ev := event(t, call.EventEnded, 4, rec)
+	for _, kind := range []endpoint.WebhookKind{endpoint.WebhookNative, endpoint.WebhookUltravox, endpoint.WebhookYappr} {
+		body, err := bodies.Render(kind, &ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, string(kind)+".outbound", body)
+	}
+}
+
 func compare(t *testing.T, name string, body []byte) {
 	t.Helper()
 	var b bytes.Buffer
