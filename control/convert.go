@@ -62,7 +62,7 @@ func agentViewOf(a endpoint.Agent) AgentView {
 }
 
 func accountViewOf(a endpoint.Account) AccountView {
-	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, Refusal: a.Refusal, Revision: a.Revision, SIP: sipSpecOf(a.SIP)}
+	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, SpaceName: a.SpaceName, Refusal: a.Refusal, Revision: a.Revision, SIP: sipSpecOf(a.SIP)}
 	if len(a.Projects) > 0 {
 		v.Limits = a.Projects[0].Limits
 	}

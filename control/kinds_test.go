@@ -260,3 +260,27 @@ func TestAnImportMakesEndpointsOfEveryKind(t *testing.T) {
 		t.Errorf("another kind: %v", err)
 	}
 }
+
+func TestWhatOtherProductsKnowOfAnAccountIsKept(t *testing.T) {
+	t.Parallel()
+	c := serve(t, newShelf(), nil)
+	mustDo[control.AccountView](t, c, "account", "update", spec(`{"patch":{"space_name":"acme","sip":{"domain_label":"acme","default_codecs":["PCMU"],`+
+		`"default_ciphers":["AEAD_AES_256_GCM_8"],"default_encryption":"optional","default_send_as":"+15551230100","outbound_policy":"passthrough"}}}`))
+	account := mustDo[control.AccountView](t, c, "account", "update", spec(`{"patch":{"refusal":"explicit"}}`))
+	s := account.SIP
+	if account.SpaceName != "acme" || len(s.DefaultCodecs) != 1 || len(s.DefaultCiphers) != 1 || s.DefaultEncryption != "optional" ||
+		s.DefaultSendAs == nil || s.OutboundPolicy != "passthrough" {
+		t.Errorf("account: %+v", account)
+	}
+	made := mustDo[control.ProjectView](t, c, "project", "create", spec(`{"spec":{"name":"p","auth_id":"MA_1","default_endpoint_app_id":"a","default_number_app_id":"b","default_app_id":"c"}}`))
+	p := mustDo[control.ProjectView](t, c, "project", "update", control.Change{ID: made.ID, Patch: spec(`{"name":"q"}`)})
+	if p.AuthID != "MA_1" || *p.DefaultEndpointAppID != "a" || *p.DefaultNumberAppID != "b" || *p.DefaultAppID != "c" || p.Name != "q" {
+		t.Errorf("project: %+v", p)
+	}
+	for in, field := range map[string]string{`{"space_name":"A_B"}`: "space_name", `{"sip":{"default_encryption":"maybe"}}`: "sip.default_encryption",
+		`{"sip":{"outbound_policy":"none"}}`: "sip.outbound_policy", `{"sip":{"default_codecs":[""]}}`: "sip.default_codecs[0]"} {
+		if e := refusal(t, c, "account", "update", spec(`{"patch":%s}`, in)); len(e.Problems) == 0 || e.Problems[0].Field != field {
+			t.Errorf("%s: %+v", in, e)
+		}
+	}
+}

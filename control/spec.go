@@ -140,19 +140,21 @@ type AgentView struct {
 
 // An AccountView is an account as its owner reads it; Refusal can be set.
 type AccountView struct {
-	ID       string                `json:"id"`
-	Tenant   string                `json:"tenant"`
-	Name     string                `json:"name"`
-	Refusal  endpoint.RefusalStyle `json:"refusal"`
-	Limits   endpoint.Limits       `json:"limits"`
-	SIP      SIPSpec               `json:"sip"`
-	Revision endpoint.Revision     `json:"revision"`
+	ID        string                `json:"id"`
+	Tenant    string                `json:"tenant"`
+	Name      string                `json:"name"`
+	SpaceName string                `json:"space_name,omitempty"`
+	Refusal   endpoint.RefusalStyle `json:"refusal"`
+	Limits    endpoint.Limits       `json:"limits"`
+	SIP       SIPSpec               `json:"sip"`
+	Revision  endpoint.Revision     `json:"revision"`
 }
 
 // An AccountSpec is what can be set of an account.
 type AccountSpec struct {
-	Name    string                `json:"name"`
-	Refusal endpoint.RefusalStyle `json:"refusal"`
-	Limits  endpoint.Limits       `json:"limits"`
-	SIP     SIPSpec               `json:"sip"`
+	Name      string                `json:"name"`
+	SpaceName string                `json:"space_name,omitempty"` // of SignalWire: its label in their URLs
+	Refusal   endpoint.RefusalStyle `json:"refusal"`
+	Limits    endpoint.Limits       `json:"limits"`
+	SIP       SIPSpec               `json:"sip"`
 }

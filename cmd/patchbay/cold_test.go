@@ -50,6 +50,31 @@ func (tp *tap) since(t *testing.T, nc *nats.Conn) []string {
 	return got
 }
 
+// A kind that is not dialled by itself answers calls to a number.
+func TestANumberLeadsToEndpointsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	theirs := b.build("globex")
+	must[control.AccountView](b, "globex", "account.update", `{"patch":{"sip":{"domain_label":"globex"}}}`)
+	for i, c := range []struct{ create, want string }{
+		{`{"kind":"register","agent_id":"` + theirs.agent + `","spec":{"register":{"server":"numbers.example.com","username":"7","password":"x"}}}`, "accept"},
+		{`{"kind":"domain","domain":"globex-carrier","agent_id":"` + theirs.agent + `"}`, "accept"},
+		{`{"kind":"credential","user":"desk","agent_id":"` + theirs.agent + `","spec":{"auth":{"mode":"digest","password":"x"}}}`, "digest_not_supported"},
+	} {
+		ep := must[control.EndpointView](b, "globex", "endpoint.create", c.create)
+		number := fmt.Sprintf("1555987%04d", i)
+		must[control.NumberView](b, "globex", "number.create", `{"number":"`+number+`","endpoint_id":"`+ep.ID+`"}`)
+		_, got := b.ask("globex", "call.explain", `{"uri":"sip:`+number+`@127.0.0.1","source":"203.0.113.7:5060"}`)
+		if !strings.Contains(string(got), c.want) {
+			t.Errorf("%s: %s, want %s", ep.Kind, got, c.want)
+		}
+	}
+	_, got := b.ask("globex", "call.explain", `{"uri":"sip:desk@globex.sip.localhost","source":"203.0.113.7:5060"}`)
+	if !strings.Contains(string(got), "digest_not_supported") || !strings.Contains(string(got), "480") {
+		t.Errorf("dialled as a user: %s", got)
+	}
+}
+
 // TestTheFirstInviteOfAColdEndpointCostsOneRead is about an account and an
 // agent that other calls have warmed.
 func TestTheFirstInviteOfAColdEndpointCostsOneRead(t *testing.T) {
