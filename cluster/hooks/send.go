@@ -155,9 +155,7 @@ func (s *shard) occasion(it *item) (o webhook.Occasion, gone bool, err error) {
 	if err != nil {
 		return o, false, err
 	}
-	if acct, err := s.d.cfg.Directory.Account(s.ctx, it.Tenant); err == nil {
-		ev.Company = acct.ID
-	}
+	s.introduce(&ev)
 	o = webhook.Occasion{Kind: w.Kind, URL: w.URL, ID: it.ID}
 	if bodies.Name(w.Kind, &ev) == "" { // it had another kind then
 		return o, true, nil
@@ -173,6 +171,20 @@ func (s *shard) occasion(it *item) (o webhook.Occasion, gone bool, err error) {
 		o.Secrets = append(o.Secrets, open)
 	}
 	return o, false, nil
+}
+
+// introduce adds the names that are not in an event. Those that cannot be found
+// now are left out.
+func (s *shard) introduce(ev *bodies.Event) {
+	if acct, err := s.d.cfg.Directory.Account(s.ctx, ev.Tenant); err == nil {
+		ev.Company = acct.ID
+	}
+	if ev.Facts == nil || ev.Facts.Agent == "" {
+		return
+	}
+	if a, err := s.d.cfg.Directory.Agent(s.ctx, ev.Tenant, ev.Facts.Agent); err == nil {
+		ev.AgentName = a.Name
+	}
 }
 
 // webhook is the target as it is now.

@@ -48,7 +48,7 @@ func event(t testing.TB, kind string, seq uint64, rec call.Record) bodies.Event 
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed.Company = "0d4b6f82-9a1c-4e3d-8b7f-2c5e8a1d4f06"
+	parsed.Company, parsed.AgentName = "0d4b6f82-9a1c-4e3d-8b7f-2c5e8a1d4f06", "Night bot"
 	return parsed
 }
 
