@@ -9,7 +9,7 @@ import (
 // ahead than its rim.
 const (
 	wheelTick  = 10 * time.Millisecond
-	wheelSlots = 512 // 5.12 s
+	wheelSlots = 1024 // 10.24 s
 )
 
 // A reply is what an ask ends with: a message's data, or an error.
@@ -46,8 +46,10 @@ func (p *pending) add(now time.Time, wait time.Duration, done func(reply)) (id u
 	}
 	p.next++
 	p.waits[p.next] = done
-	// Never into a slot that was swept already: that would wait a whole turn.
-	slot := (max(tickOf(now), p.turned) + ticks + 1) % wheelSlots
+	// Never into a slot that was swept already: that would wait a whole turn. And
+	// never a whole turn ahead of the sweep, which may be late: it would come there
+	// at once.
+	slot := min(max(tickOf(now), p.turned)+ticks+1, p.turned+wheelSlots-1) % wheelSlots
 	p.wheel[slot] = append(p.wheel[slot], p.next)
 	return p.next, true
 }

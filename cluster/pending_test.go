@@ -63,6 +63,24 @@ func TestEachAskEndsOnceAndNoEarlierThanItsTime(t *testing.T) {
 	})
 }
 
+func TestALongAskIsNotEndedAtOnceWhileTheSweepIsLate(t *testing.T) {
+	t.Parallel()
+	for _, wait := range []time.Duration{placeTime, time.Hour} {
+		for late := range 100 {
+			now := time.Unix(1_700_000_000, 0)
+			p := newPending(1, now)
+			now = now.Add(time.Duration(late) * wheelTick)
+			p.add(now, wait, func(reply) {})
+			if due := p.expire(now.Add(placeTime - wheelTick)); len(due) != 0 {
+				t.Fatalf("an ask of %v, made %d ticks after the last sweep, ended early", wait, late)
+			}
+			if due := p.expire(now.Add(wheelSlots * wheelTick)); len(due) != 1 {
+				t.Fatalf("an ask of %v is not ended after a turn", wait)
+			}
+		}
+	}
+}
+
 func TestAnAskIsNotEndedEarly(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 3)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,5 +158,50 @@ func TestACallToAnAddressOfItsOwnersNetworkIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
+	b.Idle(t, settle)
+}
+
+// TestManyCallsArePlacedAtOnce has every call of a burst answered, joined by an
+// agent, ended and recorded.
+func TestManyCallsArePlacedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	const calls = 40
+	callee := rig.NewCallee(t, rig.Loopback())
+	placed := make(chan call.ID, calls)
+	var all sync.WaitGroup
+	for range calls {
+		all.Go(func() {
+			var v control.CallView
+			if err := b.op.Try("call", "create", control.NewCall{AgentID: b.echo.Agent, To: callee.URI("bob")}, &v); err != nil {
+				t.Errorf("place: %v", err)
+				return
+			}
+			placed <- v.ID
+		})
+	}
+	for range calls {
+		invite := callee.Next("INVITE")
+		_, sdp := invite.Media("a")
+		invite.Reply("200 OK", "a", sdp)
+	}
+	all.Wait()
+	rig.Until(t, settle, func() (string, bool) {
+		up := 0
+		for _, v := range b.op.Calls(t) {
+			if v.State == string(call.StateEstablished) {
+				up++
+			}
+		}
+		return fmt.Sprintf("%d calls are established, %d are", calls, up), up == calls
+	})
+	for range calls {
+		b.op.Do(t, "call", "hangup", control.ID{ID: (<-placed).String()}, nil)
+		callee.Next("BYE").Reply("200 OK", "", "")
+	}
+	rig.Until(t, settle, func() (string, bool) {
+		records, err := b.op.Records()
+		return fmt.Sprintf("%d records, there are %d, %v", calls, len(records), err), err == nil && len(records) == calls
+	})
 	b.Idle(t, settle)
 }
