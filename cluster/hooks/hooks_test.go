@@ -28,8 +28,10 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 	r.set("failing", fails(3))
 	r.set("hanging", hangs(1))
 	r.set("gone", fails(1000))
-	h, e, stop := node(t, js, "n1", d, r)
-	const calls = 12
+	h, e, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { // tries take 10 s, what is well needs a fraction of it
+		c.Timeout, c.Plan.First = 30*time.Millisecond, 10*time.Millisecond
+	})
+	const calls = 8
 	publishAll(t, js, "acme", 1, 1+calls)
 	for _, name := range []string{"well", "failing", "hanging"} {
 		eventually(t, name+" has heard of all", heardAll(r, name, 1, 1+calls))
