@@ -98,7 +98,7 @@ func (b *bed) others(t *testing.T, at netip.AddrPort) (all []netip.AddrPort) {
 // kept waits until JetStream has an entry of the only live call.
 func (b *bed) kept(t *testing.T) {
 	t.Helper()
-	rig.WaitFor(t, settle, "JetStream has an entry of the call", func() bool { return b.Op.Entries(t) == 1 })
+	b.Op.Kept(t, settle, 1)
 }
 
 func (b *bed) diesRinging(t *testing.T) {
