@@ -13,8 +13,9 @@ import (
 
 // A NewAgent is the request of agent.create.
 type NewAgent struct {
-	ID   string          `json:"id,omitempty"` // a UUID of the caller's choice; "": made here
-	Spec json.RawMessage `json:"spec"`         // an AgentSpec over the defaults
+	ID        string          `json:"id,omitempty"`         // a UUID of the caller's choice; "": made here
+	ProjectID string          `json:"project_id,omitempty"` // "": the account's first
+	Spec      json.RawMessage `json:"spec"`                 // an AgentSpec over the defaults
 }
 
 // newAgentSpec is what an agent has unless its owner says otherwise.
@@ -34,8 +35,13 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 	if in.ID == "" {
 		in.ID = NewUUID()
 	}
+	if in.ProjectID != "" {
+		if err := o.projectExists(ctx, tenant, in.ProjectID); err != nil {
+			return AgentView{}, err
+		}
+	}
 	now := o.Now()
-	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: now}
+	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, ProjectID: in.ProjectID, CreatedAt: now}
 	problems, err := o.putAgent(&a, spec, now)
 	if err != nil {
 		return AgentView{}, fmt.Errorf("create agent: %w", err)

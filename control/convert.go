@@ -58,7 +58,7 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 }
 
 func agentViewOf(a endpoint.Agent) AgentView {
-	return AgentView{ID: a.ID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, Revision: a.Revision, AgentSpec: agentSpecOf(a)}
+	return AgentView{ID: a.ID, ProjectID: a.ProjectID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, Revision: a.Revision, AgentSpec: agentSpecOf(a)}
 }
 
 func accountViewOf(a endpoint.Account) AccountView {

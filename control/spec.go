@@ -63,10 +63,11 @@ type IPSpec struct {
 
 // An IPEntrySpec is one line of it.
 type IPEntrySpec struct {
-	Raw         string `json:"raw"` // address or CIDR range, kept verbatim
-	Name        string `json:"name,omitempty"`
-	Description string `json:"description,omitempty"`
-	Disabled    bool   `json:"disabled,omitempty"`
+	Raw         string  `json:"raw"` // address or CIDR range, kept verbatim
+	Name        string  `json:"name,omitempty"`
+	Description string  `json:"description,omitempty"`
+	Disabled    bool    `json:"disabled,omitempty"`
+	ACLID       *string `json:"acl_id,omitempty"` // of the line in another product's list
 }
 
 // An EndpointView is an endpoint as its owner reads it: what can be set, and
@@ -132,6 +133,7 @@ type TransportSpec struct {
 // An AgentView is an agent as its owner reads it.
 type AgentView struct {
 	ID        string            `json:"id"`
+	ProjectID string            `json:"project_id,omitempty"`
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Revision  endpoint.Revision `json:"revision"`
