@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,7 @@ func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
 		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: codec, more: ";answermode=auto"}
 		phone.write(t, 700, rate)
 		heard := phone.answers(t, 12)
-		v := b.placeUntilAnswered(t, fmt.Sprintf("sip:phone@127.0.0.1:%d;transport=%s", phone.sip, transport))
+		v := b.placeWhere(t, transport, phone.sip, fmt.Sprintf("sip:phone@127.0.0.1:%d;transport=%s", phone.sip, transport))
 		time.Sleep(6 * time.Second) // of tone
 		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
 		rec := b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
@@ -66,20 +67,22 @@ func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
 	b.Idle(t, settle)
 }
 
-// placeUntilAnswered calls a phone that may not listen yet.
-func (b *bed) placeUntilAnswered(t *testing.T, to string) (v control.CallView) {
+// placeWhere waits until a phone listens at a port of this machine, and calls it
+// until it has answered.
+func (b *bed) placeWhere(t *testing.T, transport string, port int, to string) control.CallView {
 	t.Helper()
+	held := fmt.Sprintf(":%04X ", port)
+	rig.WaitFor(t, settle, "the phone listens", func() bool {
+		sockets, err := os.ReadFile("/proc/net/" + transport)
+		return err == nil && bytes.Contains(sockets, []byte(held))
+	})
+	v := b.place(t, control.NewCall{To: to, RingTimeoutMs: 30_000})
 	rig.Until(t, settle, func() (string, bool) {
-		v = b.place(t, control.NewCall{To: to, RingTimeoutMs: 5000})
-		state := ""
-		for end := time.Now().Add(6 * time.Second); time.Now().Before(end) && state != string(call.StateEstablished); time.Sleep(20 * time.Millisecond) {
-			var got control.CallView
-			if b.op.Try("call", "get", control.ID{ID: v.ID.String()}, &got) != nil {
-				break // over
-			}
-			state = got.State
+		var got control.CallView
+		if err := b.op.Try("call", "get", control.ID{ID: v.ID.String()}, &got); err != nil {
+			return "the call lives: " + err.Error(), false
 		}
-		return "the phone answers, the call is " + state, state == string(call.StateEstablished)
+		return "the phone answers, the call is " + got.State, got.State == string(call.StateEstablished)
 	})
 	return v
 }
@@ -93,7 +96,7 @@ func TestSIPpIsCalledAndAnswers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), settle)
 	defer cancel()
 	sipp := exec.CommandContext(ctx, testkit.Tool(t, "sipp"), "-sn", "uas", "-i", "127.0.0.1", "-p", fmt.Sprint(port), "-mi", "127.0.0.1", "-mp", fmt.Sprint(media),
-		"-cp", fmt.Sprint(port+1), "-m", fmt.Sprint(calls), "-nostdin", "-nd", "-timeout", "40s", "-timeout_error")
+		"-cp", fmt.Sprint(port+1), "-m", fmt.Sprint(calls), "-nostdin", "-nd", "-timeout", "60s", "-timeout_error")
 	sipp.Dir = t.TempDir()
 	var out bytes.Buffer
 	sipp.Stdout, sipp.Stderr = &out, &out
@@ -101,7 +104,7 @@ func TestSIPpIsCalledAndAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range calls {
-		v := b.placeUntilAnswered(t, fmt.Sprintf("sip:service@127.0.0.1:%d", port))
+		v := b.placeWhere(t, "udp", port, fmt.Sprintf("sip:service@127.0.0.1:%d", port))
 		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
 		b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
 	}
