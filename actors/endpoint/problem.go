@@ -98,6 +98,9 @@ func isPrintable(s string) bool {
 	return true
 }
 
+// IsID reports whether s has the form of an object's id: a UUID in lower case.
+func IsID(s string) bool { return isUUID(s) }
+
 func isUUID(s string) bool {
 	if len(s) != 36 {
 		return false
