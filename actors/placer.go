@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"patchbay/actors/call"
@@ -34,6 +35,7 @@ type Placer struct {
 	load   Load
 	beats  BeatCounter
 	quotas projects
+	swept  atomic.Int64 // when, Unix nanoseconds
 }
 
 // NewPlacer returns a Placer. beats may be nil.
@@ -46,6 +48,7 @@ func NewPlacer(intake Intake, load Load, beats BeatCounter) *Placer {
 // error says that the job could not be sent.
 func (p *Placer) Place(ctx context.Context, job Job, caps []Cap) (Taken, error) {
 	now := time.Now()
+	p.sweep(now)
 	for i, c := range caps {
 		if full := p.take(now, c, job.Key); full != nil {
 			p.settle(caps[:i], func(q *quota) { q.release(job.Key) })
@@ -103,5 +106,10 @@ func (p *Placer) settle(caps []Cap, do func(*quota)) {
 	}
 }
 
-// Sweep forgets what is not in use. It is to be called now and then.
-func (p *Placer) Sweep(now time.Time) { p.quotas.sweep(now) }
+// sweep forgets quotas that are not in use, now and then.
+func (p *Placer) sweep(now time.Time) {
+	last := p.swept.Load()
+	if now.UnixNano()-last >= int64(sweepEvery) && p.swept.CompareAndSwap(last, now.UnixNano()) {
+		p.quotas.sweep(now)
+	}
+}

@@ -244,8 +244,8 @@ type Hooks struct {
 	RetryFirst    time.Duration `koanf:"retry_first" default:"30s" doc:"Wait after the first try of a delivery failed; each further wait is twice as long."`
 	Retries       int           `koanf:"retries" min:"0" default:"10" doc:"Tries after the first; then the delivery is given up. With the defaults the last comes 8.5 h after the first."`
 	Timeout       time.Duration `koanf:"timeout" default:"10s" doc:"Longest wait for the whole reply to one try."`
-	MaxConcurrent int           `koanf:"max_concurrent" default:"256" doc:"Deliveries that one control node has under way at once."`
-	MaxPerTarget  int           `koanf:"max_per_target" default:"4" doc:"Of these, to one webhook; one that failed last gets one at a time."`
+	MaxConcurrent int           `koanf:"max_concurrent" default:"1024" doc:"Deliveries that one control node has under way at once."`
+	MaxPerTarget  int           `koanf:"max_per_target" default:"32" doc:"Of these, to one webhook; one that failed last gets one at a time."`
 	BreakFor      time.Duration `koanf:"break_for" default:"30s" doc:"How long a webhook is left alone after 5 failures in a row, before one delivery tries it."`
 	MaxWaiting    int           `koanf:"max_waiting" default:"10000" doc:"Deliveries that may wait for one webhook; further ones are given up at once."`
 	MaxBytes      int64         `koanf:"max_bytes" default:"1073741824" doc:"Largest size of the stream of what waits, bytes; when it is full, events wait where they are, for up to 72 h."`

@@ -148,7 +148,7 @@ func (o *Operations) UpdateAccount(ctx context.Context, tenant string, in Accoun
 
 func accountSpecOf(a endpoint.Account) AccountSpec {
 	view := accountViewOf(a)
-	return AccountSpec{Name: view.Name, Refusal: view.Refusal, Limits: view.Limits, SIP: view.SIP}
+	return AccountSpec{Name: view.Name, SpaceName: view.SpaceName, Refusal: view.Refusal, Limits: view.Limits, SIP: view.SIP}
 }
 
 // putAccount writes spec over a. The limits are those of its first project. It
@@ -157,7 +157,7 @@ func (o *Operations) putAccount(ctx context.Context, a *endpoint.Account, spec A
 	if len(a.Projects) == 0 {
 		a.Projects = []endpoint.Project{{ID: a.ID, Name: spec.Name}}
 	}
-	a.Name, a.Refusal, a.Projects[0].Limits, a.UpdatedAt = spec.Name, spec.Refusal, spec.Limits, o.Now()
+	a.Name, a.SpaceName, a.Refusal, a.Projects[0].Limits, a.UpdatedAt = spec.Name, spec.SpaceName, spec.Refusal, spec.Limits, o.Now()
 	return o.putSIP(ctx, a, spec.SIP)
 }
 

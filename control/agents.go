@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"patchbay/actors/endpoint"
 )
 
 // A NewAgent is the request of agent.create.
 type NewAgent struct {
-	ID   string          `json:"id,omitempty"` // a UUID of the caller's choice; "": made here
-	Spec json.RawMessage `json:"spec"`         // an AgentSpec over the defaults
+	ID        string          `json:"id,omitempty"`         // a UUID of the caller's choice; "": made here
+	ProjectID string          `json:"project_id,omitempty"` // "": the account's first
+	Spec      json.RawMessage `json:"spec"`                 // an AgentSpec over the defaults
 }
 
 // newAgentSpec is what an agent has unless its owner says otherwise.
@@ -32,9 +35,14 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 	if in.ID == "" {
 		in.ID = NewUUID()
 	}
+	if in.ProjectID != "" {
+		if err := o.projectExists(ctx, tenant, in.ProjectID); err != nil {
+			return AgentView{}, err
+		}
+	}
 	now := o.Now()
-	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, CreatedAt: now}
-	problems, err := spec.put(&a, o.Sealer.Seal, now)
+	a := endpoint.Agent{V: 1, ID: in.ID, Tenant: tenant, ProjectID: in.ProjectID, CreatedAt: now}
+	problems, err := o.putAgent(&a, spec, now)
 	if err != nil {
 		return AgentView{}, fmt.Errorf("create agent: %w", err)
 	}
@@ -48,6 +56,16 @@ func (o *Operations) CreateAgent(ctx context.Context, tenant string, in NewAgent
 		return AgentView{}, fmt.Errorf("create agent: %w", err)
 	}
 	return agentViewOf(a), nil
+}
+
+// putAgent writes spec over a.
+func (o *Operations) putAgent(a *endpoint.Agent, spec AgentSpec, now time.Time) ([]endpoint.Problem, error) {
+	problems, err := spec.put(a, o.Sealer.Seal, now)
+	if a.WebhookURL != nil && !o.PlainWebhooks && !strings.HasPrefix(*a.WebhookURL, "https://") {
+		problems = append(problems, endpoint.Problem{Field: "webhook_url", Code: endpoint.CodeInvalid,
+			Message: "want https://: this node sends events over TLS only"})
+	}
+	return problems, err
 }
 
 // agentAgain answers a creation that was made before with what it made, as it
@@ -108,7 +126,7 @@ func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) 
 	if err != nil {
 		return AgentView{}, err
 	}
-	problems, err := spec.put(&a, o.Sealer.Seal, o.Now())
+	problems, err := o.putAgent(&a, spec, o.Now())
 	if err != nil {
 		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
 	}

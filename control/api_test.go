@@ -175,7 +175,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.refused("error.conflict", "endpoint.update", `{"id":"`+made.ID+`","revision":3,"patch":{"name":"Day desk"}}`, control.CodeConflict)
 	a.refused("error.invalid", "endpoint.create", `{"spec":{"name":"","ip":{"mode":"list","entries":[{"raw":"10.0.0.0/33"}]}}}`, control.CodeInvalid)
 	a.refused("error.unknown-field", "endpoint.create", `{"spec":{"max_calls":3}}`, control.CodeInvalid)
-	a.refused("error.not-served", "agent.update", `{"id":"`+exampleAgent+`","patch":{"webhook_url":"https://bot.example.com/events"}}`, control.CodeInvalid)
+	a.refused("error.not-served", "webhook.create", `{"spec":{"url":"https://hooks.example.com/calls","kind":"signalwire","events":["call.ended"]}}`, control.CodeInvalid)
 
 	a.outgoing()
 	a.show("endpoint.delete", id)

@@ -48,21 +48,32 @@ func (o *Operations) from(ctx context.Context, c caller, said string) (uri strin
 		return "", wrongFrom(endpoint.CodeInvalid, "want sip:user@host, a number, or nothing"), nil
 	case user == "":
 		return "", nil, nil
+	}
+	if problem, err := o.owned(ctx, c, user, host); problem != nil || err != nil {
+		return "", problem, err
+	}
+	return sipURI(user, c.host(o, host)), nil, nil
+}
+
+// owned says why an identity is not the caller's.
+func (o *Operations) owned(ctx context.Context, c caller, user, host string) (*endpoint.Problem, error) {
+	known := c.login != "" && user == c.login
+	switch {
 	case c.free():
-		return sipURI(user, c.host(o, host)), nil, nil
-	case host != "" && !c.ours(o, host) && !(user == c.login && slices.Contains(c.hosts, host)):
-		return "", wrongFrom(endpoint.CodeNotOwned, "its host is neither the account's domain nor where the credentials are good"), nil
-	case c.trunk != nil && c.trunk.From.Owns(user), c.login != "" && user == c.login:
-		return sipURI(user, c.host(o, host)), nil, nil
+		return nil, nil
+	case host != "" && !c.ours(o, host) && !(known && slices.Contains(c.hosts, host)):
+		return wrongFrom(endpoint.CodeNotOwned, "its host is neither the account's domain nor where the credentials are good"), nil
+	case known, c.trunk != nil && c.trunk.From.Owns(user):
+		return nil, nil
 	}
 	owned, err := o.Identities.Owns(ctx, c.tenant, c.acct.SIP.DomainIdentifier, user)
 	switch {
 	case err != nil:
-		return "", nil, fmt.Errorf("look up the caller: %w", err)
+		return nil, fmt.Errorf("look up the caller: %w", err)
 	case !owned:
-		return "", wrongFrom(endpoint.CodeNotOwned, "it is no number and no user of the account, and no identity of the trunk"), nil
+		return wrongFrom(endpoint.CodeNotOwned, "it is no number and no user of the account, and no identity of the trunk"), nil
 	}
-	return sipURI(user, c.host(o, host)), nil, nil
+	return nil, nil
 }
 
 func wrongFrom(code, message string) *endpoint.Problem {

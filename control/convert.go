@@ -13,7 +13,7 @@ func agentSpecOf(a endpoint.Agent) AgentSpec {
 	return AgentSpec{
 		Name: a.Name, IsActive: a.IsActive, MaxDurationMs: a.MaxDurationMs, JoinTimeoutMs: a.JoinTimeoutMs, Failover: a.Failover,
 		DTMF: a.DTMF, TrustCallerID: a.TrustCallerID, ContextSchema: a.ContextSchema, CallTemplate: a.CallTemplate,
-		WebhookURL: a.WebhookURL, WebhookEvents: a.WebhookEvents, Metadata: a.Metadata,
+		WebhookURL: a.WebhookURL, WebhookEvents: a.WebhookEvents, WebhookKind: string(a.WebhookKind), Metadata: a.Metadata,
 		WebRTC: TransportSpec{Connector: t.Connector, Dialect: t.Dialect, URL: t.URL, AuthType: t.AuthType,
 			SecretSet: t.AuthSecret != "", Headers: t.Headers, Codecs: t.Codecs, TimeoutMs: t.TimeoutMs, Attempts: t.Attempts,
 			Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, CallTools: t.CallTools,
@@ -43,6 +43,7 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 	a.Name, a.IsActive, a.MaxDurationMs, a.JoinTimeoutMs = spec.Name, spec.IsActive, spec.MaxDurationMs, spec.JoinTimeoutMs
 	a.DTMF, a.TrustCallerID, a.ContextSchema, a.CallTemplate = spec.DTMF, spec.TrustCallerID, spec.ContextSchema, spec.CallTemplate
 	a.WebhookURL, a.WebhookEvents, a.Metadata = spec.WebhookURL, spec.WebhookEvents, spec.Metadata
+	a.WebhookKind = endpoint.WebhookKind(spec.WebhookKind)
 	a.WebRTC = endpoint.AgentTransport{Connector: t.Connector, Dialect: t.Dialect, URL: t.URL, AuthType: t.AuthType,
 		AuthSecret: secret, Headers: t.Headers, Codecs: t.Codecs, TimeoutMs: t.TimeoutMs, Attempts: t.Attempts,
 		Session: t.Session, DataChannel: t.DataChannel, OnClose: t.OnClose, CallTools: t.CallTools,
@@ -57,11 +58,11 @@ func (spec AgentSpec) put(a *endpoint.Agent, seal func(string) (endpoint.SecretR
 }
 
 func agentViewOf(a endpoint.Agent) AgentView {
-	return AgentView{ID: a.ID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, Revision: a.Revision, AgentSpec: agentSpecOf(a)}
+	return AgentView{ID: a.ID, ProjectID: a.ProjectID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, Revision: a.Revision, AgentSpec: agentSpecOf(a)}
 }
 
 func accountViewOf(a endpoint.Account) AccountView {
-	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, Refusal: a.Refusal, Revision: a.Revision, SIP: sipSpecOf(a.SIP)}
+	v := AccountView{ID: a.ID, Tenant: a.Tenant, Name: a.Name, SpaceName: a.SpaceName, Refusal: a.Refusal, Revision: a.Revision, SIP: sipSpecOf(a.SIP)}
 	if len(a.Projects) > 0 {
 		v.Limits = a.Projects[0].Limits
 	}

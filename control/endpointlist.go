@@ -19,7 +19,7 @@ type EndpointQuery struct {
 
 // plain reports that the store's own order of pages is asked for.
 func (q *EndpointQuery) plain() bool {
-	return q.Offset == 0 && !q.Newest && !q.Count && q.Filter.All()
+	return q.Offset == 0 && !q.Newest && !q.Count && len(q.Filter.Matcher()) == 0
 }
 
 // ListEndpoints returns one page of the tenant's endpoints, oldest first unless

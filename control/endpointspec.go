@@ -27,7 +27,7 @@ func specOf(ep endpoint.Endpoint) EndpointSpec {
 func ipSpecOf(p endpoint.IPPolicy) IPSpec {
 	spec := IPSpec{Mode: p.Mode}
 	for _, e := range p.Entries {
-		spec.Entries = append(spec.Entries, IPEntrySpec{Raw: e.Raw, Name: e.Name, Description: e.Description, Disabled: !e.Enabled})
+		spec.Entries = append(spec.Entries, IPEntrySpec{Raw: e.Raw, Name: e.Name, Description: e.Description, Disabled: !e.Enabled, ACLID: e.ACLID})
 	}
 	return spec
 }
@@ -112,7 +112,7 @@ func (s IPSpec) policy() (endpoint.IPPolicy, []endpoint.Problem) {
 				Message: "want an IP address or a CIDR range, without a zone"})
 			continue
 		}
-		entry.Name, entry.Description, entry.Enabled = line.Name, line.Description, !line.Disabled
+		entry.Name, entry.Description, entry.Enabled, entry.ACLID = line.Name, line.Description, !line.Disabled, line.ACLID
 		p.Entries = append(p.Entries, entry)
 	}
 	return p, problems

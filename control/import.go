@@ -89,7 +89,8 @@ func (o *Operations) ImportLines(ctx context.Context, tenant string, in Import) 
 // importBatch reads the lines and writes what they make. With now it looks at
 // every object as it is now, one by one.
 func (o *Operations) importBatch(ctx context.Context, tenant string, acct *endpoint.Account, in Import, now bool) (Imported, error) {
-	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, addrs: map[endpoint.Key]int{}, agents: map[string]bool{}}
+	b := &batch{o: o, tenant: tenant, acct: acct, now: o.Now(), ids: map[string]int{}, addrs: map[endpoint.Key]int{},
+		names: map[endpoint.Claimed]int{}, agents: map[string]bool{}}
 	if in.DryRun {
 		for _, id := range in.Agents {
 			b.agents[id] = true
@@ -120,9 +121,10 @@ type batch struct {
 	tenant string
 	acct   *endpoint.Account
 	now    time.Time
-	ids    map[string]int       // line of each id
-	addrs  map[endpoint.Key]int // line of each new endpoint's address
-	agents map[string]bool      // ids that will be there
+	ids    map[string]int           // line of each id
+	addrs  map[endpoint.Key]int     // line of each new endpoint's address
+	names  map[endpoint.Claimed]int // line of each name that a new endpoint has alone
+	agents map[string]bool          // ids that will be there
 
 	oldAgents map[string]endpoint.Agent // nil: each is read where it is wanted
 	oldEps    map[string]endpoint.Endpoint
@@ -197,7 +199,7 @@ func (b *batch) addAgent(ctx context.Context, l Line) error {
 	case err != nil:
 		return err
 	}
-	problems, err := spec.put(&a, b.o.Sealer.Seal, b.now)
+	problems, err := b.o.putAgent(&a, spec, b.now)
 	if err != nil {
 		return err
 	}
@@ -285,6 +287,12 @@ func (b *batch) claim(line int, ep *endpoint.Endpoint) error {
 	if first, twice := b.addrs[addr.Key()]; twice {
 		return invalid("slug", endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same address", first))
 	}
+	for _, c := range ep.Unique() {
+		if first, twice := b.names[c]; twice {
+			return invalid(c.Field, endpoint.CodeDuplicate, fmt.Sprintf("line %d has the same", first))
+		}
+		b.names[c] = line
+	}
 	b.addrs[addr.Key()] = line
 	return nil
 }
@@ -346,7 +354,7 @@ func (b *batch) finish(ctx context.Context, in Import) (Imported, error) {
 	terms := b.o.terms(ctx, b.tenant, b.acct)
 	terms.Once = endpoint.Once{} // an import is idempotent by its ids
 	if err := b.o.Store.Apply(ctx, b.tenant, agents, eps, terms); err != nil {
-		return Imported{}, fmt.Errorf("import %d lines: %w", len(agents)+len(eps), err)
+		return Imported{}, b.refused(fmt.Errorf("import %d lines: %w", len(agents)+len(eps), err))
 	}
 	return done, nil
 }

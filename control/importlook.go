@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 
 	"patchbay/actors/endpoint"
 )
@@ -43,4 +44,16 @@ func found[T any](all map[string]T, id string) (T, error) {
 		return v, endpoint.ErrNotFound
 	}
 	return v, nil
+}
+
+// refused names the line that wants what another object has.
+func (b *batch) refused(err error) error {
+	var twice *endpoint.Duplicate
+	if !errors.As(err, &twice) || b.ids[LineEndpoint+twice.ID] == 0 {
+		return err
+	}
+	told := lineErrors([]LineProblem{{b.ids[LineEndpoint+twice.ID], endpoint.Problem{Field: twice.Field, Code: endpoint.CodeDuplicate,
+		Message: "another object has it already"}}})
+	told.Code = CodeExists
+	return told
 }

@@ -3,6 +3,7 @@ package control_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/control"
 )
+
+const absentEndpoint = "3d0f8a52-6c1e-4b7a-9f0e-5a2c1d7e4b99"
 
 // labelled is a client whose account has a domain.
 func labelled(t *testing.T, store *shelf) control.Client {
@@ -252,11 +255,47 @@ func TestAnImportMakesEndpointsOfEveryKind(t *testing.T) {
 	if kept.Origin != "vobiz" || kept.User != "desk" || !endpoint.IsNumericID(kept.NumericID) || kept.Auth.HA1MD5 == "" {
 		t.Errorf("made: %+v", kept.Auth)
 	}
+	twice := strings.Replace(lines, `{"kind":"endpoint","as":"register","id":"`+exampleOther+`","spec":{"register":{"server":"pbx","username":"7","password":"very-secret"}}}`,
+		`{"kind":"endpoint","as":"credential","id":"`+absentEndpoint+`","user":"other","spec":{"auth":{"mode":"digest","password":"x"}}},`+
+			`{"kind":"endpoint","as":"credential","id":"`+exampleProject+`","user":"Other","spec":{"auth":{"mode":"digest","password":"x"}}}`, 1)
+	_, err := op(t, o, cred, "account.import", twice)
+	if told := new(control.Error); !errors.As(err, &told) || len(told.Problems) != 1 || told.Problems[0].Field != "line 3: user" {
+		t.Errorf("a username twice: %v", err)
+	}
 	without := strings.ReplaceAll(strings.ReplaceAll(lines, `,"password":"very-secret"`, ""), `"mode":"digest"`, `"mode":"digest","username":"desk"`)
 	if raw, err := op(t, o, cred, "account.import", without); err != nil || store.eps[exampleEndpoint].Auth.HA1MD5 != kept.Auth.HA1MD5 {
 		t.Errorf("an import without a password: %s, %v", raw, err)
 	}
 	if _, err := op(t, o, cred, "account.import", strings.Replace(lines, `"as":"credential"`, `"as":"address"`, 1)); codeOf(err) != control.CodeInvalid {
 		t.Errorf("another kind: %v", err)
+	}
+}
+
+func TestWhatOtherProductsKnowOfAnAccountIsKept(t *testing.T) {
+	t.Parallel()
+	c := serve(t, newShelf(), nil)
+	mustDo[control.AccountView](t, c, "account", "update", spec(`{"patch":{"space_name":"acme","sip":{"domain_label":"acme","default_codecs":["PCMU"],`+
+		`"default_ciphers":["AEAD_AES_256_GCM_8"],"default_encryption":"optional","default_send_as":"+15551230100","outbound_policy":"passthrough"}}}`))
+	account := mustDo[control.AccountView](t, c, "account", "update", spec(`{"patch":{"refusal":"explicit"}}`))
+	s := account.SIP
+	if account.SpaceName != "acme" || len(s.DefaultCodecs) != 1 || len(s.DefaultCiphers) != 1 || s.DefaultEncryption != "optional" ||
+		s.DefaultSendAs == nil || s.OutboundPolicy != "passthrough" {
+		t.Errorf("account: %+v", account)
+	}
+	entry := mustDo[control.EndpointView](t, c, "endpoint", "create", spec(`{"spec":{"ip":{"mode":"list","entries":[{"raw":"203.0.113.7/24","name":"n","description":"d","disabled":true,"acl_id":"a1"}]}}}`))
+	entry = mustDo[control.EndpointView](t, c, "endpoint", "update", control.Change{ID: entry.ID, Patch: spec(`{"name":"x"}`)})
+	if e := entry.IP.Entries[0]; e.Raw != "203.0.113.7/24" || e.Name != "n" || e.Description != "d" || !e.Disabled || e.ACLID == nil || *e.ACLID != "a1" {
+		t.Errorf("a line of an allowlist: %+v", e)
+	}
+	made := mustDo[control.ProjectView](t, c, "project", "create", spec(`{"spec":{"name":"p","auth_id":"MA_1","default_endpoint_app_id":"a","default_number_app_id":"b","default_app_id":"c"}}`))
+	p := mustDo[control.ProjectView](t, c, "project", "update", control.Change{ID: made.ID, Patch: spec(`{"name":"q"}`)})
+	if p.AuthID != "MA_1" || *p.DefaultEndpointAppID != "a" || *p.DefaultNumberAppID != "b" || *p.DefaultAppID != "c" || p.Name != "q" {
+		t.Errorf("project: %+v", p)
+	}
+	for in, field := range map[string]string{`{"space_name":"A_B"}`: "space_name", `{"sip":{"default_encryption":"maybe"}}`: "sip.default_encryption",
+		`{"sip":{"outbound_policy":"none"}}`: "sip.outbound_policy", `{"sip":{"default_codecs":[""]}}`: "sip.default_codecs[0]"} {
+		if e := refusal(t, c, "account", "update", spec(`{"patch":%s}`, in)); len(e.Problems) == 0 || e.Problems[0].Field != field {
+			t.Errorf("%s: %+v", in, e)
+		}
 	}
 }

@@ -159,7 +159,7 @@ func TestACallToAURIIsPlacedWithWhatItNames(t *testing.T) {
 func TestAllMistakesOfACallAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	ops, r, _ := newDesk(t)
-	many := make([]call.Header, endpoint.MaxOutgoingHeaders+1)
+	many := slices.Repeat([]call.Header{{Name: "X-A", Value: "1"}}, endpoint.MaxOutgoingHeaders+1)
 	for name, tc := range map[string]struct {
 		in   control.NewCall
 		want string

@@ -156,44 +156,52 @@ func (o *Operations) findCaller(ctx context.Context, p *placing) error {
 // checkForm looks at what needs no other object.
 func (p *placing) checkForm() {
 	in := &p.in
-	if in.MaxDurationMs != 0 && (in.MaxDurationMs < 1000 || in.MaxDurationMs > endpoint.MaxDurationMs) {
-		p.wrong("max_duration_ms", endpoint.CodeOutOfRange, "want 1000 to %d", endpoint.MaxDurationMs)
-	}
-	if in.RingTimeoutMs != 0 && (in.RingTimeoutMs < minRingMs || in.RingTimeoutMs > maxRingMs) {
-		p.wrong("ring_timeout_ms", endpoint.CodeOutOfRange, "want %d to %d", minRingMs, maxRingMs)
-	}
-	for field, text := range map[string]string{"username": in.Username, "password": in.Password} {
-		if len(text) > endpoint.MaxLoginText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			p.wrong(field, endpoint.CodeInvalid, "want at most %d bytes without control characters", endpoint.MaxLoginText)
-		}
-	}
+	p.within("max_duration_ms", in.MaxDurationMs, 1000, endpoint.MaxDurationMs)
+	p.within("ring_timeout_ms", in.RingTimeoutMs, minRingMs, maxRingMs)
+	p.login("username", in.Username)
+	p.login("password", in.Password)
 	if in.Password != "" && in.Username == "" {
 		p.wrong("username", endpoint.CodeRequired, "a password is somebody's")
 	}
-	if !p.checkHeaders(in.Headers) {
-		return
-	}
+	p.checkHeaders(in.Headers)
 	for field, doc := range map[string]json.RawMessage{"context": in.Context, "metadata": in.Metadata, "settings": in.Settings, "session": in.Session} {
-		var object map[string]json.RawMessage
-		if len(doc) > endpoint.MaxDocument || len(doc) > 0 && json.Unmarshal(doc, &object) != nil {
-			p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
-		}
+		p.object(field, doc)
 	}
 }
 
-// checkHeaders holds header fields of a request of ours to their limits, and
-// reports whether there are not too many to look at.
-func (p *placing) checkHeaders(all []call.Header) bool {
+// within checks a number of milliseconds that may be left out.
+func (p *placing) within(field string, ms, least, most int64) {
+	if ms != 0 && (ms < least || ms > most) {
+		p.wrong(field, endpoint.CodeOutOfRange, "want %d to %d", least, most)
+	}
+}
+
+// login checks a part of the credentials, without repeating it.
+func (p *placing) login(field, text string) {
+	if len(text) > endpoint.MaxLoginText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		p.wrong(field, endpoint.CodeInvalid, "want at most %d bytes without control characters", endpoint.MaxLoginText)
+	}
+}
+
+// object checks a JSON object that may be left out.
+func (p *placing) object(field string, doc json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if len(doc) > endpoint.MaxDocument || len(doc) > 0 && json.Unmarshal(doc, &fields) != nil {
+		p.wrong(field, endpoint.CodeInvalid, "want a JSON object of at most %d bytes", endpoint.MaxDocument)
+	}
+}
+
+// checkHeaders holds header fields of a request of ours to their limits.
+func (p *placing) checkHeaders(all []call.Header) {
 	if len(all) > endpoint.MaxOutgoingHeaders {
 		p.wrong("headers", endpoint.CodeTooMany, "%d headers, want at most %d", len(all), endpoint.MaxOutgoingHeaders)
-		return false
+		return
 	}
 	for i, h := range all {
 		if why := endpoint.CheckHeader(h.Name, h.Value); why != "" {
 			p.wrong(fmt.Sprintf("headers[%d]", i), endpoint.CodeInvalid, "%s", why)
 		}
 	}
-	return true
 }
 
 // jobOf is what the media node gets.
@@ -263,8 +271,12 @@ func valueOf(n *int) int {
 	return *n
 }
 
-// party is a URI as a call shows it.
+// party is a URI as a call shows it; "": whoever calls and does not say who
+// (RFC 3323 4.1.1.3).
 func party(uri string) call.Party {
+	if uri == "" {
+		return call.Party{URI: "sip:anonymous@anonymous.invalid", User: "anonymous", Host: "anonymous.invalid", Display: "Anonymous"}
+	}
 	t, ok := endpoint.ParseTarget(uri)
 	if !ok {
 		return call.Party{}

@@ -17,6 +17,15 @@ type ProjectSpec struct {
 	Name     string          `json:"name"`
 	ParentID *string         `json:"parent_id,omitempty"`
 	Limits   endpoint.Limits `json:"limits"`
+	ProjectDefaults
+}
+
+// ProjectDefaults are what other products' APIs know of a project.
+type ProjectDefaults struct {
+	AuthID               string  `json:"auth_id,omitempty"`                 // of Vobiz: MA_... or SA_...
+	DefaultEndpointAppID *string `json:"default_endpoint_app_id,omitempty"` // application of endpoints that name none
+	DefaultNumberAppID   *string `json:"default_number_app_id,omitempty"`   // likewise of numbers
+	DefaultAppID         *string `json:"default_app_id,omitempty"`
 }
 
 // A ProjectView is a project as its owner reads it. Revision is that of the
@@ -224,9 +233,12 @@ func (o *Operations) projectExists(ctx context.Context, tenant, id string) error
 }
 
 func (s ProjectSpec) put(p *endpoint.Project) {
-	p.Name, p.ParentID, p.Limits = s.Name, s.ParentID, s.Limits
+	p.Name, p.ParentID, p.Limits, p.AuthID = s.Name, s.ParentID, s.Limits, s.AuthID
+	p.DefaultEndpointAppID, p.DefaultNumberAppID, p.DefaultAppID = s.DefaultEndpointAppID, s.DefaultNumberAppID, s.DefaultAppID
 }
 
 func projectViewOf(p endpoint.Project, rev endpoint.Revision) ProjectView {
-	return ProjectView{ID: p.ID, Revision: rev, ProjectSpec: ProjectSpec{Name: p.Name, ParentID: p.ParentID, Limits: p.Limits}}
+	return ProjectView{ID: p.ID, Revision: rev, ProjectSpec: ProjectSpec{Name: p.Name, ParentID: p.ParentID, Limits: p.Limits,
+		ProjectDefaults: ProjectDefaults{AuthID: p.AuthID, DefaultEndpointAppID: p.DefaultEndpointAppID,
+			DefaultNumberAppID: p.DefaultNumberAppID, DefaultAppID: p.DefaultAppID}}}
 }

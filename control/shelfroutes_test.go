@@ -120,7 +120,7 @@ func (s *shelf) FindEndpoints(_ context.Context, tenant string, f endpoint.Filte
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []endpoint.Endpoint
-	f = f.Folded()
+	m := f.Matcher()
 	for _, ep := range s.eps {
 		stored, err := json.Marshal(ep)
 		if err != nil {
@@ -130,7 +130,7 @@ func (s *shelf) FindEndpoints(_ context.Context, tenant string, f endpoint.Filte
 		if err != nil {
 			return endpoint.Listed{}, err
 		}
-		if ep.Tenant == tenant && f.Matches(&brief) {
+		if ep.Tenant == tenant && m.Matches(&brief) {
 			all = append(all, ep)
 		}
 	}

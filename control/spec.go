@@ -63,10 +63,11 @@ type IPSpec struct {
 
 // An IPEntrySpec is one line of it.
 type IPEntrySpec struct {
-	Raw         string `json:"raw"` // address or CIDR range, kept verbatim
-	Name        string `json:"name,omitempty"`
-	Description string `json:"description,omitempty"`
-	Disabled    bool   `json:"disabled,omitempty"`
+	Raw         string  `json:"raw"` // address or CIDR range, kept verbatim
+	Name        string  `json:"name,omitempty"`
+	Description string  `json:"description,omitempty"`
+	Disabled    bool    `json:"disabled,omitempty"`
+	ACLID       *string `json:"acl_id,omitempty"` // of the line in another product's list
 }
 
 // An EndpointView is an endpoint as its owner reads it: what can be set, and
@@ -104,6 +105,7 @@ type AgentSpec struct {
 	CallTemplate  json.RawMessage     `json:"call_template,omitempty"`
 	WebhookURL    *string             `json:"webhook_url,omitempty"`
 	WebhookEvents []string            `json:"webhook_events,omitempty"`
+	WebhookKind   string              `json:"webhook_kind,omitempty"` // native or yappr; "": native
 	Metadata      map[string]string   `json:"metadata,omitempty"`
 }
 
@@ -131,6 +133,7 @@ type TransportSpec struct {
 // An AgentView is an agent as its owner reads it.
 type AgentView struct {
 	ID        string            `json:"id"`
+	ProjectID string            `json:"project_id,omitempty"`
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Revision  endpoint.Revision `json:"revision"`
@@ -139,19 +142,21 @@ type AgentView struct {
 
 // An AccountView is an account as its owner reads it; Refusal can be set.
 type AccountView struct {
-	ID       string                `json:"id"`
-	Tenant   string                `json:"tenant"`
-	Name     string                `json:"name"`
-	Refusal  endpoint.RefusalStyle `json:"refusal"`
-	Limits   endpoint.Limits       `json:"limits"`
-	SIP      SIPSpec               `json:"sip"`
-	Revision endpoint.Revision     `json:"revision"`
+	ID        string                `json:"id"`
+	Tenant    string                `json:"tenant"`
+	Name      string                `json:"name"`
+	SpaceName string                `json:"space_name,omitempty"`
+	Refusal   endpoint.RefusalStyle `json:"refusal"`
+	Limits    endpoint.Limits       `json:"limits"`
+	SIP       SIPSpec               `json:"sip"`
+	Revision  endpoint.Revision     `json:"revision"`
 }
 
 // An AccountSpec is what can be set of an account.
 type AccountSpec struct {
-	Name    string                `json:"name"`
-	Refusal endpoint.RefusalStyle `json:"refusal"`
-	Limits  endpoint.Limits       `json:"limits"`
-	SIP     SIPSpec               `json:"sip"`
+	Name      string                `json:"name"`
+	SpaceName string                `json:"space_name,omitempty"` // of SignalWire: its label in their URLs
+	Refusal   endpoint.RefusalStyle `json:"refusal"`
+	Limits    endpoint.Limits       `json:"limits"`
+	SIP       SIPSpec               `json:"sip"`
 }

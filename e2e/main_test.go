@@ -12,7 +12,7 @@ func TestMain(m *testing.M) { rig.Main(m) }
 
 // settle is the longest wait for what a node does by itself after a call: end
 // it, free its ports, report it.
-const settle = 10 * time.Second
+const settle = 30 * time.Second
 
 // A bed is a node with an operator and an echo agent behind the NATS
 // connector.

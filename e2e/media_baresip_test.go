@@ -25,6 +25,7 @@ type baresip struct {
 	transport string
 	sip, rtp  int // its ports
 	codec     string
+	more      string // further parameters of its account
 }
 
 // baresipConfig needs its directory, SIP port, first RTP port, last RTP port,
@@ -59,7 +60,7 @@ func (b baresip) write(t *testing.T, freq float64, rate int) {
 	modules := map[string]string{"PCMU": "g711", "PCMA": "g711", "G722": "g722"}
 	files := map[string]string{
 		"config":   fmt.Sprintf(baresipConfig, b.dir, b.sip, b.rtp, b.rtp+8, modules[b.codec], rate),
-		"accounts": fmt.Sprintf("<sip:phone@127.0.0.1;transport=%s>;regint=0;audio_codecs=%s\n", b.transport, b.codec),
+		"accounts": fmt.Sprintf("<sip:phone@127.0.0.1;transport=%s>;regint=0;audio_codecs=%s%s\n", b.transport, b.codec, b.more),
 		"contacts": "",
 	}
 	for name, text := range files {

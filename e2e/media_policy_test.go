@@ -17,7 +17,7 @@ func TestAnEndpointsMediaPolicyHoldsForItsCalls(t *testing.T) {
 	s := newStage(t, nil)
 	s.op.Account(t, rig.Fields{"refusal": "explicit", "sip": rig.Fields{"default_codecs": []string{"G722"}}})
 	all := rig.Fields{"webrtc": rig.Fields{"connector": "nats"}}
-	workers := map[string]*worker{"": s.worker(t, nil, all, echo)}
+	workers := map[string]*worker{"": s.worker(t, []string{"PCMU"}, all, echo)}
 	for _, codec := range []string{"PCMA", "G722"} {
 		workers[codec] = s.worker(t, []string{codec}, all, echo)
 	}

@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/cluster/subject"
 	"patchbay/control"
 	"patchbay/e2e/rig"
 )
@@ -79,6 +82,7 @@ func TestACallIsPlacedAnsweredAndHeardBothWays(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	callee := rig.NewCallee(t, rig.Loopback())
+	told := b.told(t)
 	v := b.place(t, control.NewCall{To: callee.URI("bob"), Headers: []call.Header{{Name: "X-Order", Value: "7"}}})
 	invite := callee.Next("INVITE")
 	if invite.Header("X-Order") != "7" || !strings.Contains(invite.Header("From"), "anonymous") || strings.Contains(string(invite.Response), "edge.invalid") {
@@ -102,7 +106,40 @@ func TestACallIsPlacedAnsweredAndHeardBothWays(t *testing.T) {
 	if !slices.IsSortedFunc(order, time.Time.Compare) || s.Ringing.IsZero() || s.AgentJoined.IsZero() || s.FirstRTP.IsZero() || s.FirstAgentRTP.IsZero() || rec.Codec != "PCMU" {
 		t.Errorf("stages %+v, codec %s", s, rec.Codec)
 	}
+	want := []string{"call.started", "call.ringing", "call.answered", "agent.joined", "call.ended", "call.record"}
+	rig.Until(t, settle, func() (string, bool) {
+		got := told(v.ID)
+		return fmt.Sprintf("events %v, they are %v", want, got), slices.Equal(got, want)
+	})
 	b.Idle(t, settle)
+}
+
+// told listens to the events of every call, and returns those of one, in order.
+func (b *bed) told(t *testing.T) func(call.ID) []string {
+	t.Helper()
+	sub, err := b.op.Inside.SubscribeSync(subject.EventAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string][]string{}
+	return func(id call.ID) []string {
+		for {
+			m, err := sub.NextMsg(10 * time.Millisecond)
+			if err != nil {
+				return seen[id.String()]
+			}
+			var ev struct {
+				Call  string `json:"call_id"`
+				Type  string `json:"type"`
+				Facts struct {
+					Direction string `json:"direction"`
+				} `json:"facts"`
+			}
+			if json.Unmarshal(m.Data, &ev) == nil && (ev.Facts.Direction == "outbound" || ev.Type == "call.record") {
+				seen[ev.Call] = append(seen[ev.Call], ev.Type)
+			}
+		}
+	}
 }
 
 func TestAPlacedCallIsRefusedInTheCarriersWords(t *testing.T) {

@@ -16,6 +16,9 @@ func (a *Account) Validate() []Problem {
 	ps.uuid("id", a.ID)
 	ps.tenant("tenant", a.Tenant)
 	ps.text("name", a.Name, 1, MaxName)
+	if a.SpaceName != "" && (len(a.SpaceName) > MaxLabel || !isLabel(a.SpaceName)) {
+		ps.add("space_name", CodeInvalid, "want at most %d lower-case letters, digits and hyphens", MaxLabel)
+	}
 	ps.word("refusal", string(a.Refusal), "", string(RefuseUniform), string(RefuseExplicit))
 	for i := range a.Projects {
 		a.Projects[i].Limits.validate(&ps)
@@ -34,6 +37,10 @@ func (p *Project) Validate() []Problem {
 	if p.ParentID != nil {
 		ps.uuid("parent_id", *p.ParentID)
 	}
+	ps.text("auth_id", p.AuthID, 0, MaxName)
+	ps.optional("default_endpoint_app_id", p.DefaultEndpointAppID, MaxName)
+	ps.optional("default_number_app_id", p.DefaultNumberAppID, MaxName)
+	ps.optional("default_app_id", p.DefaultAppID, MaxName)
 	return ps
 }
 

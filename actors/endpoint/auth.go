@@ -95,7 +95,10 @@ type Claimed struct{ Space, Name, Field string }
 
 // A Duplicate error says that another object has a name already. It is an
 // [ErrExists].
-type Duplicate struct{ Field string }
+type Duplicate struct {
+	Field string
+	ID    string // of the object that wants it, where it is one of many
+}
 
 // Error implements error.
 func (d *Duplicate) Error() string { return d.Field + ": another has it already" }

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -45,12 +46,6 @@ func (f *Filter) Validate() []Problem {
 		ps.text(t.field, t.value, 0, MaxFilter)
 	}
 	return ps
-}
-
-// All reports a filter that chooses every endpoint.
-func (f *Filter) All() bool {
-	return len(f.Kinds) == 0 && f.ProjectID+f.SubAccount+f.Name+f.NameContains+f.User+f.UserContains+f.UserPrefix+
-		f.CallerIDContains+f.ApplicationID+f.AgentID == "" && f.HasApplication == nil && f.IsActive == nil && f.Origin == nil
 }
 
 // A Brief is what filters look at of an endpoint, in lower case.
@@ -96,48 +91,63 @@ func (h *Handler) Application() string {
 	return ""
 }
 
-// Folded returns the filter with its texts in lower case, as Matches wants it.
-func (f Filter) Folded() Filter {
-	for _, text := range []*string{&f.ProjectID, &f.SubAccount, &f.Name, &f.NameContains, &f.User, &f.UserContains, &f.UserPrefix,
-		&f.CallerIDContains, &f.ApplicationID, &f.AgentID} {
-		*text = strings.ToLower(*text)
-	}
-	return f
-}
+// A Matcher is a filter made ready for many endpoints: what they must all pass.
+type Matcher []func(*Brief) bool
 
-// Matches reports whether the filter, folded, chooses an endpoint.
-func (f *Filter) Matches(b *Brief) bool {
-	return f.matchesTexts(b) && f.matchesWords(b)
-}
-
-func (f *Filter) matchesTexts(b *Brief) bool {
-	return f.matchesNames(b) && is(f.ProjectID, b.ProjectID) && is(f.SubAccount, b.SubAccount) &&
-		is(f.ApplicationID, b.ApplicationID) && is(f.AgentID, b.AgentID) && has(f.CallerIDContains, b.CallerID)
-}
-
-func (f *Filter) matchesNames(b *Brief) bool {
-	return is(f.User, b.User) && is(f.Name, b.Name) && has(f.UserContains, b.User) && has(f.NameContains, b.Name) &&
-		(f.UserPrefix == "" || strings.HasPrefix(b.User, f.UserPrefix))
-}
-
-func is(want, have string) bool  { return want == "" || want == have }
-func has(part, have string) bool { return part == "" || strings.Contains(have, part) }
-
-func (f *Filter) matchesWords(b *Brief) bool {
-	if len(f.Kinds) > 0 && !oneOf(f.Kinds, b.Kind) {
-		return false
-	}
-	return (f.HasApplication == nil || *f.HasApplication == (b.ApplicationID != "")) &&
-		(f.IsActive == nil || *f.IsActive == b.IsActive) && (f.Origin == nil || *f.Origin == b.Origin)
-}
-
-func oneOf(kinds []Kind, k Kind) bool {
-	for _, kind := range kinds {
-		if kind == k {
-			return true
+// Matcher returns what an endpoint must pass to be chosen.
+func (f Filter) Matcher() Matcher {
+	var m Matcher
+	text := func(want string, check func(want string) func(*Brief) bool) {
+		if want != "" {
+			m = append(m, check(strings.ToLower(want)))
 		}
 	}
-	return false
+	text(f.User, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.User == want } })
+	text(f.Name, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.Name == want } })
+	text(f.UserPrefix, func(want string) func(*Brief) bool {
+		return func(b *Brief) bool { return strings.HasPrefix(b.User, want) }
+	})
+	text(f.UserContains, func(want string) func(*Brief) bool {
+		return func(b *Brief) bool { return strings.Contains(b.User, want) }
+	})
+	text(f.NameContains, func(want string) func(*Brief) bool {
+		return func(b *Brief) bool { return strings.Contains(b.Name, want) }
+	})
+	text(f.CallerIDContains, func(want string) func(*Brief) bool {
+		return func(b *Brief) bool { return strings.Contains(b.CallerID, want) }
+	})
+	text(f.ProjectID, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.ProjectID == want } })
+	text(f.SubAccount, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.SubAccount == want } })
+	text(f.ApplicationID, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.ApplicationID == want } })
+	text(f.AgentID, func(want string) func(*Brief) bool { return func(b *Brief) bool { return b.AgentID == want } })
+	return append(m, f.words()...)
+}
+
+// words is the part of a matcher about what is no text.
+func (f Filter) words() (m Matcher) {
+	if len(f.Kinds) > 0 {
+		m = append(m, func(b *Brief) bool { return slices.Contains(f.Kinds, b.Kind) })
+	}
+	if f.HasApplication != nil {
+		m = append(m, func(b *Brief) bool { return (b.ApplicationID != "") == *f.HasApplication })
+	}
+	if f.IsActive != nil {
+		m = append(m, func(b *Brief) bool { return b.IsActive == *f.IsActive })
+	}
+	if f.Origin != nil {
+		m = append(m, func(b *Brief) bool { return b.Origin == *f.Origin })
+	}
+	return m
+}
+
+// Matches reports whether the filter chooses an endpoint.
+func (m Matcher) Matches(b *Brief) bool {
+	for _, check := range m {
+		if !check(b) {
+			return false
+		}
+	}
+	return true
 }
 
 // A Window is the part of a list that is wanted.

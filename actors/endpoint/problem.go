@@ -33,12 +33,6 @@ func (ps *problems) add(field, code, format string, args ...any) {
 	*ps = append(*ps, Problem{field, code, fmt.Sprintf(format, args...)})
 }
 
-func (ps *problems) notServed(set bool, field string) {
-	if set {
-		ps.add(field, CodeNotSupported, "this node does not serve it yet")
-	}
-}
-
 // text checks one line of text by its length in bytes.
 func (ps *problems) text(field, value string, least, most int) {
 	switch {
@@ -103,6 +97,9 @@ func isPrintable(s string) bool {
 	}
 	return true
 }
+
+// IsID reports whether s has the form of an object's id: a UUID in lower case.
+func IsID(s string) bool { return isUUID(s) }
 
 func isUUID(s string) bool {
 	if len(s) != 36 {

@@ -22,9 +22,9 @@ const (
 	maxTarget     = 512
 )
 
-// userMarks are the characters of a URI's user that are neither letters nor
-// digits (RFC 3261 25.1), but for ; and ? and /, which no address of ours has.
-const userMarks = "-_.!~*'()&=+$,"
+// userSymbols are the characters of a URI's user (RFC 3261 25.1), but for ; and
+// ? and /, which no address of ours has.
+const userSymbols = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,"
 
 // ParseTarget reads a URI of the form sip:user@host[:port][;transport=t]
 // [;user=phone]. A URI with a password, headers or other parameters is none.
@@ -75,19 +75,21 @@ func isTargetUser(user string) bool {
 		return false
 	}
 	for i := 0; i < len(user); i++ {
-		c := user[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c), strings.IndexByte(userMarks, c) >= 0:
-		case c == '%' && i+2 < len(user) && isHex(user[i+1]) && isHex(user[i+2]):
-			if user[i+1:i+3] < "20" || strings.EqualFold(user[i+1:i+3], "7f") {
-				return false // a control character
-			}
+		switch c := user[i]; {
+		case strings.IndexByte(userSymbols, c) >= 0:
+		case c == '%' && isEscape(user[i+1:]):
 			i += 2
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// isEscape reports whether text begins with the two digits of an escaped
+// character that is no control character.
+func isEscape(text string) bool {
+	return len(text) >= 2 && isHex(text[0]) && isHex(text[1]) && text[:2] >= "20" && !strings.EqualFold(text[:2], "7f")
 }
 
 func isHex(c byte) bool {

@@ -133,6 +133,7 @@ func (p IPPolicy) validate(ps *problems, at string) {
 		field := fmt.Sprintf("%s.entries[%d]", at, i)
 		ps.text(field+".name", entry.Name, 0, MaxName)
 		ps.text(field+".description", entry.Description, 0, MaxName)
+		ps.optional(field+".acl_id", entry.ACLID, MaxName)
 		if len(entry.Raw) > maxIPEntryText {
 			ps.add(field+".raw", CodeTooLong, "want at most %d bytes", maxIPEntryText)
 			continue

@@ -54,6 +54,9 @@ func (s *shard) follow() {
 	}
 }
 
+// errFull says that too much waits already: events wait where they are.
+var errFull = errors.New("hooks: hooks.max_bytes is reached")
+
 // take gathers events while more are on their way.
 func (s *shard) take(m tail.Message) error {
 	s.batch = append(s.batch, m)
@@ -75,6 +78,9 @@ type found struct {
 // absorb writes down who is to hear of events, in one write with how far they
 // are taken up.
 func (s *shard) absorb(batch []tail.Message) error {
+	if s.d.full.Load() {
+		return errFull
+	}
 	last := batch[len(batch)-1].Sequence
 	var all []*found
 	var closed []string
@@ -110,6 +116,11 @@ func (s *shard) deliveries(m tail.Message) (all []*found, closes string, err err
 	ev, err := bodies.Parse(m.Data)
 	if err != nil {
 		s.d.log.Warn("event not understood", "subject", m.Subject, "err", err)
+		return nil, "", nil
+	}
+	if len(m.Data) > maxEvent {
+		s.d.log.Error("event too large for webhooks", "event", ev.ID, "tenant", ev.Tenant, "bytes", len(m.Data))
+		s.ended(EndDropped)
 		return nil, "", nil
 	}
 	gap, closed := s.trace.note(&ev)

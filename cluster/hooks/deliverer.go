@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,7 @@ const (
 	tick     = time.Second            // how often shards and their owners are looked at
 	gapWait  = 10 * time.Second       // for events that come before one that has come
 	again    = 250 * time.Millisecond // after JetStream or the store did not answer
+	sayEvery = 5 * time.Second        // how often it is told that something fails
 	goodbye  = 5 * time.Second        // for requests on the line when a shard is given away
 	markLate = time.Minute            // how old a mark may get while nobody wants the events
 )
@@ -71,9 +73,11 @@ type Deliverer struct {
 	once  sync.Once
 
 	idle   [subject.EventShards]uint64 // where a shard's events begin that nobody wanted so far
+	full   atomic.Bool                 // nothing more is taken up until something has ended
 	lease  *lease
 	mu     sync.Mutex
 	shards map[uint8]*shard
+	said   map[string]time.Time // by what was being done: when it was last told that it failed
 }
 
 // Open makes the streams, or waits for them, and returns a Deliverer.
@@ -91,7 +95,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Log
 		cfg.GapWait = gapWait
 	}
 	return &Deliverer{cfg: cfg, js: js, obs: obs, log: log, slots: make(chan struct{}, cfg.Plan.AtOnce), ready: make(chan struct{}),
-		lease: &lease{js: js, node: cfg.Node, ttl: cfg.LeaseTTL}, shards: map[uint8]*shard{}}, nil
+		lease: &lease{js: js, node: cfg.Node, ttl: cfg.LeaseTTL}, shards: map[uint8]*shard{}, said: map[string]time.Time{}}, nil
 }
 
 // Ready is closed once the node knows whether anybody wants events.
@@ -100,7 +104,7 @@ func (d *Deliverer) Ready() <-chan struct{} { return d.ready }
 // Run delivers until ctx ends, then gives its shards to others.
 func (d *Deliverer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if wanted, err := d.look(ctx); err != nil || !wanted {
+		if wanted, err := d.wanted(ctx); err != nil || !wanted {
 			d.told(err, "look for webhooks")
 			pause(ctx, tick)
 			continue
@@ -113,9 +117,9 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	return nil
 }
 
-// look finds out where the events stand, then whose are wanted: what happens in
-// between is not missed.
-func (d *Deliverer) look(ctx context.Context) (wanted bool, err error) {
+// wanted finds out where the events stand, then whether any are wanted: what
+// happens in between is not missed.
+func (d *Deliverer) wanted(ctx context.Context) (wanted bool, err error) {
 	hooked, err := d.hooked(ctx)
 	if err != nil {
 		return false, err
@@ -170,7 +174,7 @@ func (d *Deliverer) serve(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := d.share(held); err != nil && held.Err() == nil {
+		if err := d.look(held); err != nil && held.Err() == nil {
 			d.told(err, "share the shards")
 		}
 		select {
@@ -229,11 +233,13 @@ type Waiting struct {
 	Oldest     time.Time // when the event happened that has waited longest; zero: none waits
 	Suspended  int       // targets that are left alone for a while
 	Shards     int
+	Full       bool // as much waits as may: events wait where they are
 }
 
 // Waiting returns what waits on this node.
 func (d *Deliverer) Waiting() (w Waiting) {
 	now := time.Now()
+	w.Full = d.full.Load()
 	for _, s := range d.owned() {
 		s.mu.Lock()
 		w.Deliveries += s.plan.Len()
@@ -247,8 +253,20 @@ func (d *Deliverer) Waiting() (w Waiting) {
 	return w
 }
 
+// told says what keeps deliveries waiting, of each thing now and then: while
+// JetStream is away everything fails again and again.
 func (d *Deliverer) told(err error, doing string) {
-	if err != nil {
+	if err == nil {
+		return
+	}
+	now := time.Now()
+	d.mu.Lock()
+	late := now.Sub(d.said[doing]) >= sayEvery
+	if late {
+		d.said[doing] = now
+	}
+	d.mu.Unlock()
+	if late {
 		d.log.Warn("webhooks wait", "action", doing, "err", err)
 	}
 }

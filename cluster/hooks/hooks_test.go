@@ -28,8 +28,10 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 	r.set("failing", fails(3))
 	r.set("hanging", hangs(1))
 	r.set("gone", fails(1000))
-	h, e, stop := node(t, js, "n1", d, r)
-	const calls = 12
+	h, e, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { // tries take 10 s, what is well needs a fraction of it
+		c.Timeout, c.Plan.First = 30*time.Millisecond, 10*time.Millisecond
+	})
+	const calls = 8
 	publishAll(t, js, "acme", 1, 1+calls)
 	for _, name := range []string{"well", "failing", "hanging"} {
 		eventually(t, name+" has heard of all", heardAll(r, name, 1, 1+calls))
@@ -216,6 +218,45 @@ func TestEventsThatComeLateAreSentInOrder(t *testing.T) {
 	}
 }
 
+// TestACallsRecordComesAfterItsEnd has the stream get them the other way round,
+// as a spool may.
+func TestACallsRecordComesAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.ended", "call.record")
+	node(t, js, "n1", d, r, func(c *hooks.Config) { c.GapWait = 20 * time.Second })
+	for seq := 1; seq <= 3; seq++ {
+		publish(t, js, event("acme", 7, seq))
+	}
+	record := event("acme", 7, 4)
+	record.ID, record.Seq, record.Type, record.Facts = call.ID(7).String()+".record", 0, "call.record", nil
+	record.Data = map[string]any{"call_id": call.ID(7)}
+	publish(t, js, record)
+	publish(t, js, event("acme", 7, 4))
+	eventually(t, "both", func() bool { return len(r.got("hook")) == 2 })
+	if got, want := r.got("hook"), []string{call.ID(7).String() + ".4", record.ID}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestADeadNodesCallGoesOnWithoutAWait has the numbers of a call's events jump,
+// as they do when a survivor ends it.
+func TestADeadNodesCallGoesOnWithoutAWait(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.started", "call.ended")
+	node(t, js, "n1", d, r, func(c *hooks.Config) { c.GapWait = time.Hour })
+	publish(t, js, event("acme", 7, 1))
+	end := event("acme", 7, 4)
+	end.Seq, end.ID = 1_000_001, call.ID(7).String()+".1000001"
+	publish(t, js, end)
+	eventually(t, "both", func() bool { return slices.Contains(r.got("hook"), end.ID) })
+}
+
 func TestAnEventThatNeverComesHoldsUpTheOthersForAWhileOnly(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -295,5 +336,34 @@ func TestWhatIsTooMuchIsGivenUpAtOnce(t *testing.T) {
 	waiting, err := desk.Deliveries(t.Context(), "acme", "gone", hooks.EndWaiting, 200)
 	if err != nil || len(waiting) != 3 {
 		t.Errorf("%d wait, %v", len(waiting), err)
+	}
+}
+
+// TestAFullStreamTakesNothingMoreAndDrains bounds what may wait to a few
+// deliveries: the rest waits on the event stream, and all arrive once the
+// receiver is well.
+func TestAFullStreamTakesNothingMoreAndDrains(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.started", "call.ringing", "call.answered", "call.ended")
+	r.set("hook", fails(1000))
+	h, e, _ := node(t, js, "n1", d, r, func(c *hooks.Config) {
+		c.MaxBytes, c.Plan.First = 64<<10, 500*time.Millisecond
+	})
+	publishAll(t, js, "acme", 1, 31) // some 100 KB
+	eventually(t, "that is enough", func() bool { return h.Waiting().Full })
+	const calls = 60
+	publishAll(t, js, "acme", 31, 1+calls)
+	time.Sleep(300 * time.Millisecond)
+	if n := h.Waiting().Deliveries; n == 0 || n > 120 {
+		t.Fatalf("%d wait on the stream of deliveries, want some of the first 120 and no more", n)
+	}
+	r.set("hook", nil)
+	eventually(t, "all have arrived", heardAll(r, "hook", 1, 1+calls))
+	inOrder(t, "hook", r.got("hook"), 1, 1+calls)
+	if n := e.of(hooks.EndDead); n != 0 {
+		t.Errorf("%d were given up", n)
 	}
 }

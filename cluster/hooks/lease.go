@@ -58,13 +58,11 @@ func (l *lease) take(ctx context.Context, now time.Time) (context.Context, conte
 func (l *lease) watch(ctx context.Context, end context.CancelFunc) {
 	defer end()
 	for {
-		l.mu.Lock()
-		left := time.Until(l.until)
-		l.mu.Unlock()
+		left := l.left(time.Now())
 		if left <= 0 {
 			return
 		}
-		timer := time.NewTimer(left)
+		timer := time.NewTimer(min(left, tick))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -72,6 +70,14 @@ func (l *lease) watch(ctx context.Context, end context.CancelFunc) {
 			return
 		}
 	}
+}
+
+// left is how long the lease lasts, by the clock that says less: while a machine
+// is suspended only the one on the wall goes on.
+func (l *lease) left(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return min(l.until.Sub(now), l.until.Round(0).Sub(now.Round(0)))
 }
 
 // renew makes the lease last from now on. errRevision: somebody has the node's

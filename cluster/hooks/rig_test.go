@@ -342,16 +342,22 @@ func event(tenant string, id call.ID, seq int) actors.CallEvent {
 	return actors.CallEvent{V: 1, ID: fmt.Sprintf("%s.%d", id, seq), Call: id, Seq: uint64(seq), Type: life[seq-1], At: at, Tenant: tenant, Facts: f}
 }
 
-func publish(t testing.TB, js jetstream.JetStream, ev actors.CallEvent) {
+func encode(t testing.TB, ev actors.CallEvent) []byte {
 	t.Helper()
 	data, err := json.Marshal(ev)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+func publish(t testing.TB, js jetstream.JetStream, ev actors.CallEvent) {
+	t.Helper()
+	data := encode(t, ev)
 	to := subject.Event(subject.EventShard(ev.Tenant), ev.Tenant, ev.Type)
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // as the ledger's spool does
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Second)
-		_, err = js.PublishMsg(ctx, &nats.Msg{Subject: to, Data: data}, jetstream.WithMsgID(ev.ID))
+		_, err := js.PublishMsg(ctx, &nats.Msg{Subject: to, Data: data}, jetstream.WithMsgID(ev.ID))
 		cancel()
 		if err == nil {
 			return

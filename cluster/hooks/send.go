@@ -67,12 +67,6 @@ func (s *shard) deliver(d *plan.Delivery) {
 			s.mu.Unlock()
 		}
 	}()
-	select {
-	case s.d.slots <- struct{}{}:
-		defer func() { <-s.d.slots }()
-	case <-s.ctx.Done():
-		return
-	}
 	it, err := s.read(d)
 	if err != nil {
 		return
@@ -112,6 +106,12 @@ func endOf(v plan.Verdict, gone bool) string {
 
 // tell asks the target to take it, within its time.
 func (s *shard) tell(o webhook.Occasion) (plan.Result, webhook.Receipt) {
+	select {
+	case s.d.slots <- struct{}{}:
+		defer func() { <-s.d.slots }()
+	case <-s.ctx.Done():
+		return plan.Failed, webhook.Receipt{}
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.d.cfg.Timeout)
 	defer cancel()
 	begun := time.Now()
@@ -155,9 +155,7 @@ func (s *shard) occasion(it *item) (o webhook.Occasion, gone bool, err error) {
 	if err != nil {
 		return o, false, err
 	}
-	if acct, err := s.d.cfg.Directory.Account(s.ctx, it.Tenant); err == nil {
-		ev.Company = acct.ID
-	}
+	s.introduce(&ev)
 	o = webhook.Occasion{Kind: w.Kind, URL: w.URL, ID: it.ID}
 	if bodies.Name(w.Kind, &ev) == "" { // it had another kind then
 		return o, true, nil
@@ -173,6 +171,20 @@ func (s *shard) occasion(it *item) (o webhook.Occasion, gone bool, err error) {
 		o.Secrets = append(o.Secrets, open)
 	}
 	return o, false, nil
+}
+
+// introduce adds the names that are not in an event. Those that cannot be found
+// now are left out.
+func (s *shard) introduce(ev *bodies.Event) {
+	if acct, err := s.d.cfg.Directory.Account(s.ctx, ev.Tenant); err == nil {
+		ev.Company = acct.ID
+	}
+	if ev.Facts == nil || ev.Facts.Agent == "" {
+		return
+	}
+	if a, err := s.d.cfg.Directory.Agent(s.ctx, ev.Tenant, ev.Facts.Agent); err == nil {
+		ev.AgentName = a.Name
+	}
 }
 
 // webhook is the target as it is now.

@@ -79,6 +79,14 @@ func (r *roll) free(n int) bool {
 	return !alive || owner.Boot != m.Boot
 }
 
+// look weighs what waits, and shares the shards anew.
+func (d *Deliverer) look(ctx context.Context) error {
+	if err := d.weigh(ctx); err != nil {
+		return err
+	}
+	return d.share(ctx)
+}
+
 // share takes the shards that should be this node's, and gives away the others.
 func (d *Deliverer) share(ctx context.Context) error {
 	hooked, err := d.hooked(ctx)
@@ -110,6 +118,19 @@ func (d *Deliverer) share(ctx context.Context) error {
 // itself does and serves it no more.
 func (r *roll) claimable(n int, node string, boot uint64) bool {
 	return r.free(n) || r.marks[n].Node == node && r.marks[n].Boot == boot
+}
+
+// weigh finds out whether there is room for more. What is full must still take
+// the ends of what waits, which need some, too.
+func (d *Deliverer) weigh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	s, err := d.js.Stream(ctx, subject.StreamHooks)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAway, err)
+	}
+	d.full.Store(s.CachedInfo().State.Bytes >= uint64(bounded(d.cfg.MaxBytes)))
+	return nil
 }
 
 // keeps reports that a shard is served here, and is not to be claimed; one that

@@ -19,7 +19,9 @@ import (
 // Limits of the streams.
 const (
 	hooksMaxBytes = 1 << 30         // where the configuration names none
-	maxItem       = 64 << 10        // bytes of one delivery, its event among them
+	reserveBytes  = 32 << 20        // beyond it, for the ends of what waits: they are messages, too
+	maxItem       = 224 << 10       // bytes of one delivery, its event among them; a NATS message has 256 KiB
+	maxEvent      = 192 << 10       // bytes of an event that webhooks hear of
 	doneTTL       = 2 * time.Minute // how long it is known that a delivery has ended
 	stateTTL      = 30 * 24 * time.Hour
 	logKept       = 200 // deliveries of one webhook that ended one way
@@ -31,13 +33,12 @@ const (
 // Declare makes the streams, or waits for them. maxBytes bounds what waits; 0: 1
 // GiB.
 func Declare(ctx context.Context, js jetstream.JetStream, terms stream.Terms, maxBytes int64) error {
-	if maxBytes <= 0 {
-		maxBytes = hooksMaxBytes
-	}
+	maxBytes = bounded(maxBytes)
 	for _, cfg := range []jetstream.StreamConfig{{
 		// Full means that events wait where they are: what waits is never dropped.
+		// Deliverers take nothing more up before that.
 		Name: subject.StreamHooks, Description: "Patchbay: what webhooks are still to hear of", Subjects: []string{subject.HookAll},
-		Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, MaxMsgSize: maxItem, MaxBytes: maxBytes, Discard: jetstream.DiscardNew,
+		Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, MaxMsgSize: maxItem, MaxBytes: maxBytes + reserveBytes, Discard: jetstream.DiscardNew,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowMsgTTL: true, AllowAtomicPublish: true,
 	}, {
 		Name: subject.StreamHookLog, Description: "Patchbay: what webhooks have heard of late, and what was given up", Subjects: []string{subject.HookLogAll},
@@ -49,6 +50,13 @@ func Declare(ctx context.Context, js jetstream.JetStream, terms stream.Terms, ma
 		}
 	}
 	return nil
+}
+
+func bounded(maxBytes int64) int64 {
+	if maxBytes <= 0 {
+		return hooksMaxBytes
+	}
+	return maxBytes
 }
 
 // Errors of a write.

@@ -127,7 +127,7 @@ func (s *Store) DeleteAccount(ctx context.Context, a endpoint.Account) error {
 
 // emptyOf are the nouns of which an account must have none when it ends.
 var emptyOf = []subject.Noun{subject.NounEndpoint, subject.NounAgent, subject.NounNumber, subject.NounApplication,
-	subject.NounRegistration, subject.NounThrottle, subject.NounTrunk}
+	subject.NounRegistration, subject.NounThrottle, subject.NounTrunk, subject.NounWebhook}
 
 // emptied returns the removal of an account's keys and of its counts, which
 // whoever creates something in it meanwhile would change; ErrNotEmpty where it

@@ -45,9 +45,11 @@ type listing struct {
 	grown uint64         // newest revision of the index that was heard of
 	used  uint64
 	gone  bool // forgotten: its lines are nobody's
+	whole bool // it has been read to the end once
 
 	mu     sync.RWMutex // of the lines: they change under it alone
 	lines  []catalogLine
+	ids    map[string]int // line of each id
 	live   int
 	from   uint64 // first revision of the index that was not read
 	shared map[string]string
@@ -56,6 +58,7 @@ type listing struct {
 // A catalogLine is one endpoint; of one that is gone, key is empty.
 type catalogLine struct {
 	seq   uint64 // of its index entry
+	id    string
 	key   string
 	brief endpoint.Brief
 }
@@ -98,12 +101,48 @@ func (c *catalogue) open(tenant string) *listing {
 		if c.listings == nil {
 			c.listings, c.owner = map[string]*listing{}, map[string]place{}
 		}
-		l = &listing{turn: make(chan struct{}, 1), dirty: map[int]uint64{}, from: 1, grown: 1, shared: map[string]string{}}
+		l = &listing{turn: make(chan struct{}, 1), dirty: map[int]uint64{}, from: 1, grown: 1, shared: map[string]string{}, ids: map[string]int{}}
 		c.listings[tenant] = l
 		c.held.Add(1)
 	}
 	l.used = c.clock
 	return l
+}
+
+// find returns the key of a tenant's endpoint, as far as its listing knows.
+func (c *catalogue) find(tenant, id string) (key string, ok bool) {
+	l := c.of(tenant)
+	if l == nil {
+		return "", false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i, ok := l.ids[id]
+	if !ok {
+		return "", false
+	}
+	return l.lines[i].key, true
+}
+
+// whole reports that a tenant's listing is there.
+func (c *catalogue) whole(tenant string) bool {
+	l := c.of(tenant)
+	if l == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.whole
+}
+
+// of returns the tenant's listing; nil: there is none.
+func (c *catalogue) of(tenant string) *listing {
+	if c.held.Load() == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.listings[tenant]
 }
 
 // drop forgets a tenant's listing.
@@ -150,14 +189,15 @@ func (c *catalogue) room(l *listing, n int) bool {
 	}
 }
 
-// changes takes what is to be read again of a listing.
-func (c *catalogue) changes(l *listing) (dirty map[int]uint64, grown bool) {
+// changes takes what is to be read again of a listing, and says whether there
+// is more of the index.
+func (c *catalogue) changes(l *listing) (dirty map[int]uint64, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(l.dirty) > 0 {
 		dirty, l.dirty = l.dirty, map[int]uint64{}
 	}
-	return dirty, l.grown >= l.from
+	return dirty, l.grown >= l.from || !l.whole
 }
 
 // again marks lines that could not be read yet.
@@ -188,13 +228,14 @@ func (s *Store) FindEndpoints(ctx context.Context, tenant string, f endpoint.Fil
 	}
 	l, err := s.listing(ctx, tenant)
 	if err != nil {
+		s.warm(tenant) // what was read so far stays read
 		return endpoint.Listed{}, fmt.Errorf("list endpoints of %s: %w", tenant, err)
 	}
 	w.Limit = min(max(w.Limit, 1), MaxPage)
 	if w.Cursor == "" && w.Newest {
 		from = ^uint64(0)
 	}
-	keys, next, total := l.choose(f.Folded(), w, from)
+	keys, next, total := l.choose(f.Matcher(), w, from)
 	listed := endpoint.Listed{Next: next, Total: total, Items: make([]endpoint.Endpoint, 0, len(keys))}
 	if err := each(ctx, s, keys, func(ep endpoint.Endpoint) { listed.Items = append(listed.Items, ep) }); err != nil {
 		return endpoint.Listed{}, fmt.Errorf("list endpoints of %s: %w", tenant, err)
@@ -202,28 +243,40 @@ func (s *Store) FindEndpoints(ctx context.Context, tenant string, f endpoint.Fil
 	return listed, nil
 }
 
-// choose goes through the lines.
-func (l *listing) choose(f endpoint.Filter, w endpoint.Window, from uint64) (keys []string, next string, total int) {
+// choose goes through the lines: all of them where they are to be counted, else
+// only as far as the page needs.
+func (l *listing) choose(m endpoint.Matcher, w endpoint.Window, from uint64) (keys []string, next string, total int) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	all := f.All()
-	n, skip := len(l.lines), w.Offset
-	for at := l.start(w, from); at >= 0 && at < n; at = step(at, w.Newest) {
-		line := &l.lines[at]
-		if line.key == "" || !all && !f.Matches(&line.brief) {
-			continue
-		}
-		switch {
-		case skip > 0:
-			skip--
-		case len(keys) < w.Limit:
-			keys = append(keys, line.key)
-		default:
-			next = cursorAt(line.seq)
-			return keys, next, l.count(f, w, all)
+	p := pager{w: w, counts: w.Count && w.Cursor == "" && len(m) > 0}
+	for at := l.start(w, from); at >= 0 && at < len(l.lines) && !p.full(); at = step(at, w.Newest) {
+		if line := &l.lines[at]; line.key != "" && m.Matches(&line.brief) {
+			p.take(line)
 		}
 	}
-	return keys, "", l.count(f, w, all)
+	return p.keys, p.next, l.count(m, &p)
+}
+
+// A pager takes the lines of a page, in order, and sees where the next begins.
+type pager struct {
+	w      endpoint.Window
+	counts bool // all lines are to be offered
+	seen   int  // lines that were offered
+	keys   []string
+	next   string
+}
+
+func (p *pager) full() bool { return p.next != "" && !p.counts }
+
+func (p *pager) take(line *catalogLine) {
+	p.seen++
+	switch {
+	case p.seen <= p.w.Offset:
+	case len(p.keys) < p.w.Limit:
+		p.keys = append(p.keys, line.key)
+	case p.next == "":
+		p.next = cursorAt(line.seq)
+	}
 }
 
 // start is the first line that a cursor shows.
@@ -243,15 +296,17 @@ func step(at int, newest bool) int {
 }
 
 // count is how many lines the filter chooses in all, where that is wanted.
-func (l *listing) count(f endpoint.Filter, w endpoint.Window, all bool) (total int) {
+func (l *listing) count(m endpoint.Matcher, p *pager) (total int) {
 	switch {
-	case !w.Count:
+	case !p.w.Count:
 		return 0
-	case all:
+	case len(m) == 0:
 		return l.live
+	case p.counts:
+		return p.seen
 	}
 	for i := range l.lines {
-		if l.lines[i].key != "" && f.Matches(&l.lines[i].brief) {
+		if line := &l.lines[i]; line.key != "" && m.Matches(&line.brief) {
 			total++
 		}
 	}

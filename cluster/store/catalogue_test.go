@@ -260,3 +260,37 @@ func TestManyAccountsAreListedInTurn(t *testing.T) {
 		}
 	}
 }
+
+// A list that gives up half-way is finished by the next ones.
+func TestAListOfManyIsReadInAsManyTriesAsItTakes(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const many = 6000
+	for from := 0; from < many; from += 400 {
+		eps := make([]endpoint.Endpoint, 0, 400)
+		for n := from; n < min(from+400, many); n++ {
+			eps = append(eps, newEndpoint("acme", n))
+		}
+		if err := s.Apply(t.Context(), "acme", nil, eps, endpoint.Terms{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tries := 0
+	for limit := time.Millisecond; ; limit *= 2 {
+		tries++
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		listed, err := s.FindEndpoints(ctx, "acme", endpoint.Filter{NameContains: "number"}, endpoint.Window{Limit: 10, Count: true})
+		cancel()
+		if err != nil && limit < 20*time.Second {
+			continue
+		}
+		if err != nil || listed.Total != many || len(listed.Items) != 10 {
+			t.Errorf("after %d tries: %d of %d, %v", tries, len(listed.Items), listed.Total, err)
+		}
+		break
+	}
+	plain, next, err := s.Endpoints(t.Context(), "acme", "", 200) // by the listing
+	if err != nil || len(plain) != 200 || next == "" || plain[0].ID != "acme-0" {
+		t.Errorf("a plain list: %d, %v", len(plain), err)
+	}
+}

@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
@@ -37,23 +40,83 @@ func (s *Store) listing(ctx context.Context, tenant string) (*listing, error) {
 	return l, nil
 }
 
-// extend reads the part of the index that was not read.
+// extend reads the part of the index that was not read: the next page of it while
+// the objects of the one before come.
 func (s *Store) extend(ctx context.Context, tenant string, l *listing) error {
-	for {
-		index, err := s.getMany(ctx, directQuery{Seq: l.from, Batch: catalogPage, Next: s.prefix + subject.IndexOf(tenant, subject.NounEndpoint)})
-		if err != nil || len(index) == 0 {
-			return err
+	var coming chan error // of the page before
+	arrived := func() error {
+		if coming == nil {
+			return nil
+		}
+		defer func() { coming = nil }()
+		return <-coming
+	}
+	for from := l.from; ; {
+		index, err := s.getMany(ctx, directQuery{Seq: from, Batch: catalogPage, Next: s.prefix + subject.IndexOf(tenant, subject.NounEndpoint)})
+		if late := arrived(); late != nil || err != nil {
+			return errors.Join(late, err)
+		}
+		if len(index) == 0 {
+			s.catalogue.settle(l)
+			return nil
 		}
 		if !s.catalogue.room(l, len(index)) {
 			s.catalogue.drop(tenant)
 			return fmt.Errorf("%w: of more than %d endpoints none can be chosen", ErrLimit, MaxCatalogue)
 		}
-		if err := s.read(ctx, tenant, l, index); err != nil {
-			return err
-		}
-		s.catalogue.settled(l, index[len(index)-1].rev+1)
+		next, done := index[len(index)-1].rev+1, make(chan error, 1)
+		go func() {
+			err := s.read(ctx, tenant, l, index)
+			if err == nil {
+				s.catalogue.settled(l, next)
+			}
+			done <- err
+		}()
+		from = next
+		coming = done
 		if len(index) < catalogPage {
+			if err := arrived(); err != nil {
+				return err
+			}
+			s.catalogue.settle(l)
 			return nil
+		}
+	}
+}
+
+// settle says that the index has been read to its end.
+func (c *catalogue) settle(l *listing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.whole = true
+}
+
+// Limits of reading listings ahead.
+const (
+	warmQueue = 16               // tenants whose listings are to be read; more are left out
+	warmWait  = 60 * time.Second // longest time for one
+)
+
+// warm has a tenant's listing read soon, for the lists that follow.
+func (s *Store) warm(tenant string) {
+	select {
+	case s.cold <- tenant:
+	default: // they are read when they are wanted
+	}
+}
+
+// warmUp reads listings ahead until ctx ends.
+func (s *Store) warmUp(ctx context.Context) {
+	for {
+		select {
+		case tenant := <-s.cold:
+			one, cancel := context.WithTimeout(ctx, warmWait)
+			if _, err := s.listing(one, tenant); err != nil && ctx.Err() == nil {
+				s.log.Warn("list of endpoints not read ahead", "tenant", tenant, "err", err)
+			}
+			cancel()
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -70,7 +133,8 @@ func (s *Store) read(ctx context.Context, tenant string, l *listing, index []sto
 		if err != nil {
 			return err
 		}
-		lines, keys = append(lines, catalogLine{seq: raw.rev, key: key}), append(keys, key)
+		id := strings.Clone(raw.key[strings.LastIndexByte(raw.key, '.')+1:])
+		lines, keys = append(lines, catalogLine{seq: raw.rev, id: id, key: key}), append(keys, key)
 	}
 	have, err := s.newest(ctx, keys)
 	if err != nil {
@@ -83,8 +147,12 @@ func (s *Store) read(ctx context.Context, tenant string, l *listing, index []sto
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	packed(lines)
 	first := len(l.lines)
 	l.lines, l.live = append(l.lines, lines...), l.live+len(lines)
+	for i := first; i < len(l.lines); i++ {
+		l.ids[l.lines[i].id] = i
+	}
 	for _, i := range s.catalogue.own(l, first, func(key string) (heard uint64, behind bool) {
 		heard = s.cache.floor(key)
 		return heard, have[key].rev < heard || have[key].gone()
@@ -108,9 +176,32 @@ func (l *listing) brief(have stored) (b endpoint.Brief, err error) {
 
 // bury makes a hole of a line.
 func (l *listing) bury(i int) {
-	if line := &l.lines[i]; line.key != "" {
-		line.key, line.brief = "", endpoint.Brief{}
-		l.live--
+	line := &l.lines[i]
+	if line.key == "" {
+		return
+	}
+	if l.ids[line.id] == i {
+		delete(l.ids, line.id)
+	}
+	line.key, line.brief = "", endpoint.Brief{}
+	l.live--
+}
+
+// packed lays the texts that filters go through side by side: a filter looks at
+// those of all lines, in their order.
+func packed(lines []catalogLine) {
+	var b strings.Builder
+	for i := range lines {
+		b.WriteString(lines[i].brief.Name)
+		b.WriteString(lines[i].brief.User)
+	}
+	all, at := b.String(), 0
+	take := func(text *string) {
+		*text, at = all[at:at+len(*text)], at+len(*text)
+	}
+	for i := range lines {
+		take(&lines[i].brief.Name)
+		take(&lines[i].brief.User)
 	}
 }
 

@@ -150,5 +150,6 @@ func (s *Store) lastSequence(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, errors.Join(ErrUnavailable, err)
 	}
+	s.single.Store(stream.CachedInfo().Config.Replicas == 1)
 	return stream.CachedInfo().State.LastSeq, nil
 }

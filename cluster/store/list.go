@@ -19,8 +19,19 @@ var ErrCursor = errors.New("store: not a cursor of this list")
 // Endpoints returns up to limit endpoints of a tenant in the order of their
 // creation, from cursor on, and the cursor of the next page: "" at the end.
 // What is created meanwhile comes last; nothing is skipped or shown twice.
+//
+// The server counts, for each page, all that follows; so a list of more than
+// one page has the tenant's listing read ahead, by which the next ones go.
 func (s *Store) Endpoints(ctx context.Context, tenant, cursor string, limit int) ([]endpoint.Endpoint, string, error) {
-	return page[endpoint.Endpoint](ctx, s, tenant, subject.NounEndpoint, cursor, limit)
+	if s.catalogue.whole(tenant) {
+		listed, err := s.FindEndpoints(ctx, tenant, endpoint.Filter{}, endpoint.Window{Cursor: cursor, Limit: limit})
+		return listed.Items, listed.Next, err
+	}
+	all, next, err := page[endpoint.Endpoint](ctx, s, tenant, subject.NounEndpoint, cursor, limit)
+	if next != "" {
+		s.warm(tenant)
+	}
+	return all, next, err
 }
 
 // Agents is Endpoints for agents.

@@ -201,6 +201,9 @@ func pick(raw stored, key, tenant, id string) (endpoint.Number, bool, error) {
 
 // numberKey returns the key at which the claim with the id stands.
 func (s *Store) numberKey(ctx context.Context, tenant, id string) (string, error) {
+	if !speakable(id) {
+		return "", fmt.Errorf("find number: %w", endpoint.ErrNotFound)
+	}
 	raw, err := s.getLeader(ctx, subject.KeyIndex(tenant, subject.NounNumber, id))
 	if err != nil {
 		return "", fmt.Errorf("find number %s: %w", id, err)

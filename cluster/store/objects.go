@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -62,13 +63,46 @@ func (s *Store) DeleteEndpoint(ctx context.Context, ep endpoint.Endpoint) error 
 	return err
 }
 
-// EndpointByID reads an endpoint by its id, as the leader has it now.
+// EndpointByID reads an endpoint by its id, as the leader has it now. Where the
+// id leads never changes while the endpoint is there, so any replica may say
+// so, or this node's listing; only where that leads nowhere is the leader asked.
 func (s *Store) EndpointByID(ctx context.Context, tenant, id string) (endpoint.Endpoint, error) {
+	if key, ok := s.whereabouts(ctx, tenant, id); ok {
+		ep, err := current[endpoint.Endpoint](ctx, s, key)
+		if !errors.Is(err, endpoint.ErrNotFound) && (err != nil || ep.ID == id) {
+			return ep, err
+		}
+	}
 	key, err := s.locate(ctx, tenant, id)
 	if err != nil {
 		return endpoint.Endpoint{}, err
 	}
 	return current[endpoint.Endpoint](ctx, s, key)
+}
+
+// mostPlain is how long an id may be that is no UUID, octets. Slugs and API keys
+// are longer.
+const mostPlain = 20
+
+// speakable reports whether what is given for an id may stand in a subject, as
+// the key of its entry does: a UUID, or something too short to be a secret. All
+// else is nobody's id.
+func speakable(id string) bool { return endpoint.IsID(id) || len(id) <= mostPlain }
+
+// whereabouts returns the key that an endpoint's id leads to, or has led to.
+func (s *Store) whereabouts(ctx context.Context, tenant, id string) (key string, ok bool) {
+	if key, ok = s.catalogue.find(tenant, id); ok {
+		return key, true
+	}
+	if !speakable(id) {
+		return "", false
+	}
+	raw, err := s.getDirect(ctx, subject.KeyIndex(tenant, subject.NounEndpoint, id))
+	if err != nil || raw.gone() {
+		return "", false
+	}
+	key, err = target(raw, tenant, subject.NounEndpoint)
+	return key, err == nil
 }
 
 // CountEndpoints is how many endpoints a tenant has.
@@ -141,6 +175,9 @@ func (s *Store) locate(ctx context.Context, tenant, id string) (string, error) {
 
 // lookUp returns the key of the object with the id.
 func (s *Store) lookUp(ctx context.Context, tenant string, noun subject.Noun, id string) (string, error) {
+	if !speakable(id) {
+		return "", fmt.Errorf("find %s: %w", noun, endpoint.ErrNotFound)
+	}
 	raw, err := s.getLeader(ctx, subject.KeyIndex(tenant, noun, id))
 	if err != nil {
 		return "", fmt.Errorf("find %s %s: %w", noun, id, err)

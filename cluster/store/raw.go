@@ -29,8 +29,14 @@ func (s *Store) getDirect(ctx context.Context, key string) (stored, error) {
 	return s.get(ctx, key, lookup.Any)
 }
 
-// getLeader reads the last message of key from the stream's leader.
+// getLeader reads the last message of key from the stream's leader. Where the
+// stream has one replica that is all there is, and it answers the faster way.
 func (s *Store) getLeader(ctx context.Context, key string) (stored, error) {
+	if s.single.Load() {
+		if got, err := s.get(ctx, key, lookup.Any); err == nil {
+			return got, nil
+		}
+	}
 	return s.get(ctx, key, lookup.Last)
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -80,7 +81,9 @@ type Store struct {
 	catalogue catalogue
 	feed      feed
 	turns     [turnstiles]chan struct{}
+	single    atomic.Bool // the stream has one replica
 	ready     chan struct{}
+	cold      chan string // tenants whose listings are to be read ahead
 	marked    marked
 }
 
@@ -94,6 +97,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Log
 		prefix: "$KV." + subject.BucketEndpoints + ".",
 		cache:  newCache(max(cfg.CacheEntries, 1)),
 		ready:  make(chan struct{}),
+		cold:   make(chan string, warmQueue),
 	}
 	for i := range s.turns {
 		s.turns[i] = make(chan struct{}, 1)
@@ -138,6 +142,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.follow(ctx) })
 	loops.Go(func() { s.probe(ctx) })
+	loops.Go(func() { s.warmUp(ctx) })
 	loops.Wait()
 	return nil
 }

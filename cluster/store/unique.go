@@ -93,7 +93,7 @@ func (s *Store) batchNames(it *item, object stored, have map[string]stored, take
 		}
 		now := have[subject.KeyUnique(it.tenant, c)]
 		if !now.gone() || taken[now.key] {
-			return nil, &endpoint.Duplicate{Field: c.Field}
+			return nil, &endpoint.Duplicate{Field: c.Field, ID: it.id}
 		}
 		taken[now.key] = true
 		give, err := it.name(now)

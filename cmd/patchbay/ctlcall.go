@@ -12,8 +12,8 @@ import (
 	"patchbay/control"
 )
 
-var listCalls = table("ID\tSTATE\tFOR\tFROM\tSOURCE\tCODEC\tENDPOINT\tNODE", func(v control.CallView) []any {
-	return []any{v.ID, v.State, time.Since(v.Since).Round(time.Second), v.From.User, v.Source, v.Codec, v.Endpoint, v.Node}
+var listCalls = table("ID\tSTATE\tFOR\tFROM\tTO\tSOURCE\tCODEC\tENDPOINT\tNODE", func(v control.CallView) []any {
+	return []any{v.ID, v.State, time.Since(v.Since).Round(time.Second), v.From.User, v.To.User, v.Source, v.Codec, v.Endpoint, v.Node}
 })
 
 var showCall = fields(func(v control.CallView) [][2]string {

@@ -15,7 +15,7 @@ import (
 
 func (r *remote) endpoints() *cobra.Command {
 	cmd := &cobra.Command{Use: "endpoint", Aliases: []string{"endpoints"}, Short: "Addresses that carriers dial"}
-	cmd.AddCommand(r.endpointCreate(), r.get("endpoint", showEndpoint), r.list("endpoint", listEndpoints),
+	cmd.AddCommand(r.endpointCreate(), r.get("endpoint", showEndpoint), r.endpointList(),
 		r.endpointUpdate(), r.remove("endpoint"))
 	return cmd
 }
@@ -135,18 +135,51 @@ func sourcesOf(list []string) control.IPSpec {
 
 func (r *remote) endpointCreate() *cobra.Command {
 	var e endpointFlags
-	var prefix, user string
+	var in control.NewEndpoint
+	var kind string
 	cmd := &cobra.Command{Use: "create", Short: "Make an endpoint; its slug is made by the server", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			patch, err := e.patch(cmd)
 			if err != nil {
 				return err
 			}
-			return r.do(cmd, "endpoint", "create", control.NewEndpoint{SlugPrefix: prefix, User: user, Spec: patch}, showEndpoint)
+			in.Kind, in.Spec = endpoint.Kind(kind), patch
+			return r.do(cmd, "endpoint", "create", in, showEndpoint)
 		}}
 	e.register(cmd)
-	cmd.Flags().StringVar(&prefix, "prefix", "", "readable start of the slug, 1 to 12 characters")
-	cmd.Flags().StringVar(&user, "user", "", "user at the account's domain, instead of a slug")
+	cmd.Flags().StringVar(&in.SlugPrefix, "prefix", "", "readable start of the slug, 1 to 12 characters")
+	cmd.Flags().StringVar(&in.User, "user", "", "user at the account's domain, instead of a slug")
+	cmd.Flags().StringVar(&kind, "kind", "", "slug, address, credential, register or domain; empty: slug, or address where there is a user")
+	cmd.Flags().StringVar(&in.Domain, "domain", "", "of kind domain: its label")
+	cmd.Flags().StringVar(&in.ProjectID, "project", "", "project that it is of; empty: the account's first")
+	return cmd
+}
+
+// endpointList narrows the list by what an owner looks for.
+func (r *remote) endpointList() *cobra.Command {
+	var in control.EndpointQuery
+	var kinds []string
+	var active bool
+	cmd := &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, kind := range kinds {
+				in.Kinds = append(in.Kinds, endpoint.Kind(kind))
+			}
+			if cmd.Flags().Changed("active") {
+				in.IsActive = &active
+			}
+			return r.do(cmd, "endpoint", "list", in, listEndpoints)
+		}}
+	f := cmd.Flags()
+	f.IntVar(&in.Limit, "limit", 0, "how many at most")
+	f.StringVar(&in.Cursor, "cursor", "", "where the page before ended")
+	f.BoolVar(&in.Newest, "newest", false, "the newest first")
+	f.StringSliceVar(&kinds, "kind", nil, "of these kinds: slug, address, credential, register, domain")
+	f.StringVar(&in.ProjectID, "project", "", "of this project")
+	f.StringVar(&in.AgentID, "agent", "", "that this agent answers")
+	f.StringVar(&in.NameContains, "name", "", "whose name has this in it")
+	f.StringVar(&in.UserPrefix, "user", "", "whose user begins so")
+	f.BoolVar(&active, "active", false, "that take calls; --active=false: that do not")
 	return cmd
 }
 

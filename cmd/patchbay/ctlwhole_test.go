@@ -105,3 +105,25 @@ func TestObjectsAreSetByTheirFieldsAsJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestAListOfEndpointsIsNarrowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	must[control.EndpointView](b, "default", "endpoint.create", `{"spec":{"name":"Night desk"}}`)
+	must[control.EndpointView](b, "default", "endpoint.create", `{"spec":{"name":"Day desk","is_active":false}}`)
+	for flags, want := range map[string]string{"--name night": "Night", "--active": "Night", "--active=false": "Day", "--kind slug --name day": "Day", "--kind address": ""} {
+		got := b.mustCtl(append([]string{"endpoint", "list"}, strings.Fields(flags)...)...)
+		for _, name := range []string{"Night", "Day"} {
+			if strings.Contains(got, name+" desk") != (name == want) {
+				t.Errorf("%s: want %q only:\n%s", flags, want, got)
+			}
+		}
+		path := "/v1/endpoints?" + strings.NewReplacer("--active=", "is_active=", "--active", "is_active=true", "--name ", "name_contains=", "--kind ", "kinds=", " ", "&").Replace(flags)
+		if resp, body := b.web("GET", path, ""); resp.StatusCode != 200 || strings.Contains(string(body), "Night desk") != (want == "Night") {
+			t.Errorf("%s: %s %s", path, resp.Status, body)
+		}
+	}
+	if got := b.mustCtl("endpoint", "create", "--name", "Desk 7", "--kind", "slug", "--prefix", "seven"); !strings.Contains(got, "sip:seven-") {
+		t.Errorf("create: %s", got)
+	}
+}

@@ -139,10 +139,18 @@ func TestKeysOverHTTPDoWhatTheirScopesSay(t *testing.T) {
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("one too many: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
-	for _, path := range []string{"/v1/nodes", "/v1/accounts", "/v1/accounts/default"} {
-		if resp, body := b.web("GET", path, "", "X-API-Key", must[control.MadeKey](b, "default", "key.create", `{"name":"k","scopes":["calls:read"]}`).Secret); resp.StatusCode != 403 {
-			t.Errorf("%s with a key for calls: %s %s", path, resp.Status, body)
+	must[control.AccountView](b, "default", "account.create", `{"tenant":"globex"}`)
+	all := must[control.MadeKey](b, "globex", "key.create", `{"name":"all","scopes":["*"]}`).Secret
+	var before []byte
+	for _, path := range []string{"/v1/nodes", "/v1/accounts", "/v1/accounts/acme", "/v1/accounts/nobody", "/v1/account?tenant=acme"} {
+		resp, body := b.web("GET", path, "", "X-API-Key", all, "X-Request-Id", "same")
+		if want := map[bool]int{false: 403, true: 400}[strings.Contains(path, "?")]; resp.StatusCode != want {
+			t.Errorf("%s with a key of another account: %s %s", path, resp.Status, body)
 		}
+		if before != nil && !strings.Contains(path, "?") && !bytes.Equal(body, before) {
+			t.Errorf("%s says more than the others: %s", path, body)
+		}
+		before = body
 	}
 }
 

@@ -60,6 +60,12 @@ func attachDeliverer(lc fx.Lifecycle, app fx.Shutdowner, g *ground, d *hooks.Del
 	}
 	gauge(telemetry.NameHooksWaiting, "Deliveries to webhooks that wait on this node.", func(w hooks.Waiting) float64 { return float64(w.Deliveries) })
 	gauge(telemetry.NameHooksSuspended, "Webhooks that are left alone for a while.", func(w hooks.Waiting) float64 { return float64(w.Suspended) })
+	gauge(telemetry.NameHooksFull, "Whether as much waits as hooks.max_bytes allows.", func(w hooks.Waiting) float64 {
+		if w.Full {
+			return 1
+		}
+		return 0
+	})
 	gauge(telemetry.NameHooksOldest, "Seconds since the event that has waited longest for a webhook; 0: none waits.", func(w hooks.Waiting) float64 {
 		if w.Oldest.IsZero() {
 			return 0

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/fx"
 
 	"patchbay/cluster"
-	"patchbay/cluster/hooks"
 	"patchbay/cluster/broker"
+	"patchbay/cluster/hooks"
 	"patchbay/cluster/ledger"
 	"patchbay/cluster/permit"
 	"patchbay/cluster/stats"

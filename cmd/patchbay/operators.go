@@ -98,7 +98,7 @@ func rim(err error) error {
 		return &control.Error{Code: control.CodeInvalid, Message: "the request is wrong",
 			Problems: []endpoint.Problem{{Field: "spec", Code: endpoint.CodeTooLong, Message: "what it makes is larger than 64 KiB"}}}
 	case errors.Is(err, store.ErrNotEmpty):
-		return &control.Error{Code: control.CodeConflict, Message: "the account still has endpoints or agents"}
+		return &control.Error{Code: control.CodeConflict, Message: "the account still has endpoints, agents, webhooks or other objects"}
 	case errors.Is(err, store.ErrCursor):
 		return &control.Error{Code: control.CodeInvalid, Message: "the request is wrong",
 			Problems: []endpoint.Problem{{Field: "cursor", Code: endpoint.CodeInvalid, Message: "want next of a page of this list"}}}

@@ -114,7 +114,7 @@ type outline struct {
 // reply writes what the operation returned.
 func (p *parcel) reply(w http.ResponseWriter, r *http.Request, out any) error {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", "no-store") // slugs are credentials
 	if p.Status() == http.StatusNoContent {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -128,12 +128,9 @@ func (p *parcel) reply(w http.ResponseWriter, r *http.Request, out any) error {
 	if about.Revision != 0 {
 		h.Set("ETag", etag(uint64(about.Revision)))
 	}
-	if p.Method == http.MethodGet && about.Revision != 0 {
-		h.Set("Cache-Control", "private, no-cache")
-		if known(r.Header.Values("If-None-Match"), h.Get("ETag")) {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
+	if p.Method == http.MethodGet && about.Revision != 0 && known(r.Header.Values("If-None-Match"), h.Get("ETag")) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
 	if about.Next != "" && p.Method == http.MethodGet {
 		h.Set("Link", nextLink(r, about.Next))

@@ -62,12 +62,7 @@ func (b *bed) lost(t *testing.T, talks []*talk, on map[string]string, dead func(
 func (b *bed) up(t *testing.T, calls int) ([]*talk, map[string]string) {
 	t.Helper()
 	talks := b.talks(t, calls, func(int) rig.Way { return rig.Way{} })
-	on := map[string]string{}
-	for _, v := range b.Op.Calls(t) {
-		on[v.CallID] = v.Node
-	}
-	rig.WaitFor(t, settle, "JetStream has an entry of every call", func() bool { return b.Op.Entries(t) == calls })
-	return talks, on
+	return talks, b.Op.Kept(t, settle, calls)
 }
 
 func is(name string) func(string) bool { return func(node string) bool { return node == name } }
@@ -109,11 +104,7 @@ func (b *bed) mediaDiesWhileTheyRing(t *testing.T) {
 		go func() { done <- carrier.Dial(b.uri(b.ringing), i).Run(t.Context(), rig.Way{}) }()
 	}
 	rig.Eventually(t, settle, "live calls", calls, func() float64 { return rig.Sum(b.Medias, rig.CallsLive) })
-	on := map[string]string{}
-	for _, v := range b.Op.Calls(t) {
-		on[v.CallID] = v.Node
-	}
-	rig.WaitFor(t, settle, "JetStream has an entry of every call", func() bool { return b.Op.Entries(t) == calls })
+	on := b.Op.Kept(t, settle, calls)
 	victim := b.Medias[0]
 	victim.Kill()
 	// Their carrier takes each to another edge, as a 503 asks it to (RFC 3263 4.3),

@@ -118,11 +118,7 @@ func (b *bed) mediaDies(t *testing.T) {
 		notice = 5 * time.Second // from the death to the BYE
 	)
 	talks := b.talks(t, calls, func(i int) rig.Way { return rig.Way{Sound: i%4 == 0} })
-	on := map[string]string{}
-	for _, v := range b.Op.Calls(t) {
-		on[v.CallID] = v.Node
-	}
-	rig.WaitFor(t, settle, "JetStream has an entry of every call", func() bool { return b.Op.Entries(t) == calls })
+	on := b.Op.Kept(t, settle, calls)
 	victim := b.Medias[0]
 	victim.Kill()
 	killed := time.Now()

@@ -77,11 +77,7 @@ func (b *bed) cutOff(t *testing.T, choose func() *rig.Node, way rig.Cut, lasts t
 func (b *bed) mediaCutOff(t *testing.T, way rig.Cut) {
 	victim := b.Medias[0]
 	talks := b.talks(t, 16, func(int) rig.Way { return rig.Way{Sound: true} })
-	on := map[string]string{}
-	for _, v := range b.Op.Calls(t) {
-		on[v.CallID] = v.Node
-	}
-	rig.WaitFor(t, settle, "JetStream has an entry of every call", func() bool { return b.Op.Entries(t) == len(talks) })
+	on := b.Op.Kept(t, settle, len(talks))
 	began := time.Now()
 	heal := b.Cut(t, victim, way)
 	pause(t, 500*time.Millisecond)

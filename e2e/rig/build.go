@@ -88,7 +88,7 @@ func Patchbay(t testing.TB, args ...string) (output string, code int) {
 }
 
 // commandLimit is the longest time a command may take that ends by itself.
-const commandLimit = 60 * time.Second
+const commandLimit = 5 * time.Minute
 
 // environment is ours without settings of a node, which would be read by the
 // nodes under test.

@@ -25,8 +25,15 @@ type Callee struct {
 // A Rung is a request of a node's, as it came to a Callee.
 type Rung struct {
 	Response
+	From netip.AddrPort // where it came from
 	c    *Callee
-	from netip.AddrPort
+	to   netip.AddrPort // where its answers go
+}
+
+// By is the same request, with its answers sent to another edge.
+func (r Rung) By(edge netip.AddrPort) Rung {
+	r.to = edge
+	return r
 }
 
 // NewCallee opens a callee at an address. It ends with the test.
@@ -67,7 +74,7 @@ func (c *Callee) listen() {
 		if err != nil {
 			continue // a port that refuses shows here
 		}
-		r := Rung{Response(buf[:n]), c, from}
+		r := Rung{Response(buf[:n]), from, c, from}
 		if c.again(r) {
 			continue
 		}
@@ -90,7 +97,7 @@ func (c *Callee) again(r Rung) bool {
 	}
 	c.mu.Unlock()
 	if last != "" {
-		_, _ = c.conn.WriteToUDPAddrPort([]byte(last), r.from)
+		_, _ = c.conn.WriteToUDPAddrPort([]byte(last), r.to)
 	}
 	return known
 }
@@ -166,7 +173,7 @@ func (r Rung) Reply(status, tag, body string, headers ...string) {
 	r.c.mu.Lock()
 	r.c.said[r.key()] = b.String()
 	r.c.mu.Unlock()
-	if _, err := r.c.conn.WriteToUDPAddrPort([]byte(b.String()), r.from); err != nil {
+	if _, err := r.c.conn.WriteToUDPAddrPort([]byte(b.String()), r.to); err != nil {
 		r.c.t.Errorf("answer %s: %v", status, err)
 	}
 }

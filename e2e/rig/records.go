@@ -11,6 +11,7 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/cluster/permit"
+	"patchbay/cluster/subject"
 	"patchbay/control"
 )
 
@@ -83,7 +84,9 @@ func heard(records []call.Record) []call.Record {
 
 // Entries is how many live calls, and records that are not published yet, the
 // bucket of calls has.
-func (o *Operator) Entries(t testing.TB) int {
+func (o *Operator) Entries(t testing.TB) int { return len(o.entries(t)) }
+
+func (o *Operator) entries(t testing.TB) []string {
 	t.Helper()
 	js, err := jetstream.New(o.Inside)
 	if err != nil {
@@ -97,7 +100,29 @@ func (o *Operator) Entries(t testing.TB) int {
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		t.Fatal(err)
 	}
-	return len(keys)
+	return keys
+}
+
+// Kept waits until that many calls live, no copy of one beside them, and
+// JetStream has the entry of each, and returns which node carries which, by SIP
+// Call-ID.
+func (o *Operator) Kept(t testing.TB, patience time.Duration, calls int) map[string]string {
+	t.Helper()
+	var on map[string]string
+	Until(t, patience, func() (string, bool) {
+		on = map[string]string{}
+		live, entries := o.Calls(t), o.entries(t)
+		kept := 0
+		for _, v := range live {
+			on[v.CallID] = v.Node
+			if slices.Contains(entries, subject.KeyCall(v.ID)) {
+				kept++
+			}
+		}
+		return fmt.Sprintf("%d calls live and have an entry: %d live of %d Call-IDs, %d entries of theirs", calls, len(live), len(on), kept),
+			len(live) == calls && len(on) == calls && kept == calls
+	})
+	return on
 }
 
 // Streams are what the brokers say of every stream.

@@ -20,9 +20,10 @@ const (
 // An Event is an event as it was published. Raw is what the stream holds.
 type Event struct {
 	actors.CallEvent
-	Record  *call.Record // of EventRecord
-	Raw     []byte
-	Company string // id of the account
+	Record    *call.Record // of EventRecord
+	Raw       []byte
+	Company   string // id of the account
+	AgentName string // of the agent in Facts, as it is called now; "": not known
 }
 
 // Parse reads an event of the stream.

@@ -48,7 +48,7 @@ func event(t testing.TB, kind string, seq uint64, rec call.Record) bodies.Event 
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed.Company = "0d4b6f82-9a1c-4e3d-8b7f-2c5e8a1d4f06"
+	parsed.Company, parsed.AgentName = "0d4b6f82-9a1c-4e3d-8b7f-2c5e8a1d4f06", "Night bot"
 	return parsed
 }
 
@@ -93,6 +93,22 @@ func TestEachKindHasItsOwnWordsAndBodies(t *testing.T) {
 			}
 			compare(t, string(kind)+"."+name, body)
 		}
+	}
+}
+
+// TestACallThatWePlacedSaysSo is about the words for direction and numbers.
+func TestACallThatWePlacedSaysSo(t *testing.T) {
+	t.Parallel()
+	rec := record()
+	rec.Direction, rec.From = actors.Outbound, call.Party{URI: "sip:+15550199@trunk.example.net", User: "+15550199"}
+	rec.To = call.Party{URI: "sip:+15550100@trunk.example.net", User: "+15550100"}
+	ev := event(t, call.EventEnded, 4, rec)
+	for _, kind := range []endpoint.WebhookKind{endpoint.WebhookNative, endpoint.WebhookUltravox, endpoint.WebhookYappr} {
+		body, err := bodies.Render(kind, &ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, string(kind)+".outbound", body)
 	}
 }
 

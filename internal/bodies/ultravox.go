@@ -28,7 +28,7 @@ func ultravoxBody(name string, ev *Event) any {
 	if f == nil { // of a trial, or of an older release
 		f = &actors.CallFacts{Direction: actors.Inbound, Created: ev.At}
 	}
-	facts := ultravox.Facts{ID: ev.Call, Created: f.Created, Joined: f.Answered, Ended: f.Ended, AgentID: f.Agent, Status: f.Status,
+	facts := ultravox.Facts{ID: ev.Call, Created: f.Created, Joined: f.Answered, Ended: f.Ended, AgentID: f.Agent, AgentName: ev.AgentName, Status: f.Status,
 		Billed: ev.Type == EventRecord}
 	if f.Cause != nil {
 		facts.Cause = *f.Cause

@@ -166,7 +166,7 @@ func TestWrongLimitsAreFound(t *testing.T) {
 	t.Parallel()
 	all := loaded(t)
 	for line, want := range map[string]string{
-		"| `sip/edge.maxDialWait` | 128 | messages | x |":   "",
+		"| `sip/edge.maxDialWait` | 128 | messages | x |":  "",
 		"| `sip/edge.maxWriteQueue` | 256 | KiB | x |":     "",
 		"| `media.max_calls` | 2,000 | calls | x |":        "",
 		"| `sip.t1` | 500 | ms | x |":                      "",
@@ -175,7 +175,7 @@ func TestWrongLimitsAreFound(t *testing.T) {
 		"| `media.max_calls` | 2,001 | calls | x |":        "the document says 2,001 calls, its default is 2000",
 		"| `sip/edge.nothing` | 1 | s | x |":               "no constant sip/edge.nothing",
 		"| `sip/edge.maxDialWait` | many | messages | x |": `"many" is no whole number`,
-		"| `sip/edge.maxDialWait` | 128 | messages |":       "3 cells, want name, value, unit, and what happens when it is reached",
+		"| `sip/edge.maxDialWait` | 128 | messages |":      "3 cells, want name, value, unit, and what happens when it is reached",
 	} {
 		if got := wrong(all, row{cells: split(line)}); got != want {
 			t.Errorf("%s\n got  %s\n want %s", line, got, want)

@@ -107,6 +107,7 @@ const (
 	NameHooksWaiting   = "patchbay_hooks_waiting"
 	NameHooksOldest    = "patchbay_hooks_oldest_seconds"
 	NameHooksSuspended = "patchbay_hooks_suspended"
+	NameHooksFull      = "patchbay_hooks_full"
 
 	NameBus         = "patchbay_bus_total"
 	NameMailbox     = "patchbay_mailbox_depth"

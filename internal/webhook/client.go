@@ -22,7 +22,7 @@ var _ actors.Fallback = (*Client)(nil)
 // Bounds of the connections to webhooks.
 const (
 	maxIdle         = 512
-	maxIdlePerHost  = 16
+	maxIdlePerHost  = 32
 	maxConnsPerHost = 256 // of all tenants that share a host
 	idleTimeout     = 90 * time.Second
 	dialTimeout     = 3 * time.Second

@@ -64,9 +64,9 @@ func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.cease(now)
 	extra = append(extra, d.hangup.headers...)
 	d.seq++
-	var raw []byte
-	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
-	d.sendByeCopy(&d.bye, raw)
+	raw, b := d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
+	d.bye = &b
+	d.sendByeCopy(d.bye, raw)
 }
 
 // writeBye returns a BYE and its transaction.
@@ -108,18 +108,32 @@ func (d *dialog) sendByeCopy(b *bye, raw []byte) {
 }
 
 func (d *dialog) wakeBye(now time.Time) {
+	if d.bye == nil {
+		return
+	}
 	raw, timeout := d.bye.tx.Wake(now)
 	if raw != nil {
-		d.sendByeCopy(&d.bye, raw)
+		d.sendByeCopy(d.bye, raw)
 	}
 	if timeout { // timer F counts as 408 (RFC 3261 8.1.3.1)
 		d.tell(call.Event{Kind: call.ByeDone, Status: 408, Cause: call.CauseByeUnanswered})
 	}
 }
 
+// deadline is when the BYE's transaction wants to be woken; zero: not at all.
+func (b *bye) deadline() time.Time {
+	if b == nil {
+		return time.Time{}
+	}
+	return b.tx.Deadline()
+}
+
+// done reports that nothing of the BYE need be kept.
+func (b *bye) done() bool { return b == nil || b.tx.Done() }
+
 // matches reports whether a response is one to the BYE.
 func (b *bye) matches(m *wire.Message) bool {
-	return m.CSeqMethod == "BYE" && b.branch != "" && strings.EqualFold(m.Branch, b.branch)
+	return b != nil && m.CSeqMethod == "BYE" && b.branch != "" && strings.EqualFold(m.Branch, b.branch)
 }
 
 // response takes a response to our REFER or BYE. Of a BYE, whatever its status, the call is over:

@@ -32,7 +32,7 @@ type dialog struct {
 	clock   *clock       // session timer; nil: none was ever agreed on
 
 	hangup *farewell // of our BYE
-	bye    bye
+	bye    *bye // nil: none was sent
 
 	revision uint64 // see Revision
 	out      []call.Output
@@ -76,7 +76,7 @@ func (d *dialog) wake(now time.Time) {
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.tx.Deadline(), d.clockDeadline(), d.referral().deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}
@@ -85,7 +85,7 @@ func (d *dialog) deadline() time.Time {
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.tx.Done()
+	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.done()
 }
 
 // begin lets go of the outputs of the method before.

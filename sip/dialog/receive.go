@@ -159,7 +159,7 @@ func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 // our own BYE is under way both are answered; if it still waits for the ACK it
 // is not needed any more.
 func (d *dialog) carrierBye(now time.Time, m *wire.Message, flow call.Flow) bool {
-	if d.gone || d.over && !d.bye.tx.Started() {
+	if d.gone || d.over && d.bye == nil {
 		d.answer(now, m, flow, wire.Reply{Status: 481})
 		return false
 	}

@@ -53,6 +53,7 @@ type Edge struct {
 	balancers   *prefixset.Set // who announce whose connection it is
 	announcing  chan struct{}  // one for each that has not yet
 	lookups     chan struct{}  // one element per look-up under way
+	waiting     atomic.Int64   // INVITEs of ours that wait for a place there
 	shards      []shard
 	queued      atomic.Int64 // bytes in all shards
 

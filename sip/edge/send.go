@@ -19,7 +19,8 @@ const (
 	maxDialWait = 128             // messages that wait for one of them: INVITEs of a burst to one trunk
 	dialTimeout = 5 * time.Second // to open a connection
 	maxLookups  = 32              // names being looked up at once
-	lookupTime  = 2 * time.Second // for one name
+	maxWaiting  = 1024            // INVITEs of ours that wait for one of them: a burst to one trunk
+	lookupTime  = 2 * time.Second // for one name, and again for such a wait
 )
 
 // An outgoing is a message on its way out.
@@ -204,15 +205,41 @@ func (e *Edge) sendHost(o outgoing) {
 		e.end(o, DropNoRoute)
 		return
 	}
+	look := func() { e.lookUp(ctx, o, host, port) }
 	select {
 	case e.lookups <- struct{}{}:
 	default:
-		e.sendSource(o)
+		if !o.Fill || o.Flow.Remote.IsValid() {
+			e.sendSource(o)
+			return
+		}
+		e.lookUpLater(ctx, o, look)
 		return
 	}
-	if !e.spawn(func() { e.lookUp(ctx, o, host, port) }) {
+	if !e.spawn(look) {
 		<-e.lookups
 		e.end(o, DropNoRoute)
+	}
+}
+
+// lookUpLater waits for a place among the look-ups: an INVITE of ours has no
+// other way.
+func (e *Edge) lookUpLater(ctx context.Context, o outgoing, look func()) {
+	if e.waiting.Add(1) > maxWaiting || !e.spawn(func() {
+		defer e.waiting.Add(-1)
+		patience := time.NewTimer(lookupTime)
+		defer patience.Stop()
+		select {
+		case e.lookups <- struct{}{}:
+			look()
+		case <-patience.C:
+			e.end(o, DropResolve)
+		case <-ctx.Done():
+			e.end(o, DropNoRoute)
+		}
+	}) {
+		e.waiting.Add(-1)
+		e.end(o, DropResolve)
 	}
 }
 

@@ -2,6 +2,10 @@ package plan
 
 import "time"
 
+// maxWait is the longest wait between two tries, whatever the settings make of
+// it.
+const maxWait = 24 * time.Hour
+
 // Terms are what deliveries go by.
 type Terms struct {
 	First      time.Duration // wait after the first try failed; each further one is twice as long
@@ -20,7 +24,11 @@ func (t Terms) Wait(n int) (time.Duration, bool) {
 	if n < 0 || n >= t.Retries {
 		return 0, false
 	}
-	return t.First << min(n, 30), true
+	wait := t.First
+	for ; n > 0 && wait < maxWait; n-- {
+		wait *= 2
+	}
+	return min(wait, maxWait), true
 }
 
 // Lifetime is how long an event is worth a try: as long as all waits of its own

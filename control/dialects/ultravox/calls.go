@@ -44,23 +44,15 @@ func (a *ask) find() (f ultravox.Facts, live bool, err error) {
 		return f, false, notFound()
 	}
 	of := control.ID{ID: id.String()}
-	for range 2 {
-		rec, err := do[call.Record](a, "record", "get", of, nil)
-		if err == nil {
-			return a.factsOver(rec), false, nil
+	rec, err := do[call.Record](a, "record", "get", of, nil)
+	if is(err, control.CodeNotFound) {
+		v, gone := do[control.CallView](a, "call", "get", of, nil)
+		if !is(gone, control.CodeNotFound) {
+			return a.facts(v), true, gone
 		}
-		if !is(err, control.CodeNotFound) {
-			return f, false, err
-		}
-		v, err := do[control.CallView](a, "call", "get", of, nil)
-		if err == nil {
-			return a.facts(v), true, nil
-		}
-		if !is(err, control.CodeNotFound) {
-			return f, false, err
-		}
+		rec, err = do[call.Record](a, "record", "get", of, nil)
 	}
-	return f, false, notFound()
+	return a.factsOver(rec), false, err
 }
 
 // is reports that an operation failed with a code.

@@ -57,11 +57,6 @@ func (a *ask) place() (place, error) {
 	return p, nil
 }
 
-// request is the page as an operation is asked for it.
-func (p place) request() control.PageRequest {
-	return control.PageRequest{Limit: p.Size, Cursor: p.At}
-}
-
 // page shows results, whose next page begins at the operation's cursor next.
 func (a *ask) page(p place, next string, results any, total *int) answer {
 	out := page{Results: results, Total: total}

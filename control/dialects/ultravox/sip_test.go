@@ -2,12 +2,15 @@ package ultravox_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"patchbay/actors/endpoint"
 	"patchbay/control"
+	"patchbay/control/dialects/ultravox"
 	"patchbay/internal/testkit/desk"
 )
 
@@ -173,7 +176,30 @@ func TestWhoMayNotIsToldSoInTheVendorsWords(t *testing.T) {
 	s.Headers = http.Header{"X-Api-Key": good["X-Api-Key"], "Content-Type": {"application/x-www-form-urlencoded"}}
 	s.ask(row{"UV-4", "error-media-type", "PATCH", "/api/sip", `allowAllAgents=true`}, 415)
 	s.Headers = good
-	desk.Native[control.AccountView](t, s.Desk, "acme", "account", "update", control.AccountChange{Patch: json.RawMessage(`{"limits":{"api_per_minute":1}}`)})
-	s.Ask(t, "GET", "/api/sip", "")
+	desk.Native[control.AccountView](t, s.Desk, "acme", "account", "update", control.AccountChange{Patch: json.RawMessage(`{"limits":{"api_per_minute":2}}`)})
+	for _, body := range []string{`{"allowAllAgents":true}`, `{"fallbackHandler":null}`} { // each takes several operations, and counts once
+		if w := s.Ask(t, "PATCH", "/api/sip", body); w.Code != 200 {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
 	s.ask(row{"UV-4", "error-throttled", "GET", "/api/sip", ""}, 429)
+}
+
+func TestWhatTheGatewayRefusesIsSaidInTheVendorsWords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		told *control.Error
+		want string
+	}{
+		{&control.Error{Code: control.CodeForbidden, Message: "keys come over TLS only"}, `403  {"detail":"Keys come over TLS only."}`},
+		{&control.Error{Code: control.CodeUnavailable, Message: "the node ends"}, `503 2 {"detail":"The node ends."}`},
+		{&control.Error{Code: control.CodeInternal, Message: "nobody's business"}, `500  {"detail":"A server error occurred."}`},
+		{&control.Error{Code: "new", Message: "nobody's business"}, `500  {"detail":"A server error occurred."}`},
+	} {
+		w := httptest.NewRecorder()
+		ultravox.Refuse(w, nil, c.told)
+		if got := fmt.Sprintf("%d %s %s", w.Code, w.Header().Get("Retry-After"), strings.TrimSpace(w.Body.String())); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
 }
