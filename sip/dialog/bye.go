@@ -65,7 +65,7 @@ func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	extra = append(extra, d.hangup.headers...)
 	d.seq++
 	var raw []byte
-	raw, d.bye = d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
+	raw, d.bye = d.writeBye(now, *d.route, d.seq, d.flow, d.hangup.cause, extra)
 	d.sendByeCopy(&d.bye, raw)
 }
 
