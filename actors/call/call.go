@@ -81,7 +81,6 @@ type Call struct {
 	rang     bool      // the carrier has its 180; of a call of ours, we have its
 	invited  bool      // of a call of ours: its INVITE is on its way
 	asked    bool      // of a call of ours: an agent is
-	keypad   *keypad   // nil: no key was pressed
 
 	live *live // nil: the call is over
 }
@@ -370,7 +369,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 func (c *Call) finish() {
 	c.state = StateEnded
 	c.params.Invitation = Invitation{}
-	c.live, c.keypad = nil, nil
+	c.live = nil
 	rec := c.record
 	c.do(Effect{Do: Finish, Record: &rec})
 }

@@ -21,6 +21,7 @@ type live struct {
 	ours   Answer    // our side
 	owed   bool      // our offer in the 200 waits for its answer in the ACK
 	onHold time.Time // since when the carrier takes no audio; zero: it does
+	keypad *keypad   // nil: no key was pressed
 }
 
 // Describe returns our side as an offer: to an INVITE without SDP. A format

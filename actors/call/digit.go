@@ -34,10 +34,10 @@ type keypad struct {
 // digit hands a key on, once.
 func (c *Call) digit(now time.Time, ev Event) {
 	signalled := ev.Kind == SignalledDigit
-	if c.keypad == nil {
-		c.keypad = &keypad{}
+	if c.live.keypad == nil {
+		c.live.keypad = &keypad{}
 	}
-	if ev.Digit == "" || signalled && !c.keypad.allow(now) || c.keypad.known(now, ev, signalled) {
+	if ev.Digit == "" || signalled && !c.live.keypad.allow(now) || c.live.keypad.known(now, ev, signalled) {
 		return
 	}
 	ev.Kind = Digit

@@ -33,9 +33,9 @@ type Phone struct {
 	copies int                  // messages that had come before
 }
 
-// Patience is the longest wait of a phone for what must come: 64*T1 at the T1 of
-// RFC 3261, whatever its own is, for machines may be slow.
-const Patience = 32 * time.Second
+// Patience is the longest wait of a phone for what must come: more than 64*T1 at
+// the T1 of RFC 3261, whatever its own is, for machines may be slow.
+const Patience = 50 * time.Second
 
 // NewPhone opens a phone whose messages take one edge after the other. With a
 // seed other than 0 there is a relay in front of the first, which they all take.

@@ -18,7 +18,7 @@ type party struct {
 	remote      string // To of them
 	target      string // Request-URI of them
 	seq, invite int    // CSeq of the last request, and of the last INVITE
-	branch      string // of the last INVITE
+	branch, uri string // of the last INVITE
 	version     int    // of our SDP
 	tag         string // of our last answer
 	asked       map[string]*rig.Exchange
@@ -33,18 +33,24 @@ func newParty(phone *rig.Phone, uri string) *party {
 
 // ask sends a request: INVITE, CANCEL, BYE and what else has a response.
 func (p *party) ask(method string, words, headers []string) {
-	branch, seq, to := "z9hG4bK"+rand.Text(), 0, p.remote
+	branch, seq, to, uri := "z9hG4bK"+rand.Text(), 0, p.remote, p.target
 	if method == "CANCEL" { // RFC 3261 9.1
-		branch, seq = p.branch, p.invite
+		branch, seq, uri = p.branch, p.invite, p.uri
 		to, _, _ = strings.Cut(to, ";tag=")
 	} else {
 		p.seq++
 		seq = p.seq
 	}
-	if method == "INVITE" {
-		p.branch, p.invite = branch, seq
+	for _, w := range words {
+		if text, ok := strings.CutPrefix(w, "cseq="); ok { // out of order: the next one goes on
+			seq, _ = strconv.Atoi(text)
+			p.seq--
+		}
 	}
-	p.asked[method] = p.phone.Ask(p.request(method, branch, seq, to, words, headers))
+	if method == "INVITE" {
+		p.branch, p.invite, p.uri = branch, seq, uri
+	}
+	p.asked[method] = p.phone.Ask(p.request(method, uri, branch, seq, to, words, headers))
 }
 
 // ack sends the ACK of the last 2xx.
@@ -53,13 +59,13 @@ func (p *party) ack(words, headers []string) error {
 	if !ok {
 		return fmt.Errorf("nothing to acknowledge")
 	}
-	p.phone.Ack(answer, p.request("ACK", "z9hG4bK"+rand.Text(), p.invite, p.remote, words, headers))
+	p.phone.Ack(answer, p.request("ACK", p.target, "z9hG4bK"+rand.Text(), p.invite, p.remote, words, headers))
 	return nil
 }
 
-func (p *party) request(method, branch string, seq int, to string, words, headers []string) string {
+func (p *party) request(method, uri, branch string, seq int, to string, words, headers []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\n", method, p.target, p.phone.Self(), branch)
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\n", method, uri, p.phone.Self(), branch)
 	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:15550001111@%s>\r\n",
 		p.local, to, p.callID, seq, method, p.phone.Self())
 	p.finish(&b, method == "INVITE", words, headers)

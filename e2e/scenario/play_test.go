@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -114,7 +115,7 @@ func (p *play) step(st step) error {
 	}
 	st.headers = slices.Clone(st.headers)
 	for i, h := range st.headers {
-		st.headers[i] = strings.ReplaceAll(h, "{self}", k.phone.Self())
+		st.headers[i] = strings.NewReplacer("{self}", k.phone.Self(), "{rseq}", k.last.Header("RSeq")).Replace(h)
 	}
 	switch st.verb {
 	case ">":
@@ -124,7 +125,7 @@ func (p *play) step(st step) error {
 	case "place":
 		return p.place(k, st)
 	case "operator":
-		return p.hangUp(k, st)
+		return p.operate(k, st)
 	case "wait":
 		d, err := time.ParseDuration(st.args[0])
 		time.Sleep(d) // real: what the script does not do meanwhile is its point
@@ -243,22 +244,43 @@ func (p *play) place(k *party, st step) error {
 	return nil
 }
 
-// hangUp ends the party's call as an operator does.
-func (p *play) hangUp(k *party, st step) error {
-	id := p.placed[st.party]
-	for end := time.Now().Add(rig.Patience); id == 0; time.Sleep(20 * time.Millisecond) {
-		var page control.Page[control.CallView]
-		if err := p.bed.Op.Try("call", "list", control.PageRequest{Limit: 200}, &page); err != nil {
+// operate does to the party's call what an operator may: hang up, or transfer it.
+// One that does not know its ACK yet is tried again.
+func (p *play) operate(k *party, st step) (err error) {
+	in, verb := rig.Fields{}, st.args[0]
+	if verb == "transfer" && len(st.args) == 2 {
+		in["to"] = st.args[1]
+	} else if verb != "hangup" {
+		return fmt.Errorf("operator %v: want hangup, or transfer and a URI", st.args)
+	}
+	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
+		var id call.ID
+		if id, err = p.call(k, st.party); err != nil {
+			continue
+		}
+		in["id"] = id.String()
+		err = p.bed.Op.Try("call", verb, in, nil)
+		var refusal *control.Error
+		if !errors.As(err, &refusal) || refusal.Code != control.CodeConflict && refusal.Code != control.CodeNotFound {
 			return err
 		}
-		for _, c := range page.Items {
-			if c.CallID == k.callID {
-				id = c.ID
-			}
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("the call is not listed")
+	}
+	return fmt.Errorf("%s: %w", verb, err)
+}
+
+// call finds the party's live call.
+func (p *play) call(k *party, name string) (call.ID, error) {
+	if id := p.placed[name]; id != 0 {
+		return id, nil
+	}
+	var page control.Page[control.CallView]
+	if err := p.bed.Op.Try("call", "list", control.PageRequest{Limit: 200}, &page); err != nil {
+		return 0, err
+	}
+	for _, c := range page.Items {
+		if c.CallID == k.callID {
+			return c.ID, nil
 		}
 	}
-	return p.bed.Op.Try("call", "hangup", control.ID{ID: id.String()}, nil)
+	return 0, fmt.Errorf("the call is not listed")
 }

@@ -71,7 +71,7 @@ func newBed(t *testing.T, t1 time.Duration) *bed {
 		t.Skip("eight processes under the race detector miss every deadline: run this with an ordinary build")
 	}
 	b := &bed{t1: t1, seen: map[string]*traffic{}, Cluster: rig.StartCluster(t, rig.Plan{Brokers: 1, Actors: 1, Medias: 1,
-		Settings: rig.Settings{"sip.t1": t1.String(), "sip.allow_private_trunks": "true"}})}
+		Settings: rig.Settings{"sip.t1": t1.String(), "sip.allow_private_trunks": "true", "media.first_rtp_timeout": "1m"}})}
 	nobody := b.Op.Agent(t, "dialin", nil).ID
 	b.agents = map[string]string{"echo": b.Agent, "nobody": nobody}
 	b.slugs = map[string]string{"echo": b.Op.Endpoint(t, b.Agent, nil).Slug, "nobody": b.Op.Endpoint(t, nobody, nil).Slug}

@@ -64,7 +64,7 @@ func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.cease(now)
 	extra = append(extra, d.hangup.headers...)
 	d.seq++
-	raw, b := d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
+	raw, b := d.writeBye(now, *d.route, d.seq, d.flow, d.hangup.cause, extra)
 	d.bye = &b
 	d.sendByeCopy(d.bye, raw)
 }

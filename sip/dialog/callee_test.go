@@ -132,6 +132,9 @@ func (c *callee) response(t testing.TB, status int, to string, options map[strin
 		lines = append(lines, "Contact: <sip:callee-"+options["tag"]+"@192.0.2.30:5070>")
 		if route, ok := options["route"]; ok {
 			lines = append(lines, "Record-Route: <sip:"+route+";lr>", "Record-Route: <sip:192.0.2.99;lr>")
+			if _, ok := options["strict"]; ok {
+				lines[len(lines)-1] = "Record-Route: <sip:192.0.2.99>"
+			}
 		}
 	}
 	further, _ := furtherOf(options)

@@ -23,7 +23,7 @@ type dialog struct {
 	gone    bool      // the carrier sent BYE
 	over    bool      // no dialog any more: refused, or BYE in either direction
 	flow    call.Flow // of the dialog's latest message
-	route   route
+	route   *route    // never nil
 
 	said    *description // nil: the dialog is over
 	asked   *asked       // what the carrier wants to change; nil: nothing

@@ -74,6 +74,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 	}
 	inv := f.invitation(m, p.Flow)
 	inv.Offer = offer
+	back := readRoute(m, target)
 	d := &UAS{
 		dialog: dialog{
 			options: &f.options,
@@ -83,7 +84,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 			peerTag: strings.Clone(m.FromTag),
 			flow:    p.Flow,
 			peerSeq: m.CSeq,
-			route:   readRoute(m, target),
+			route:   &back,
 			said:    new(description),
 		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},

@@ -21,11 +21,14 @@ var (
 		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE",
 		"INFO relay=5,100", "INVITE supported=timer se=90,uas allow=INVITE o=2", "INVITE supported=timer se=90,uac o=3", "UPDATE supported=timer se=90,uas allow=UPDATE",
 		"UPDATE", "200 to UPDATE", "481 to UPDATE", "405 to UPDATE", "422 to UPDATE min-se=120", "200 to INVITE se=90,uac sdp", "491 to INVITE", "500 to INVITE", "481 to INVITE",
+		"202 to REFER", "603 to REFER", "NOTIFY event=refer state=active frag=180", "NOTIFY event=refer state=terminated;reason=noresource frag=200",
+		"NOTIFY event=refer state=terminated;reason=noresource frag=486", "NOTIFY again", "REFER",
 		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp",
 	}
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
 		"hangup operator_hangup", "hangup node_drained", "silence rtp_timeout", "digit 1", "audio",
+		"transfer sip:sales@pbx.example",
 	}
 )
 
@@ -43,7 +46,7 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 		s.do(step{from: carrier, text: "INVITE" + rapid.SampledFrom([]string{"", " require=100rel", " supported=timer", " supported=timer se=90,uas allow=UPDATE"}).Draw(r, "asks")})
 		for range rapid.IntRange(0, 25).Draw(r, "rows") {
 			s.runUntil(s.now + time.Duration(rapid.SampledFrom([]int{0, 0, 10, 400, 700, 5000, 33000}).Draw(r, "pause"))*time.Millisecond)
-			j.over = s.machine.Call.Over()
+			j.over, j.done = s.machine.Call.Over(), s.machine.Done()
 			if rapid.Bool().Draw(r, "from carrier") {
 				text := rapid.SampledFrom(carriers).Draw(r, "carrier")
 				if s.can(text) {
@@ -77,13 +80,16 @@ func (s *sim) can(text string) bool {
 type judge struct {
 	r                        *rapid.T
 	final                    int // status of the first final response to the first INVITE
-	cancelled, over          bool
+	cancelled, over, done    bool
 	opened, closed, finished int
 	tag                      string
 }
 
 func (j *judge) note(a actors.Action) {
 	if a.Send != nil {
+		if j.done && !strings.HasPrefix(string(a.Send.Raw), "SIP/2.0 ") {
+			j.r.Fatalf("a request left when nothing was left of the call: %.60q", a.Send.Raw)
+		}
 		j.message(string(a.Send.Raw))
 		return
 	}

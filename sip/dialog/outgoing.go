@@ -61,7 +61,7 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 			id:      id,
 			callID:  callID,
 			tag:     f.options.Keys.Mint(token.Call, f.options.Slot, id, callID),
-			route:   route{target: target, local: from, remote: "<" + bare(target) + ">"},
+			route:   &route{target: target, local: from, remote: "<" + bare(target) + ">"},
 		},
 		target:  target,
 		hops:    hops,

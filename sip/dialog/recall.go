@@ -45,7 +45,7 @@ func restoreCaller(common dialog, s *state) (actors.Dialog, error) {
 	}
 	d := &UAC{dialog: common, target: target, invited: true, heard: true, answered: s.Answered, outcome: s.Answered}
 	d.sent = recalled
-	d.route = route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
+	d.route = &route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
 	d.login.cnonce = s.Tag
 	if s.Answered {
 		return d, nil

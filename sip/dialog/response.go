@@ -165,8 +165,9 @@ func (d *UAC) accepted(now time.Time, a *attempt, m *wire.Message, flow call.Flo
 	}
 	d.answered, d.outcome = true, true
 	d.peerTag, d.flow = strings.Clone(m.ToTag), flow
-	d.route = d.routeTo(m)
-	ack := d.writeAck(a, d.route, flow)
+	to := d.routeTo(m)
+	d.route = &to
+	ack := d.writeAck(a, to, flow)
 	d.ack = &ack
 	d.send(ack)
 	d.timer().login = &d.login

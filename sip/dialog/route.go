@@ -17,6 +17,10 @@ type route struct {
 	remote string   // To of our requests
 }
 
+// nowhere is the route of a dialog that is over: it sends no requests. Nothing
+// writes to it.
+var nowhere route
+
 func readRoute(m *wire.Message, target wire.URI) route {
 	r := route{target: target, set: m.RecordRoute(), local: strings.Clone(m.Header("To")), remote: strings.Clone(m.Header("From"))}
 	for i, v := range r.set {

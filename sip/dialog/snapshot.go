@@ -109,7 +109,8 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 	if refusal != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, refusal)
 	}
-	d.message, d.session, d.route = m, session, readRoute(m, target)
+	back := readRoute(m, target)
+	d.message, d.session, d.route = m, session, &back
 	d.first.tx = txn.StartInvite(f.options.Timers, s.InviteFlow.Transport.Reliable())
 	return d, nil
 }
@@ -120,7 +121,7 @@ func (d *UAS) reanswered(s *state) error {
 	if err != nil {
 		return fmt.Errorf("%w: no remote target", ErrState)
 	}
-	d.route = route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
+	d.route = &route{target: target, set: s.Routes, local: s.LocalURI, remote: s.RemoteURI}
 	d.first.tx = txn.ResumeAccepted(d.options.Timers, s.InviteFlow.Transport.Reliable())
 	return nil
 }

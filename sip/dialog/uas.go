@@ -132,5 +132,5 @@ func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
 	d.message, d.session, d.said = nil, nil, nil
-	d.route, d.clock = route{}, nil
+	d.route, d.clock = &nowhere, nil
 }
