@@ -32,7 +32,7 @@ type dialog struct {
 	clock   *clock       // session timer; nil: none was ever agreed on
 
 	hangup *farewell // of our BYE
-	bye    *bye // nil: none was sent
+	bye    *bye      // nil: none was sent
 
 	revision uint64 // see Revision
 	out      []call.Output
