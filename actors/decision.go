@@ -14,6 +14,7 @@ type Outcome struct {
 	Status     int           // not taken: answer statelessly with this status
 	Reason     string        // text of a Reason header (RFC 3326); empty: none
 	RetryAfter time.Duration // of 503, whole seconds; 0: none
+	Silent     bool          // not taken, and no answer at all, as the operator wants it against scanners
 }
 
 // RetryAfter is what a 503 of a decider asks for. A carrier may leave the

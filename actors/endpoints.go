@@ -16,6 +16,7 @@ type EndpointLimits struct {
 	Remembered   int           // decisions one partition keeps for retransmissions, 32 s each
 	StoreTimeout time.Duration // longest read of a cold endpoint
 	NotFound     int           // SIP status that is shown instead of 404; 0: 404
+	Silent       bool          // no answer instead of 404, nor to a source that no allowlist names
 }
 
 // EndpointPorts are what endpoint actors need of the rest of the node.
@@ -114,7 +115,11 @@ func NewEndpoints(limits EndpointLimits, ports EndpointPorts, observer EndpointO
 // Invite decides on an initial INVITE, or recalls what was decided on an
 // earlier copy. reply is called once, from any goroutine, and must not block.
 func (e *Endpoints) Invite(inv endpoint.Invite, p call.Packet, reply func(Outcome)) {
-	e.send(newInvite(inv, p, func(o Outcome) { o.Status = e.status(o.Status); reply(o) }))
+	e.send(newInvite(inv, p, func(o Outcome) {
+		o.Silent = e.limits.Silent && (o.Status == 404 || o.Reason == string(endpoint.ReasonSourceNotAllowed))
+		o.Status = e.status(o.Status)
+		reply(o)
+	}))
 }
 
 // status is what a carrier is shown of a SIP status: what the operator wants to

@@ -97,6 +97,30 @@ func TestNotFoundMayBeShownAsAnotherStatus(t *testing.T) {
 	})
 }
 
+// TestStrangersMayBeLeftWithoutAnAnswer asks for the same, of accounts that hide
+// which it is and that say it: neither tells a scanner that somebody is here.
+func TestStrangersMayBeLeftWithoutAnAnswer(t *testing.T) {
+	for _, style := range []endpoint.RefusalStyle{endpoint.RefuseUniform, endpoint.RefuseExplicit} {
+		synctest.Test(t, func(t *testing.T) {
+			store, desk := newShelf(), newDesk()
+			store.account.Refusal = style
+			d := newDecider(t, actors.EndpointLimits{Silent: true}, store, desk, desk)
+			closed := store.put("closed", func(e *endpoint.Endpoint) { e.IP.Mode = endpoint.IPNone })
+			full := store.put("full", func(e *endpoint.Endpoint) { e.MaxCallsPerSecond = ptr(1) })
+			for _, to := range []endpoint.Address{"s/nobody", closed} {
+				if got := d.dial(to, "c"+string(to)); !got.Silent || got.Taken {
+					t.Errorf("%s: %v: got %+v", style, to, got)
+				}
+			}
+			for i := range 3 {
+				if got := d.dial(full, fmt.Sprint("f", i)); got.Silent {
+					t.Errorf("%s: a caller that is let in: %+v", style, got)
+				}
+			}
+		})
+	}
+}
+
 func TestAcceptedJobSaysAllTheMediaNodeNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, desk := newShelf(), newDesk()

@@ -37,7 +37,7 @@ func (c *checker) check() {
 	c.media()
 	c.listeners()
 	c.http()
-	c.oneOf("actor.not_found_status", c.cfg.Actor.NotFound, "404", "603")
+	c.oneOf("actor.not_found_status", c.cfg.Actor.NotFound, "404", "603", "drop")
 	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", c.cfg.Log.Format, "json", "text")
 }

@@ -206,7 +206,7 @@ type Actor struct {
 	CacheEntries  int           `koanf:"cache_entries" default:"100000" doc:"Endpoints, accounts and agents kept in memory."`
 	StoreTimeout  time.Duration `koanf:"store_timeout" default:"100ms" doc:"Longest read of a cold endpoint."`
 	IntakeTimeout time.Duration `koanf:"intake_timeout" default:"120ms" doc:"Wait for a media node to take a call before the next is asked."`
-	NotFound      string        `koanf:"not_found_status" default:"404" doc:"SIP status of a call to an address that does not exist, or no longer, and of every refusal that must look the same: 404, upon which carriers try their next route, or 603, upon which most do not."`
+	NotFound      string        `koanf:"not_found_status" default:"404" doc:"SIP status of a call to an address that does not exist, or no longer, and of every refusal that must look the same: 404, upon which carriers try their next route, or 603, upon which most do not; drop: no answer at all, nor to a source that no allowlist names, against scanners."`
 	DeadNodeHold  time.Duration `koanf:"dead_node_hold" default:"30s" doc:"How long a silent media node's calls still count against caps."`
 	AllowPrivate  bool          `koanf:"allow_private_webhooks" default:"false" doc:"Whether owners' webhooks may point to loopback and private addresses. A node whose HTTP and NATS listen on loopback only may dial loopback all the same."`
 }

@@ -173,7 +173,7 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		"SIP among ICE":           {map[string]string{"sip.udp": ":30002"}, "media.ice_ports: 30000-39999 holds the port of sip.udp, 30002"},
 		"media behind a name":     {map[string]string{"media.advertise": "nat.example.net"}, `media.advertise: "nat.example.net" is no address of a host: want an IP address`},
 		"latch mode":              {map[string]string{"media.latch_mode": "any"}, `media.latch_mode: "any" is none of sdp, nat, off`},
-		"no such status":          {map[string]string{"actor.not_found_status": "410"}, `actor.not_found_status: "410" is none of 404, 603`},
+		"no such status":          {map[string]string{"actor.not_found_status": "410"}, `actor.not_found_status: "410" is none of 404, 603, drop`},
 		"no wait for first RTP":   {map[string]string{"media.first_rtp_timeout": "0"}, ""},
 		"no session timer":        {map[string]string{"sip.session_expires": "0s"}, ""},
 		"short session timer":     {map[string]string{"sip.session_expires": "89s"}, "sip.session_expires: 1m29s is out of range: want 0, or 1m30s to 24h0m0s"},

@@ -226,6 +226,14 @@ func TestRubbishIsRefusedWithoutShowingIt(t *testing.T) {
 	}
 }
 
+func TestASilentOutcomeStaysSilent(t *testing.T) {
+	t.Parallel()
+	want := actors.Outcome{Status: 404, Silent: true}
+	if got, err := envelope.DecodeOutcome(must(envelope.EncodeOutcome(want))); got != want || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestAnOutcomeThatSaysNothingIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{0, 100, 200, 299, 700, -1} {

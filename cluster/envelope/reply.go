@@ -15,12 +15,13 @@ type outcomeLine struct {
 	Status     int    `json:"status,omitempty"`
 	Reason     string `json:"reason,omitempty"`
 	RetryAfter int64  `json:"retry_after_s,omitempty"`
+	Silent     bool   `json:"silent,omitempty"`
 }
 
 // EncodeOutcome writes a decider's reply. Part of a second counts as a whole.
 func EncodeOutcome(o actors.Outcome) ([]byte, error) {
 	seconds := int64((o.RetryAfter + time.Second - 1) / time.Second)
-	return marshal(outcomeLine{V: Version, Taken: o.Taken, Status: o.Status, Reason: o.Reason, RetryAfter: seconds})
+	return marshal(outcomeLine{V: Version, Taken: o.Taken, Status: o.Status, Reason: o.Reason, RetryAfter: seconds, Silent: o.Silent})
 }
 
 // DecodeOutcome reads what [EncodeOutcome] wrote.
@@ -29,7 +30,7 @@ func DecodeOutcome(b []byte) (actors.Outcome, error) {
 	if err := unmarshal(b, &l); err != nil {
 		return actors.Outcome{}, err
 	}
-	o := actors.Outcome{Taken: l.Taken, Status: l.Status, Reason: l.Reason, RetryAfter: time.Duration(l.RetryAfter) * time.Second}
+	o := actors.Outcome{Taken: l.Taken, Status: l.Status, Reason: l.Reason, RetryAfter: time.Duration(l.RetryAfter) * time.Second, Silent: l.Silent}
 	if !o.Taken && (o.Status < 300 || o.Status > 699) {
 		return actors.Outcome{}, fmt.Errorf("%w: neither taken nor a final failure: status %d", ErrMalformed, o.Status)
 	}

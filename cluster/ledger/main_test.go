@@ -272,25 +272,43 @@ func look(t testing.TB, c *cluster.Conn) kept {
 	return k
 }
 
+// each shows what a stream holds. Brokers that have just come back may not say
+// at once.
 func each(t testing.TB, c *cluster.Conn, stream string, do func(*jetstream.RawStreamMsg)) {
 	t.Helper()
-	s, err := c.JetStream().Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := s.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for seq := max(info.State.FirstSeq, 1); seq <= info.State.LastSeq; seq++ {
-		m, err := s.GetMsg(t.Context(), seq)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
+	var s jetstream.Stream
+	var info *jetstream.StreamInfo
+	patiently(t, func() (err error) {
+		if s, err = c.JetStream().Stream(t.Context(), stream); err == nil {
+			info, err = s.Info(t.Context())
 		}
-		if err != nil {
+		return err
+	})
+	for seq := max(info.State.FirstSeq, 1); seq <= info.State.LastSeq; seq++ {
+		var m *jetstream.RawStreamMsg
+		patiently(t, func() (err error) {
+			if m, err = s.GetMsg(t.Context(), seq); errors.Is(err, jetstream.ErrMsgNotFound) {
+				m, err = nil, nil
+			}
+			return err
+		})
+		if m != nil {
+			do(m)
+		}
+	}
+}
+
+// patiently asks until there is an answer.
+func patiently(t testing.TB, ask func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
 			t.Fatal(err)
 		}
-		do(m)
 	}
 }
 

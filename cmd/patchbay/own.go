@@ -46,7 +46,7 @@ var notFound = map[string]int{"404": 404, "603": 603}
 
 func newEndpoints(g *ground, n endpointNeeds, obs observers) *actors.Endpoints {
 	a := g.cfg.Actor
-	return actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout, NotFound: notFound[a.NotFound]},
+	return actors.NewEndpoints(actors.EndpointLimits{Mailbox: a.Mailbox, Remembered: a.Remembered, StoreTimeout: a.StoreTimeout, NotFound: notFound[a.NotFound], Silent: a.NotFound == "drop"},
 		actors.EndpointPorts{Store: n.Store, Intake: n.Intake, Load: n.Load, Fallback: n.Fallback, Tenure: n.Tenure, Elsewhere: n.Others},
 		counting(obs.endpoints(n.Ledger), n.Counter))
 }

@@ -43,6 +43,7 @@ const (
 	DropHandshake     Drop = "handshake"        // TLS or WebSocket was not agreed upon, or not in time
 	DropAnnouncement  Drop = "proxy-protocol"   // a balancer's connection that does not say whose it is, or not in time
 	DropFraming       Drop = "framing"          // a stream that cannot be cut into messages
+	DropSilent        Drop = "silent"           // refused without an answer, as the operator wants it
 	DropBlocked       Drop = "blocked"          // the operator has blocked the source
 )
 

@@ -136,6 +136,10 @@ func (e *Edge) conclude(r *request, o Outcome) {
 	if o.Taken {
 		return
 	}
+	if o.Silent {
+		e.obs.dropped(DropSilent)
+		return
+	}
 	status := o.Status
 	if status < 300 || status > 699 {
 		status = 500

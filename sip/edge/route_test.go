@@ -302,6 +302,21 @@ func TestACopyOfAnInviteThatADrainingEdgeHasPassedOnGoesTheWayOfTheFirst(t *test
 	}
 }
 
+func TestAStrangerMayHearNothing(t *testing.T) {
+	t.Parallel()
+	r := rejecting(404)
+	r.invite = func(_ endpoint.Invite, _ bool, _ call.Packet, done func(edge.Outcome)) {
+		done(edge.Outcome{Status: 404, Silent: true})
+	}
+	rig := start(t, settings(), r)
+	p := rig.udp()
+	p.send(msg{method: "INVITE"}.String())
+	rig.seen.await(t, "dropped "+string(edge.DropSilent), 1)
+	if res := p.ask(msg{method: "OPTIONS", callID: "later", branch: "z9hG4bKlater"}.String()); header(res, "Call-ID") != "later" {
+		t.Errorf("the INVITE was answered: %q", res)
+	}
+}
+
 func TestMethodsThatAreNotServedAre405AndUnknownOnes501(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
