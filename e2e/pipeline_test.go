@@ -189,9 +189,11 @@ func nativeLines(t *testing.T, b *bed, m maker) {
 		spec rig.Fields
 		want owed
 	}{
-		"5 no source at all":         {rig.Fields{"ip": rig.Fields{"mode": "none"}}, owed{403, "source_not_allowed", false}},
-		"7 encryption is asked for":  {rig.Fields{"media": rig.Fields{"encryption": "required"}}, owed{488, "encryption_not_supported", false}},
-		"10b the account's rules":    {rig.Fields{"handler": rig.Fields{"active": "route_rules"}}, owed{404, "no_route", false}},
+		"5 no source at all":        {rig.Fields{"ip": rig.Fields{"mode": "none"}}, owed{403, "source_not_allowed", false}},
+		"7 encryption is asked for": {rig.Fields{"media": rig.Fields{"encryption": "required"}}, owed{488, "encryption_not_supported", false}},
+		"10b the account's rules":   {rig.Fields{"handler": rig.Fields{"active": "route_rules"}}, owed{404, "no_route", false}},
+		"10c an application, not served": {rig.Fields{"handler": rig.Fields{"active": "application",
+			"application_id": "0b6f4a0e-3a51-4c55-9a5e-6f2f0c7d1a01"}}, owed{480, "handler_not_supported", false}},
 		"10d a topic, not served":    {rig.Fields{"handler": rig.Fields{"active": "relay_topic", "relay_topic": "desk"}}, owed{480, "handler_not_supported", false}},
 		"no handler":                 {rig.Fields{"handler": rig.Fields{"active": ""}}, owed{404, "no_agent", false}},
 		"9 the endpoint's own limit": {rig.Fields{"max_concurrent_calls": 1}, owed{486, "concurrency_limit", false}},
