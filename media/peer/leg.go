@@ -199,12 +199,12 @@ func (p *Peer) Close(call.Cause) {
 	if p.pc == nil {
 		return
 	}
-	p.stack.closing.Add(1)
+	p.stack.closing.begin()
 	go p.shut(wasUp)
 }
 
 func (p *Peer) shut(wasUp bool) {
-	defer p.stack.closing.Done()
+	defer p.stack.closing.end()
 	if wasUp {
 		p.channel.finish()
 		p.sayBye()

@@ -74,7 +74,7 @@ type Stack struct {
 	cert      webrtc.Certificate
 	net       transport.Net
 	local     localAddrs
-	closing   sync.WaitGroup
+	closing   farewells
 }
 
 // NewStack reads ICEPorts, Bind, Advertise and SRTPTap of cfg and makes the
@@ -109,7 +109,41 @@ func NewStack(cfg config.Media, hooks Hooks) (*Stack, error) {
 
 // Wait blocks until every peer that was closed has said goodbye to its agent
 // and freed its port.
-func (s *Stack) Wait() { s.closing.Wait() }
+func (s *Stack) Wait() { s.closing.wait() }
+
+// farewells counts peers that are closed and still say goodbye. Unlike a
+// sync.WaitGroup it may begin from none while somebody waits: an agent's own
+// packet may close its peer.
+type farewells struct {
+	mu   sync.Mutex
+	n    int
+	none *sync.Cond // nil: nobody has waited yet
+}
+
+func (f *farewells) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+}
+
+func (f *farewells) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n--; f.n == 0 && f.none != nil {
+		f.none.Broadcast()
+	}
+}
+
+func (f *farewells) wait() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.none == nil {
+		f.none = sync.NewCond(&f.mu)
+	}
+	for f.n > 0 {
+		f.none.Wait()
+	}
+}
 
 // connection makes the library's side of a peer over sock.
 func (s *Stack) connection(me *webrtc.MediaEngine, sock *socket, lite bool) (*webrtc.PeerConnection, error) {
