@@ -56,7 +56,7 @@ func (e *ear) listen() {
 		}
 		now := time.Now()
 		e.mu.Lock()
-		if e.sound.Heard > 0 {
+		if !e.sound.Last.IsZero() {
 			e.sound.Gap = max(e.sound.Gap, now.Sub(e.sound.Last))
 		}
 		e.sound.Heard++
@@ -82,6 +82,9 @@ func (e *ear) talkTo(answer Response) {
 		return
 	}
 	to := netip.AddrPortFrom(addr, uint16(number))
+	e.mu.Lock()
+	e.sound.Gap, e.sound.Last = 0, time.Time{} // an echo has nothing to say to who has not spoken yet: an answer may have come late
+	e.mu.Unlock()
 	e.done.Go(func() { e.speak(to) })
 }
 
