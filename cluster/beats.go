@@ -11,6 +11,7 @@ import (
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/placement"
 	"patchbay/cluster/subject"
+	"patchbay/internal/pause"
 )
 
 // How beats are written.
@@ -79,11 +80,11 @@ func (b *Beats) Run(ctx context.Context) error {
 		case <-tick.C:
 			b.whole(false)
 		case <-b.cfg.Changed:
-			if pause(ctx, coalesce) {
+			if pause.For(ctx, coalesce) {
 				b.delta()
 			}
 		case <-b.cfg.Greet:
-			if pause(ctx, coalesce) {
+			if pause.For(ctx, coalesce) {
 				b.marks = nil // the newcomer has heard of none
 				b.whole(false)
 			}
@@ -91,17 +92,6 @@ func (b *Beats) Run(ctx context.Context) error {
 			b.whole(true)
 			return nil
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -71,43 +71,17 @@ func (o *Operations) putAgent(a *endpoint.Agent, spec AgentSpec, now time.Time) 
 // agentAgain answers a creation that was made before with what it made, as it
 // stands.
 func (o *Operations) agentAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (AgentView, error) {
-	var a endpoint.Agent
-	if err == nil {
-		a, err = o.Store.AgentByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return AgentView{}, again(err)
-	}
-	return agentViewOf(a), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.AgentByID, agentViewOf)
 }
 
 // GetAgent returns one agent, without its secret.
 func (o *Operations) GetAgent(ctx context.Context, tenant string, in ID) (AgentView, error) {
-	if err := in.check(); err != nil {
-		return AgentView{}, err
-	}
-	a, err := o.Store.AgentByID(ctx, tenant, in.ID)
-	if err != nil {
-		return AgentView{}, fmt.Errorf("get agent %s: %w", in.ID, err)
-	}
-	return agentViewOf(a), nil
+	return got(ctx, tenant, in, "agent", o.Store.AgentByID, agentViewOf)
 }
 
 // ListAgents returns one page of the tenant's agents, oldest first.
 func (o *Operations) ListAgents(ctx context.Context, tenant string, in PageRequest) (Page[AgentView], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[AgentView]{}, err
-	}
-	agents, next, err := o.Store.Agents(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[AgentView]{}, fmt.Errorf("list agents: %w", err)
-	}
-	page := Page[AgentView]{Items: make([]AgentView, len(agents)), Next: next}
-	for i, a := range agents {
-		page.Items[i] = agentViewOf(a)
-	}
-	return page, nil
+	return listed(ctx, tenant, in, "agents", o.Store.Agents, agentViewOf)
 }
 
 // UpdateAgent changes an agent; it counts from the next call on.
@@ -119,7 +93,7 @@ func (o *Operations) UpdateAgent(ctx context.Context, tenant string, in Change) 
 	if err != nil {
 		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, err)
 	}
-	if in.Revision != 0 && in.Revision != a.Revision {
+	if in.stale(a.Revision) {
 		return AgentView{}, fmt.Errorf("update agent %s: %w", in.ID, endpoint.ErrConflict)
 	}
 	spec, err := merge(agentSpecOf(a), in.Patch)

@@ -93,14 +93,7 @@ func orNative(origin string) string {
 }
 
 func (o *Operations) applicationAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (ApplicationView, error) {
-	var a endpoint.Application
-	if err == nil {
-		a, err = o.Store.ApplicationByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return ApplicationView{}, again(err)
-	}
-	return applicationViewOf(a), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.ApplicationByID, applicationViewOf)
 }
 
 // applicationOf reads an application by its id or its numeric id.
@@ -113,37 +106,12 @@ func (o *Operations) applicationOf(ctx context.Context, tenant, id string) (endp
 
 // GetApplication returns one application.
 func (o *Operations) GetApplication(ctx context.Context, tenant string, in ID) (ApplicationView, error) {
-	if err := in.check(); err != nil {
-		return ApplicationView{}, err
-	}
-	a, err := o.applicationOf(ctx, tenant, in.ID)
-	if err != nil {
-		return ApplicationView{}, fmt.Errorf("get application %s: %w", in.ID, err)
-	}
-	return applicationViewOf(a), nil
+	return got(ctx, tenant, in, "application", o.applicationOf, applicationViewOf)
 }
 
 // ListApplications returns one page of the tenant's applications, oldest first.
 func (o *Operations) ListApplications(ctx context.Context, tenant string, in PageRequest) (Page[ApplicationView], error) {
 	return listed(ctx, tenant, in, "applications", o.Store.Applications, applicationViewOf)
-}
-
-// listed returns one page of what a tenant has of a kind.
-func listed[T, V any](ctx context.Context, tenant string, in PageRequest, what string,
-	read func(ctx context.Context, tenant, cursor string, limit int) ([]T, string, error), view func(T) V) (Page[V], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[V]{}, err
-	}
-	all, next, err := read(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[V]{}, fmt.Errorf("list %s: %w", what, err)
-	}
-	page := Page[V]{Items: make([]V, len(all)), Next: next}
-	for i, v := range all {
-		page.Items[i] = view(v)
-	}
-	return page, nil
 }
 
 // UpdateApplication changes an application.
@@ -152,7 +120,7 @@ func (o *Operations) UpdateApplication(ctx context.Context, tenant string, in Ch
 		return ApplicationView{}, err
 	}
 	a, err := o.applicationOf(ctx, tenant, in.ID)
-	if err == nil && in.Revision != 0 && in.Revision != a.Revision {
+	if err == nil && in.stale(a.Revision) {
 		err = endpoint.ErrConflict
 	}
 	if err != nil {

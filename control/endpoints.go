@@ -71,14 +71,7 @@ func (o *Operations) CreateEndpoint(ctx context.Context, tenant string, in NewEn
 // endpointAgain answers a creation that was made before with what it made, as
 // it stands.
 func (o *Operations) endpointAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (EndpointView, error) {
-	var ep endpoint.Endpoint
-	if err == nil {
-		ep, err = o.Store.EndpointByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return EndpointView{}, again(err)
-	}
-	return o.viewOf(ep), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.EndpointByID, o.viewOf)
 }
 
 // GetEndpoint returns one endpoint.
@@ -102,7 +95,7 @@ func (o *Operations) UpdateEndpoint(ctx context.Context, tenant string, in Chang
 	if err != nil {
 		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, err)
 	}
-	if in.Revision != 0 && in.Revision != ep.Revision {
+	if in.stale(ep.Revision) {
 		return EndpointView{}, fmt.Errorf("update endpoint %s: %w", in.ID, endpoint.ErrConflict)
 	}
 	spec, err := merge(specOf(ep), in.Patch)

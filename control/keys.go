@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
@@ -143,41 +142,14 @@ func (o *Operations) keyAgain(ctx context.Context, tenant string, before endpoin
 	return MadeKey{keyViewOf(k), secret}, nil
 }
 
-// again says that what a repeated creation had made is gone since.
-func again(err error) error {
-	if errors.Is(err, endpoint.ErrNotFound) {
-		return &Error{Code: CodeConflict, Message: "what this idempotency key made has been deleted since"}
-	}
-	return err
-}
-
 // GetKey returns one API key.
 func (o *Operations) GetKey(ctx context.Context, tenant string, in ID) (KeyView, error) {
-	if err := in.check(); err != nil {
-		return KeyView{}, err
-	}
-	k, err := o.Store.KeyByID(ctx, tenant, in.ID)
-	if err != nil {
-		return KeyView{}, fmt.Errorf("get key %s: %w", in.ID, err)
-	}
-	return keyViewOf(k), nil
+	return got(ctx, tenant, in, "key", o.Store.KeyByID, keyViewOf)
 }
 
 // ListKeys returns one page of the tenant's API keys, oldest first.
 func (o *Operations) ListKeys(ctx context.Context, tenant string, in PageRequest) (Page[KeyView], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[KeyView]{}, err
-	}
-	all, next, err := o.Store.Keys(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[KeyView]{}, fmt.Errorf("list keys: %w", err)
-	}
-	page := Page[KeyView]{Items: make([]KeyView, len(all)), Next: next}
-	for i, k := range all {
-		page.Items[i] = keyViewOf(k)
-	}
-	return page, nil
+	return listed(ctx, tenant, in, "keys", o.Store.Keys, keyViewOf)
 }
 
 // RevokeKey ends an API key for good. Every node refuses it within 2 s.

@@ -94,43 +94,17 @@ func (o *Operations) leadTo(ctx context.Context, n *endpoint.Number) error {
 }
 
 func (o *Operations) numberAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (NumberView, error) {
-	var n endpoint.Number
-	if err == nil {
-		n, err = o.Store.NumberByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return NumberView{}, again(err)
-	}
-	return numberViewOf(n), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.NumberByID, numberViewOf)
 }
 
 // GetNumber returns one claim.
 func (o *Operations) GetNumber(ctx context.Context, tenant string, in ID) (NumberView, error) {
-	if err := in.check(); err != nil {
-		return NumberView{}, err
-	}
-	n, err := o.Store.NumberByID(ctx, tenant, in.ID)
-	if err != nil {
-		return NumberView{}, fmt.Errorf("get number %s: %w", in.ID, err)
-	}
-	return numberViewOf(n), nil
+	return got(ctx, tenant, in, "number", o.Store.NumberByID, numberViewOf)
 }
 
 // ListNumbers returns one page of the tenant's claims, oldest first.
 func (o *Operations) ListNumbers(ctx context.Context, tenant string, in PageRequest) (Page[NumberView], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[NumberView]{}, err
-	}
-	all, next, err := o.Store.Numbers(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[NumberView]{}, fmt.Errorf("list numbers: %w", err)
-	}
-	page := Page[NumberView]{Items: make([]NumberView, len(all)), Next: next}
-	for i, n := range all {
-		page.Items[i] = numberViewOf(n)
-	}
-	return page, nil
+	return listed(ctx, tenant, in, "numbers", o.Store.Numbers, numberViewOf)
 }
 
 // DeleteNumber gives a number back.

@@ -90,6 +90,9 @@ type Change struct {
 	Patch    json.RawMessage   `json:"patch"`
 }
 
+// stale reports that the change was made against another version.
+func (c Change) stale(now endpoint.Revision) bool { return c.Revision != 0 && c.Revision != now }
+
 // A Target names an object to end. With a Revision it is ended only if it is
 // still at it.
 type Target struct {

@@ -84,26 +84,12 @@ func (o *Operations) putRegistration(spec RegistrationSpec, r *endpoint.Registra
 }
 
 func (o *Operations) registrationAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (RegistrationView, error) {
-	var r endpoint.Registration
-	if err == nil {
-		r, err = o.Store.RegistrationByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return RegistrationView{}, again(err)
-	}
-	return registrationViewOf(r), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.RegistrationByID, registrationViewOf)
 }
 
 // GetRegistration returns one registration, without its password.
 func (o *Operations) GetRegistration(ctx context.Context, tenant string, in ID) (RegistrationView, error) {
-	if err := in.check(); err != nil {
-		return RegistrationView{}, err
-	}
-	r, err := o.Store.RegistrationByID(ctx, tenant, in.ID)
-	if err != nil {
-		return RegistrationView{}, fmt.Errorf("get registration %s: %w", in.ID, err)
-	}
-	return registrationViewOf(r), nil
+	return got(ctx, tenant, in, "registration", o.Store.RegistrationByID, registrationViewOf)
 }
 
 // ListRegistrations returns one page of the registrations that are of no
@@ -118,7 +104,7 @@ func (o *Operations) UpdateRegistration(ctx context.Context, tenant string, in C
 		return RegistrationView{}, err
 	}
 	r, err := o.Store.RegistrationByID(ctx, tenant, in.ID)
-	if err == nil && in.Revision != 0 && in.Revision != r.Revision {
+	if err == nil && in.stale(r.Revision) {
 		err = endpoint.ErrConflict
 	}
 	if err != nil {

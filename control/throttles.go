@@ -76,26 +76,12 @@ func (o *Operations) CreateThrottle(ctx context.Context, tenant string, in NewTh
 }
 
 func (o *Operations) throttleAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (ThrottleView, error) {
-	var t endpoint.Throttle
-	if err == nil {
-		t, err = o.Store.ThrottleByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return ThrottleView{}, again(err)
-	}
-	return throttleViewOf(t), nil
+	return madeAgain(ctx, tenant, before, err, o.Store.ThrottleByID, throttleViewOf)
 }
 
 // GetThrottle returns one throttle.
 func (o *Operations) GetThrottle(ctx context.Context, tenant string, in ID) (ThrottleView, error) {
-	if err := in.check(); err != nil {
-		return ThrottleView{}, err
-	}
-	t, err := o.Store.ThrottleByID(ctx, tenant, in.ID)
-	if err != nil {
-		return ThrottleView{}, fmt.Errorf("get throttle %s: %w", in.ID, err)
-	}
-	return throttleViewOf(t), nil
+	return got(ctx, tenant, in, "throttle", o.Store.ThrottleByID, throttleViewOf)
 }
 
 // ListThrottles returns one page of the tenant's throttles, oldest first.
@@ -109,7 +95,7 @@ func (o *Operations) UpdateThrottle(ctx context.Context, tenant string, in Chang
 		return ThrottleView{}, err
 	}
 	t, err := o.Store.ThrottleByID(ctx, tenant, in.ID)
-	if err == nil && in.Revision != 0 && in.Revision != t.Revision {
+	if err == nil && in.stale(t.Revision) {
 		err = endpoint.ErrConflict
 	}
 	if err != nil {

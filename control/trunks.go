@@ -121,43 +121,17 @@ func (o *Operations) CreateTrunk(ctx context.Context, tenant string, in NewTrunk
 // trunkAgain answers a creation that was made before with what it made, as it
 // stands.
 func (o *Operations) trunkAgain(ctx context.Context, tenant string, before endpoint.Repeat, err error) (TrunkView, error) {
-	var t endpoint.Trunk
-	if err == nil {
-		t, err = o.Trunks.TrunkByID(ctx, tenant, before.ID)
-	}
-	if err != nil {
-		return TrunkView{}, again(err)
-	}
-	return trunkViewOf(t), nil
+	return madeAgain(ctx, tenant, before, err, o.Trunks.TrunkByID, trunkViewOf)
 }
 
 // GetTrunk returns one trunk, without its password.
 func (o *Operations) GetTrunk(ctx context.Context, tenant string, in ID) (TrunkView, error) {
-	if err := in.check(); err != nil {
-		return TrunkView{}, err
-	}
-	t, err := o.Trunks.TrunkByID(ctx, tenant, in.ID)
-	if err != nil {
-		return TrunkView{}, fmt.Errorf("get trunk %s: %w", in.ID, err)
-	}
-	return trunkViewOf(t), nil
+	return got(ctx, tenant, in, "trunk", o.Trunks.TrunkByID, trunkViewOf)
 }
 
 // ListTrunks returns one page of the tenant's trunks, oldest first.
 func (o *Operations) ListTrunks(ctx context.Context, tenant string, in PageRequest) (Page[TrunkView], error) {
-	limit, err := in.limit()
-	if err != nil {
-		return Page[TrunkView]{}, err
-	}
-	trunks, next, err := o.Trunks.Trunks(ctx, tenant, in.Cursor, limit)
-	if err != nil {
-		return Page[TrunkView]{}, fmt.Errorf("list trunks: %w", err)
-	}
-	page := Page[TrunkView]{Items: make([]TrunkView, len(trunks)), Next: next}
-	for i, t := range trunks {
-		page.Items[i] = trunkViewOf(t)
-	}
-	return page, nil
+	return listed(ctx, tenant, in, "trunks", o.Trunks.Trunks, trunkViewOf)
 }
 
 // UpdateTrunk changes a trunk. Calls that are up go on as they are.
@@ -166,7 +140,7 @@ func (o *Operations) UpdateTrunk(ctx context.Context, tenant string, in Change) 
 		return TrunkView{}, err
 	}
 	t, err := o.Trunks.TrunkByID(ctx, tenant, in.ID)
-	if err == nil && in.Revision != 0 && in.Revision != t.Revision {
+	if err == nil && in.stale(t.Revision) {
 		err = endpoint.ErrConflict
 	}
 	if err != nil {

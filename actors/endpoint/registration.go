@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 )
@@ -93,6 +92,3 @@ func (ps *problems) registrar(field, value string, wanted bool) {
 
 // origins are the APIs that an object may come from.
 var origins = []string{"", KindOfNative, KindOfYappr, KindOfUltravox, KindOfSignalWire, KindOfVobiz}
-
-// IsOrigin reports whether a word names an API.
-func IsOrigin(word string) bool { return slices.Contains(origins, word) }

@@ -13,6 +13,7 @@ import (
 	"patchbay/cluster/subject"
 	"patchbay/cluster/tail"
 	"patchbay/internal/bodies"
+	"patchbay/internal/pause"
 )
 
 // Limits of taking events up.
@@ -49,7 +50,7 @@ func (s *shard) follow() {
 			s.lost(err)
 		case !s.leaving():
 			s.d.told(err, "follow events")
-			pause(s.ctx, again)
+			pause.For(s.ctx, again)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"patchbay/cluster/hooks/plan"
 	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
+	"patchbay/internal/pause"
 	"patchbay/internal/webhook"
 )
 
@@ -106,12 +107,12 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if wanted, err := d.wanted(ctx); err != nil || !wanted {
 			d.told(err, "look for webhooks")
-			pause(ctx, tick)
+			pause.For(ctx, tick)
 			continue
 		}
 		if err := d.serve(ctx); err != nil && ctx.Err() == nil {
 			d.told(err, "keep the lease")
-			pause(ctx, again)
+			pause.For(ctx, again)
 		}
 	}
 	return nil
@@ -279,16 +280,4 @@ func (d *Deliverer) guard(do func()) {
 		}
 	}()
 	do()
-}
-
-// pause waits, and reports whether it did to the end.
-func pause(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

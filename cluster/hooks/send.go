@@ -18,6 +18,7 @@ import (
 	"patchbay/cluster/hooks/plan"
 	"patchbay/cluster/subject"
 	"patchbay/internal/bodies"
+	"patchbay/internal/pause"
 	"patchbay/internal/webhook"
 )
 
@@ -61,7 +62,7 @@ func (s *shard) deliver(d *plan.Delivery) {
 	settled := false
 	defer func() {
 		if !settled { // not tried, or by a panic: it is due again
-			pause(s.ctx, again)
+			pause.For(s.ctx, again)
 			s.mu.Lock()
 			s.plan.Return(d, time.Now())
 			s.mu.Unlock()
@@ -208,7 +209,7 @@ func (s *shard) webhook(it *item) (endpoint.Webhook, error) {
 func (s *shard) giveUp(g plan.Given) {
 	defer s.nudge()
 	it, err := s.read(g.Delivery)
-	for errors.Is(err, errAway) && pause(s.ctx, again) {
+	for errors.Is(err, errAway) && pause.For(s.ctx, again) {
 		it, err = s.read(g.Delivery)
 	}
 	if err != nil {
@@ -241,7 +242,7 @@ func (s *shard) settle(d *plan.Delivery, it *item, v plan.Verdict, end string) b
 			return true // it is another's, or read anew
 		}
 		s.d.told(err, "write a delivery down")
-		if !pause(s.ctx, again) {
+		if !pause.For(s.ctx, again) {
 			return true
 		}
 	}

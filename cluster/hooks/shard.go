@@ -11,6 +11,7 @@ import (
 	"patchbay/cluster/lookup"
 	"patchbay/cluster/subject"
 	"patchbay/cluster/tail"
+	"patchbay/internal/pause"
 )
 
 // errLost says that what a shard knows is not what the stream holds: it begins
@@ -57,7 +58,7 @@ func (s *shard) run() {
 			break
 		}
 		s.d.told(err, "read what waits")
-		pause(s.ctx, again)
+		pause.For(s.ctx, again)
 	}
 	var both sync.WaitGroup
 	both.Go(s.follow)

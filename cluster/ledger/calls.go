@@ -12,6 +12,7 @@ import (
 	"patchbay/cluster/envelope"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/spool"
+	"patchbay/internal/pause"
 )
 
 // A step is news of one call: how it stands, where its entry stands, or that it
@@ -201,7 +202,7 @@ func (l *Ledger) finish(ctx context.Context, rec call.Record, hold journal.Hold)
 	}
 	for l.spoolRecord(rec, hold) != nil {
 		// Full, or broken: the record waits here, and its followers in the queue.
-		if !pause(ctx, fullEvery) {
+		if !pause.For(ctx, fullEvery) {
 			l.loseRecord(rec, "not_spooled", nil)
 			return
 		}
@@ -268,16 +269,4 @@ func decodeRecord(data []byte) (spooledRecord, error) {
 		return r, fmt.Errorf("decode spooled record: of version %d", r.V)
 	}
 	return r, nil
-}
-
-// pause waits, and reports whether it did to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -184,14 +183,5 @@ func (s *Store) keysOf(ctx context.Context, tenant string, n int) ([]op, error) 
 // accountItem is an account as one of the operator's objects.
 func accountItem(a *endpoint.Account) (item, error) {
 	a.V = version
-	data, err := encode(a)
-	if err != nil {
-		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
-	}
-	index, err := json.Marshal(indexLine{V: version})
-	if err != nil {
-		return item{}, fmt.Errorf("write account %s: %w", a.Tenant, err)
-	}
-	return item{tenant: endpoint.OperatorTenant, noun: subject.NounAccount, id: a.Tenant,
-		key: subject.KeyAccount(a.Tenant), index: index, data: data}, nil
+	return newItem(endpoint.OperatorTenant, subject.NounAccount, a.Tenant, subject.KeyAccount(a.Tenant), indexLine{}, a)
 }

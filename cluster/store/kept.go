@@ -16,22 +16,9 @@ const (
 	MaxThrottles    = 100    // of one tenant
 )
 
-// A kept object is read by its id alone, and nobody decides about calls by it.
-func keptItem(tenant string, noun subject.Noun, id, key string, v any) (item, error) {
-	data, err := encode(v)
-	if err != nil {
-		return item{}, fmt.Errorf("write %s %s: %w", noun, id, err)
-	}
-	index, err := json.Marshal(indexLine{V: version})
-	if err != nil {
-		return item{}, fmt.Errorf("write %s %s: %w", noun, id, err)
-	}
-	return item{tenant: tenant, noun: noun, id: id, key: key, index: index, data: data}, nil
-}
-
 func applicationItem(a *endpoint.Application) (item, error) {
 	a.V = version
-	it, err := keptItem(a.Tenant, subject.NounApplication, a.ID, subject.KeyApplication(a.Tenant, a.ID), a)
+	it, err := newItem(a.Tenant, subject.NounApplication, a.ID, subject.KeyApplication(a.Tenant, a.ID), indexLine{}, a)
 	it.names = a
 	return it, err
 }
@@ -85,7 +72,7 @@ func (s *Store) Applications(ctx context.Context, tenant, cursor string, limit i
 
 func registrationItem(r *endpoint.Registration) (item, error) {
 	r.V = version
-	it, err := keptItem(r.Tenant, subject.NounRegistration, r.ID, subject.KeyRegistration(r.Tenant, r.ID), r)
+	it, err := newItem(r.Tenant, subject.NounRegistration, r.ID, subject.KeyRegistration(r.Tenant, r.ID), indexLine{}, r)
 	it.names, it.register = r, true
 	return it, err
 }
@@ -132,7 +119,7 @@ func (s *Store) Registrations(ctx context.Context, tenant, cursor string, limit 
 
 func throttleItem(t *endpoint.Throttle) (item, error) {
 	t.V = version
-	return keptItem(t.Tenant, subject.NounThrottle, t.ID, subject.KeyThrottle(t.Tenant, t.ID), t)
+	return newItem(t.Tenant, subject.NounThrottle, t.ID, subject.KeyThrottle(t.Tenant, t.ID), indexLine{}, t)
 }
 
 // CreateThrottle stores a new throttle, as CreateEndpoint does an endpoint.

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
@@ -62,13 +60,5 @@ func (s *Store) Keys(ctx context.Context, tenant, cursor string, limit int) ([]e
 
 func keyItem(k *endpoint.APIKey) (item, error) {
 	k.V = version
-	data, err := encode(k)
-	if err != nil {
-		return item{}, fmt.Errorf("write key %s: %w", k.ID, err)
-	}
-	index, err := json.Marshal(indexLine{V: version, Key: k.Digest()})
-	if err != nil {
-		return item{}, fmt.Errorf("write key %s: %w", k.ID, err)
-	}
-	return item{tenant: k.Tenant, noun: subject.NounKey, id: k.ID, key: subject.KeyAPIKey(k.Digest()), index: index, data: data}, nil
+	return newItem(k.Tenant, subject.NounKey, k.ID, subject.KeyAPIKey(k.Digest()), indexLine{Key: k.Digest()}, k)
 }

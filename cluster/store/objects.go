@@ -217,41 +217,37 @@ func target(raw stored, tenant string, noun subject.Noun) (string, error) {
 	return subject.KeyEndpoint(l.Key, l.Partition), nil
 }
 
+// newItem writes an object and its index entry, which says where the object is
+// if its id does not.
+func newItem(tenant string, noun subject.Noun, id, key string, index indexLine, v any) (item, error) {
+	data, err := encode(v)
+	if err != nil {
+		return item{}, fmt.Errorf("write %s %s: %w", noun, id, err)
+	}
+	index.V = version
+	line, err := json.Marshal(index)
+	if err != nil {
+		return item{}, fmt.Errorf("write %s %s: %w", noun, id, err)
+	}
+	return item{tenant: tenant, noun: noun, id: id, key: key, index: line, data: data}, nil
+}
+
 func endpointItem(ep *endpoint.Endpoint) (item, error) {
 	addr, ok := ep.Address()
 	if !ok {
 		return item{}, fmt.Errorf("%w %s: kind %q lacks it", ErrAddress, ep.ID, ep.Kind)
 	}
 	ep.V = version
-	data, err := encode(ep)
-	if err != nil {
-		return item{}, fmt.Errorf("write endpoint %s: %w", ep.ID, err)
-	}
-	index, err := json.Marshal(indexLine{V: version, Partition: addr.Partition(), Key: addr.Key()})
-	if err != nil {
-		return item{}, fmt.Errorf("write endpoint %s: %w", ep.ID, err)
-	}
-	return item{
-		tenant: ep.Tenant, noun: subject.NounEndpoint, id: ep.ID,
-		key: subject.KeyEndpoint(addr.Key(), addr.Partition()), index: index, data: data,
-		address: addr.Key(), partition: addr.Partition(), names: ep, register: ep.Kind == endpoint.KindRegister,
-	}, nil
+	it, err := newItem(ep.Tenant, subject.NounEndpoint, ep.ID, subject.KeyEndpoint(addr.Key(), addr.Partition()),
+		indexLine{Partition: addr.Partition(), Key: addr.Key()}, ep)
+	it.address, it.partition = addr.Key(), addr.Partition()
+	it.names, it.register = ep, ep.Kind == endpoint.KindRegister
+	return it, err
 }
 
 func agentItem(a *endpoint.Agent) (item, error) {
 	a.V = version
-	data, err := encode(a)
-	if err != nil {
-		return item{}, fmt.Errorf("write agent %s: %w", a.ID, err)
-	}
-	index, err := json.Marshal(indexLine{V: version})
-	if err != nil {
-		return item{}, fmt.Errorf("write agent %s: %w", a.ID, err)
-	}
-	return item{
-		tenant: a.Tenant, noun: subject.NounAgent, id: a.ID,
-		key: subject.KeyAgent(a.Tenant, a.ID), index: index, data: data,
-	}, nil
+	return newItem(a.Tenant, subject.NounAgent, a.ID, subject.KeyAgent(a.Tenant, a.ID), indexLine{}, a)
 }
 
 // encode writes an object as JSON in which <, > and & stand for themselves:

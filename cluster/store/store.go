@@ -32,16 +32,17 @@ const (
 	recheck      = 250 * time.Millisecond  // a stale feed re-reads one entry at most this often
 	serveStale   = 10 * time.Minute        // how long an entry is served while nobody can be read
 	probeEvery   = 500 * time.Millisecond
-	leaderWait   = time.Second     // for the leader to say how far the stream is
-	syncWait     = time.Second     // longest wait for deciders to know a write
-	maxRequest   = 2 * time.Second // of the leader or of a batch, whatever the caller's context allows
-	turnstiles   = 64              // writes of one tenant pass one by one through one of these
-	maxAttempts  = 8               // of one write that loses races
-	maxFloors    = 1 << 16         // keys whose newest known revision is remembered
-	maxAccounts  = 10_000          // of the cluster
-	quotaTTL     = 48 * time.Hour  // of a day's count of creations
-	onceTTL      = 24 * time.Hour  // of an idempotency key
-	missingShare = 8               // misses take at most 1/8 of the cache's entries
+	leaderWait   = time.Second            // for the leader to say how far the stream is
+	syncWait     = time.Second            // longest wait for deciders to know a write
+	maxRequest   = 2 * time.Second        // of the leader or of a batch, whatever the caller's context allows
+	turnstiles   = 64                     // writes of one tenant pass one by one through one of these
+	maxAttempts  = 16                     // of one write that loses races
+	maxSpread    = 500 * time.Millisecond // longest wait between two of them
+	maxFloors    = 1 << 16                // keys whose newest known revision is remembered
+	maxAccounts  = 10_000                 // of the cluster
+	quotaTTL     = 48 * time.Hour         // of a day's count of creations
+	onceTTL      = 24 * time.Hour         // of an idempotency key
+	missingShare = 8                      // misses take at most 1/8 of the cache's entries
 )
 
 // ErrUnavailable says the bucket cannot be read or written now.

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
@@ -15,15 +13,7 @@ const MaxTrunks = 100
 
 func trunkItem(t *endpoint.Trunk) (item, error) {
 	t.V = version
-	data, err := encode(t)
-	if err != nil {
-		return item{}, fmt.Errorf("write trunk %s: %w", t.ID, err)
-	}
-	index, err := json.Marshal(indexLine{V: version})
-	if err != nil {
-		return item{}, fmt.Errorf("write trunk %s: %w", t.ID, err)
-	}
-	return item{tenant: t.Tenant, noun: subject.NounTrunk, id: t.ID, key: subject.KeyTrunk(t.Tenant, t.ID), index: index, data: data}, nil
+	return newItem(t.Tenant, subject.NounTrunk, t.ID, subject.KeyTrunk(t.Tenant, t.ID), indexLine{}, t)
 }
 
 // CreateTrunk stores a new trunk, as CreateEndpoint does an endpoint.

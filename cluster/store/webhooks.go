@@ -187,5 +187,5 @@ func (s *Store) HookedShards(ctx context.Context) (shards [subject.EventShards]b
 
 func webhookItem(w *endpoint.Webhook) (item, error) {
 	w.V = version
-	return keptItem(w.Tenant, subject.NounWebhook, w.ID, subject.KeyWebhook(w.Tenant, w.ID), w)
+	return newItem(w.Tenant, subject.NounWebhook, w.ID, subject.KeyWebhook(w.Tenant, w.ID), indexLine{}, w)
 }

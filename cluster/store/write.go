@@ -11,6 +11,7 @@ import (
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
+	"patchbay/internal/pause"
 )
 
 // ErrLimit says a tenant has as many objects of a kind as it may have.
@@ -203,14 +204,11 @@ func (s *Store) write(ctx context.Context, tenant string, noun subject.Noun, try
 		return 0, err
 	}
 	defer leave()
-	var rev uint64
-	err = errRace
-	for n := 0; n < maxAttempts && errors.Is(err, errRace); n++ {
-		if n > 0 {
-			select {
-			case <-time.After(rand.N(time.Duration(n) * 2 * time.Millisecond)):
-			case <-ctx.Done():
-			}
+	began := time.Now()
+	rev, err := try()
+	for n := 1; n < maxAttempts && errors.Is(err, errRace); n++ {
+		if !pause.For(ctx, rand.N(spread(n, time.Since(began)))) {
+			break
 		}
 		rev, err = try()
 	}
@@ -221,6 +219,14 @@ func (s *Store) write(ctx context.Context, tenant string, noun subject.Noun, try
 		s.obs.Write(string(noun), time.Since(start), err)
 	}
 	return rev, err
+}
+
+// spread is how long a write that lost its nth race within took waits at most.
+// It doubles, from what one attempt takes on these machines: writers of other
+// nodes that keep in step would lose to one another each time.
+func spread(n int, took time.Duration) time.Duration {
+	each := max(took/time.Duration(n), time.Millisecond)
+	return min(each<<min(n, 8), maxSpread)
 }
 
 // enter waits for the tenant's turn: writes of one node need not race each

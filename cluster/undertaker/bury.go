@@ -12,6 +12,7 @@ import (
 	"patchbay/cluster"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/placement"
+	"patchbay/internal/pause"
 )
 
 // attend ends the calls of a node that is not heard, once it is certain that it
@@ -79,7 +80,7 @@ func (u *Undertaker) bury(ctx context.Context, s cluster.Silent, left []journal.
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, t := range turns {
-		if !pause(ctx, time.Until(start.Add(time.Duration(t.rank)*apart))) {
+		if !pause.For(ctx, time.Until(start.Add(time.Duration(t.rank)*apart))) {
 			return
 		}
 		gate <- struct{}{}
@@ -119,7 +120,7 @@ func (u *Undertaker) one(ctx context.Context, s cluster.Silent, l journal.Left) 
 			u.end(ctx, l, hold)
 			return
 		case errors.Is(err, journal.ErrUnavailable):
-			if !pause(ctx, claimAgain) {
+			if !pause.For(ctx, claimAgain) {
 				return
 			}
 		default: // another was faster, or the node has come back
@@ -152,17 +153,3 @@ var (
 
 	_ Calls = (*actors.Calls)(nil)
 )
-
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -40,8 +40,5 @@ func ultravoxBody(name string, ev *Event) any {
 		// What does not fit is none of ours to show: metadata are texts by text.
 		_ = json.Unmarshal([]byte(f.Metadata), &facts.Metadata)
 	}
-	return struct {
-		Event string        `json:"event"`
-		Call  ultravox.Call `json:"call"`
-	}{name, ultravox.Render(facts)}
+	return ultravox.Event{Event: name, Call: ultravox.Render(facts)}
 }

@@ -1,9 +1,7 @@
 package ultravox
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"patchbay/actors/call"
@@ -183,20 +181,11 @@ func (c *Call) ended(f *Facts) {
 	c.BilledDuration, c.SIPDetails.BilledDuration = &call, &leg
 }
 
-// Event returns the body of a webhook: the event's name, and the call as it
-// then stands.
-func Event(name string, c Call) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(struct {
-		Event string `json:"event"`
-		Call  Call   `json:"call"`
-	}{name, c})
-	if err != nil {
-		return nil, fmt.Errorf("write event %s: %w", name, err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+// Event is the body of a webhook: the event's name, and the call as it then
+// stands.
+type Event struct {
+	Event string `json:"event"`
+	Call  Call   `json:"call"`
 }
 
 func stampOrNull(t time.Time) *string {

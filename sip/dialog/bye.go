@@ -66,7 +66,7 @@ func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.seq++
 	raw, b := d.writeBye(now, *d.route, d.seq, d.flow, d.hangup.cause, extra)
 	d.bye = &b
-	d.sendByeCopy(d.bye, raw)
+	d.sendCopy(d.bye.to, raw)
 }
 
 // writeBye returns a BYE and its transaction.
@@ -96,24 +96,13 @@ func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, ca
 	return raw, b
 }
 
-// sendByeCopy sends a BYE by the dialog's latest flow: the edge that took the
-// first copy may be gone.
-func (d *dialog) sendByeCopy(b *bye, raw []byte) {
-	tx := b.to
-	if d.flow.Transport == tx.Flow.Transport {
-		tx.Flow = d.flow
-	}
-	tx.Raw = raw
-	d.send(tx)
-}
-
 func (d *dialog) wakeBye(now time.Time) {
 	if d.bye == nil {
 		return
 	}
 	raw, timeout := d.bye.tx.Wake(now)
 	if raw != nil {
-		d.sendByeCopy(d.bye, raw)
+		d.sendCopy(d.bye.to, raw)
 	}
 	if timeout { // timer F counts as 408 (RFC 3261 8.1.3.1)
 		d.tell(call.Event{Kind: call.ByeDone, Status: 408, Cause: call.CauseByeUnanswered})

@@ -49,6 +49,16 @@ func (d *dialog) move(flow call.Flow) {
 	}
 }
 
+// sendCopy sends what goes where to says by the dialog's latest flow: the edge
+// that took the first copy may be gone.
+func (d *dialog) sendCopy(to call.Transmission, raw []byte) {
+	if d.flow.Transport == to.Flow.Transport {
+		to.Flow = d.flow
+	}
+	to.Raw = raw
+	d.send(to)
+}
+
 // branch returns the Via branch of our next request.
 func (d *dialog) branch() string {
 	d.sent++

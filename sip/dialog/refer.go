@@ -120,17 +120,7 @@ func (d *dialog) sendRefer(now time.Time, to string, extra []call.Header) {
 	raw := request.Bytes()
 	r.tx = txn.StartClient(now, d.options.Timers, tx.Flow.Transport.Reliable(), raw)
 	d.revision++
-	d.sendReferCopy(raw)
-}
-
-// sendReferCopy sends a REFER by the dialog's latest flow.
-func (d *dialog) sendReferCopy(raw []byte) {
-	tx := d.referral().to
-	if d.flow.Transport == tx.Flow.Transport {
-		tx.Flow = d.flow
-	}
-	tx.Raw = raw
-	d.send(tx)
+	d.sendCopy(d.referral().to, raw)
 }
 
 // referTo is the value of Refer-To. A number is one at the host that the other
@@ -321,7 +311,7 @@ func (d *dialog) wakeRefer(now time.Time) {
 	}
 	raw, timeout := r.tx.Wake(now)
 	if raw != nil {
-		d.sendReferCopy(raw)
+		d.sendCopy(d.referral().to, raw)
 	}
 	switch {
 	case !r.open || d.over:

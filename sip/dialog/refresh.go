@@ -104,23 +104,13 @@ func (d *dialog) startRefresh(now time.Time) {
 		c.requests = slices.Delete(c.requests, 0, 1)
 	}
 	c.requests = append(c.requests, r)
-	d.sendRefresh(r, raw)
+	d.sendCopy(r.to, raw)
 }
 
 // unacked reports that the carrier has not acknowledged our answer to a
 // re-INVITE of its own.
 func (d *dialog) unacked() bool {
 	return slices.ContainsFunc(d.changes, func(c *invite) bool { return c.tx.AwaitsAck() })
-}
-
-// sendRefresh sends what belongs to a refresh by the dialog's latest flow.
-func (d *dialog) sendRefresh(r *refresh, raw []byte) {
-	tx := r.to
-	if d.flow.Transport == tx.Flow.Transport {
-		tx.Flow = d.flow
-	}
-	tx.Raw = raw
-	d.send(tx)
 }
 
 func (d *dialog) wakeRefreshes(now time.Time) {
@@ -131,7 +121,7 @@ func (d *dialog) wakeRefreshes(now time.Time) {
 			raw, late = r.invite.Wake(now)
 		}
 		if raw != nil {
-			d.sendRefresh(r, raw)
+			d.sendCopy(r.to, raw)
 		}
 		if late && r == c.current() { // counts as 408 (RFC 3261 8.1.3.1)
 			r.final = true
@@ -190,7 +180,7 @@ func (d *dialog) reinviteHeard(now time.Time, r *refresh, m *wire.Message) bool 
 // goes the way of the INVITE (17.1.1.3).
 func (d *dialog) ackRefresh(r *refresh, m *wire.Message, accepted bool) {
 	if r.ack != nil {
-		d.sendRefresh(r, r.ack)
+		d.sendCopy(r.to, r.ack)
 		return
 	}
 	q := r.request
@@ -206,7 +196,7 @@ func (d *dialog) ackRefresh(r *refresh, m *wire.Message, accepted bool) {
 		q.To = m.Header("To")
 	}
 	r.ack = bytes.Clone(q.Bytes())
-	d.sendRefresh(r, r.ack)
+	d.sendCopy(r.to, r.ack)
 }
 
 // retarget takes the Contact of a 2xx to a re-INVITE or UPDATE of ours (RFC

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"patchbay/actors/call"
 )
 
 // Why a name leads nowhere. Errors wrap one of them.
@@ -147,13 +145,4 @@ func (l *Locator) addresses(ctx context.Context, hops []Hop, t Target, like Hop,
 		}
 	}
 	return hops, nil
-}
-
-// ParseTransport reads a URI's transport parameter; false: nobody knows it.
-func ParseTransport(s string) (call.Transport, bool) {
-	switch t := call.Transport(s); t {
-	case call.UDP, call.TCP, call.TLS, call.WS, call.WSS, "":
-		return t, true
-	}
-	return "", false
 }

@@ -265,12 +265,3 @@ func TestWhoAsksMayGiveUp(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestTransportsOfURIs(t *testing.T) {
-	t.Parallel()
-	for s, want := range map[string]bool{"udp": true, "tls": true, "": true, "sctp": false, "UDP": false} {
-		if got, ok := locate.ParseTransport(s); ok != want || ok && string(got) != s {
-			t.Errorf("%q: %v, %v", s, got, ok)
-		}
-	}
-}
