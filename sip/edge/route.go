@@ -38,6 +38,8 @@ func (e *Edge) route(r *request) {
 		e.invite(r)
 	case m.Method == "ACK":
 		e.obs.dropped(DropStrayAck)
+	case wire.OfDialogs(m.Method):
+		e.answer(r, 481) // of what dialog?
 	case wire.Recognised(m.Method):
 		e.answer(r, 405, allow)
 	default:

@@ -25,6 +25,16 @@ func Recognised(method string) bool {
 	return false
 }
 
+// OfDialogs reports whether a method that we serve has its place in a dialog
+// only: without one it is 481 (RFC 3261 15.1.2, RFC 3262 3, RFC 3311 5.2, RFC 6086 4.2.2).
+func OfDialogs(method string) bool {
+	switch method {
+	case "BYE", "PRACK", "UPDATE", "INFO":
+		return true
+	}
+	return false
+}
+
 var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
 	200: "OK", 202: "Accepted", 204: "No Notification",
