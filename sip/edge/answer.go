@@ -21,6 +21,8 @@ const (
 var (
 	allow  = call.Header{Name: "Allow", Value: wire.Allow}
 	accept = call.Header{Name: "Accept", Value: "application/sdp"}
+
+	supported = call.Header{Name: "Supported", Value: wire.Supported}
 )
 
 // answer sends a stateless final response (RFC 3261 8.2.7).
@@ -79,7 +81,7 @@ func (e *Edge) options(r *request) {
 		e.answer(r, 503)
 		return
 	}
-	e.answer(r, 200, allow, accept)
+	e.answer(r, 200, allow, accept, supported)
 }
 
 // refuse answers what the guard did not let through, or lets it go.
