@@ -7,8 +7,8 @@ const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
 
 // Supported lists the extensions that we serve, for the Supported header (RFC
 // 3261 20.37): session timers (RFC 4028), reliable provisional
-// responses (RFC 3262).
-const Supported = "timer, 100rel"
+// responses (RFC 3262), dialogs that take the place of others (RFC 3891).
+const Supported = "timer, 100rel, replaces"
 
 // MinSessionExpires is the shortest session timer that we take: the shortest
 // that there is (RFC 4028 4).
