@@ -215,7 +215,8 @@ func TestBaresipHasAFriendTakeItsCallOver(t *testing.T) {
 	ep := b.endpoint(t, nil)
 	r := phone.begin(t, b.Port(t, 2))
 	r.tell("dial", friend.URI("friend"))
-	friend.Next("INVITE").Answer("a").Heard(50)
+	talk := friend.Next("INVITE").Answer("a")
+	talk.Heard(50)
 	r.tell("dial", b.URI(ep.Slug))
 	v := b.talks(t, b.op.CallOf(t, ep, string(call.StateEstablished)).ID, word/2)
 	replaces := r.dialogue(ep.Slug)
@@ -223,7 +224,10 @@ func TestBaresipHasAFriendTakeItsCallOver(t *testing.T) {
 	r.tell("transfer", fmt.Sprintf("<%s?Replaces=%s>", b.URI(ep.Slug), url.QueryEscape(replaces)))
 	refer := friend.Next("REFER")
 	refer.Reply("202 Accepted", "", "")
-	to, _, _ := strings.Cut(strings.Trim(refer.Header("Refer-To"), "<>"), "?")
+	to, asked, _ := strings.Cut(strings.Trim(refer.Header("Refer-To"), "<>"), "?Replaces=")
+	if said, err := url.QueryUnescape(asked); err != nil || said != replaces {
+		t.Fatalf("baresip asks for %q, %v", refer.Header("Refer-To"), err)
+	}
 	carrier := rig.NewCarrier(t, "udp", rig.Loopback(), []netip.AddrPort{b.SIP})
 	d := carrier.Dial(to, 0).With("Replaces: "+replaces, "Require: replaces", "Referred-By: <sip:phone@127.0.0.1>")
 	if !d.Invite(rig.Way{Sound: true}) {
@@ -241,9 +245,11 @@ func TestBaresipHasAFriendTakeItsCallOver(t *testing.T) {
 	if out := d.Close(); out.Fault != "" || out.Bye != 200 {
 		t.Errorf("%+v", out)
 	}
-	if rec := b.record(t, v.ID); rec.Cause.Word != "normal_clearing" || rec.EndedBy != call.ByCarrier || rec.Codec != "PCMU" {
-		t.Errorf("the record: %+v", rec)
+	if rec := b.record(t, v.ID); rec.Cause.Word != "normal_clearing" || rec.EndedBy != call.ByCarrier || rec.Moved == nil || rec.Moved.How != "replaces" || rec.Moved.SIPCallID != d.CallID() {
+		t.Errorf("the record: %+v, moved %+v", rec, rec.Moved)
 	}
+	talk.Notify(refer.From, "SIP/2.0 200 OK")
+	friend.Next("BYE").Reply("200 OK", "", "")
 	r.quit()
 	b.Idle(t, settle)
 }
