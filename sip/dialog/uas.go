@@ -114,6 +114,7 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 	}
 	d.wakeReliable(now)
 	d.wake(now)
+	d.depart(now)
 	return d.out
 }
 
