@@ -17,7 +17,7 @@ import (
 	"patchbay/cluster/broker"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func config(t *testing.T) broker.Config {
 	return broker.Config{Name: "n1", Listen: "127.0.0.1:0", StoreDir: t.TempDir() + "/jetstream", MaxStore: 1 << 30,

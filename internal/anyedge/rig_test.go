@@ -31,7 +31,7 @@ import (
 )
 
 // anyPatience is for what happens at once, on a busy machine.
-const anyPatience = 20 * time.Second
+const anyPatience = 30 * time.Second
 
 // An anyEdge is a cluster of several edges, one decider and one media node, each
 // with connections of its own to one broker. Sockets, NATS, edges, routers,

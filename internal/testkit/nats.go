@@ -9,7 +9,7 @@ import (
 )
 
 // natsStart is the longest wait for an embedded server.
-const natsStart = 10 * time.Second
+const natsStart = 30 * time.Second
 
 // NATS runs a NATS server with JetStream inside the test and returns a
 // connection to it. It listens on no port; both end with the test.
