@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	edgeID   = "edge-1"
 	boot     = 7
-	patience = 5 * time.Second // for what must come
+	patience = 30 * time.Second // for what must come
 	silence  = 150 * time.Millisecond
 )
 
