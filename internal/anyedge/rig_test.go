@@ -130,7 +130,8 @@ func (c *anyEdge) openEdge(name string) *edgeNode {
 
 // settings are an edge's on free ports.
 func (c *anyEdge) settings() config.SIP {
-	cfg, err := config.Load(config.Sources{Flags: map[string]string{"sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": ""}})
+	cfg, err := config.Load(config.Sources{Flags: map[string]string{"sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": "",
+		"sip.first_message_timeout": "10m"}}) // a phone may have nothing to say by one of its connections for long
 	if err != nil {
 		c.t.Fatal(err)
 	}
