@@ -48,7 +48,7 @@ func (b *bench) start() {
 	if b.node, err = startNode(context.Background(), b.cfg, slog.New(slog.DiscardHandler)); err != nil {
 		b.t.Fatal(err)
 	}
-	if b.nc, err = nats.Connect("nats://" + b.cfg.NATS.Listen); err != nil {
+	if b.nc, err = nats.Connect("nats://" + b.cfg.NATS.Listen, nats.Timeout(patience)); err != nil {
 		b.t.Fatal(err)
 	}
 }
