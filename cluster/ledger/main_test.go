@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the longest wait of a test for something that should happen.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // A site is a NATS server that can be stopped and started again, on the same
 // disk, under connections that stay.

@@ -55,7 +55,7 @@ func (s *Store) commit(ctx context.Context, ops ...op) (uint64, error) {
 	if last > 0 {
 		batched(m, batch, last).Header.Set("Nats-Batch-Commit", "1")
 	}
-	return s.acknowledged(ctx, m, maxRequest+time.Duration(len(ops))*perObject)
+	return s.acknowledged(ctx, m, maxWrite+time.Duration(len(ops))*perObject)
 }
 
 // batched makes m the i-th message of a batch.

@@ -84,14 +84,22 @@ func TestAnOwnerThatDiesBetweenAnInviteAndItsRetransmissionLeavesOneCall(t *test
 	owner := x.owner(address.Partition(), deciders...)
 	var first sync.WaitGroup
 	messages := make([]message, calls)
+	slots := make(chan struct{}, 16) // INVITEs at once
 	for i := range calls {
 		messages[i] = x.invite("desk", "alice", fmt.Sprint("c", i))
-		first.Go(func() { pass(one, messages[i], false) })
+		slots <- struct{}{}
+		first.Go(func() {
+			defer func() { <-slots }()
+			if i%2 == 0 { // by another edge, before the first has its outcome
+				first.Go(func() { pass(other, messages[i], false) })
+			}
+			pass(one, messages[i], false)
+		})
 		if i == calls/2 {
 			go owner.kill()
 		}
 	}
-	for _, m := range messages { // by another edge, before or after the first has its outcome
+	for _, m := range messages { // and after it
 		if o := pass(other, m, false); !o.Taken {
 			t.Errorf("%s again: %+v", m.CallID, o)
 		}

@@ -26,7 +26,7 @@ type Cluster struct {
 }
 
 // clusterStart is the longest wait for JetStream of a new cluster.
-const clusterStart = time.Minute
+const clusterStart = 2 * time.Minute
 
 // Ports of the servers, each at an address of its own.
 const (
