@@ -116,7 +116,7 @@ func blame(c Cause) string {
 	switch c.Word {
 	case CauseOperator.Word:
 		return ByOperator
-	case CauseAgentHangup.Word, CauseAgentFailed.Word, CauseAgentLost.Word, CauseNoCodec.Word:
+	case causeRejected.Word, CauseAgentHangup.Word, CauseAgentFailed.Word, CauseAgentLost.Word, CauseNoCodec.Word:
 		return ByAgent
 	default:
 		return ByNode
