@@ -42,17 +42,9 @@ type earliness struct {
 	wanted      *Event    // the answer that waits for the PRACK
 }
 
-// Causes of refusals of early media.
-var (
-	// CauseEarlyLimit is an agent that was heard early and never said what
-	// becomes of the call.
-	CauseEarlyLimit = Cause{102, "early_media_limit"}
-	causeRejected   = Cause{21, "agent_rejected"}
-)
-
 // CauseRejected is an agent that refuses a call with a status of its own.
 func CauseRejected(status int) Cause {
-	return Cause{CauseOfStatus(status).Q850, causeRejected.Word}
+	return Cause{CauseOfStatus(status).Q850, CauseAgentRejected.Word}
 }
 
 // isEarly reports that the carrier has our SDP and no answer.
