@@ -149,7 +149,7 @@ func (d *UAS) answerPrack(now time.Time, m *wire.Message, flow call.Flow, descri
 	switch {
 	case described && d.owed() != nil:
 		answer = d.settledBy(m)
-	case len(m.Body()) == 0:
+	case !m.Described():
 	case d.reliable.settled:
 		d.change(now, m, flow)
 		return nil
