@@ -39,6 +39,8 @@ type actor struct {
 	yielded  bool   // another node has a copy that comes before this one
 	kept     uint64 // revision of the dialog in the last snapshot
 
+	arrival *arrival // an INVITE that asks to take the call over, while that is decided; nil: none
+
 	dialogTimer *Timer
 	keepTimer   *Timer
 	agentTimer  *Timer
@@ -69,6 +71,7 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	if a.job.Dial != nil {
 		a.outbound(&params)
 	}
+	params.Early = a.earliness()
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
 	a.arm()
@@ -133,7 +136,7 @@ func (a *actor) happen(now time.Time, ev call.Event) {
 }
 
 func (a *actor) receive(now time.Time, p call.Packet) {
-	if a.begun && !a.gone {
+	if a.begun && !a.gone && !a.arrives(now, p) {
 		a.perform(now, a.machine.HandlePacket(now, p))
 	}
 }
@@ -229,6 +232,7 @@ func (a *actor) timer(name call.Timer) *Timer {
 func (a *actor) open(first Asked) {
 	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
 		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Codecs: a.job.Codecs,
+		Ringback: a.job.Early.Tone(),
 	}, a.post)
 }
 
@@ -271,6 +275,7 @@ func (a *actor) leave() {
 		a.stopAsking = nil
 		stop()
 	}
+	a.forgetArrival()
 	c := a.calls
 	c.census.leave(a.id, a.job.Endpoint, a.job.Project)
 	c.live.Add(-1)

@@ -86,8 +86,11 @@ type Job struct {
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
 	DecisionID string              `json:"decision_id,omitempty"`
-	Dial       *Dial               `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
-	Packet     call.Packet         `json:"-"`              // travels beside the JSON, as bytes
+	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
+	// Early is what the carrier hears before the answer; nil: nothing of ours.
+	Early  *endpoint.EarlyPolicy `json:"early,omitempty"`
+	Dial   *Dial                 `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
+	Packet call.Packet           `json:"-"`              // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.
@@ -109,6 +112,9 @@ type Question struct {
 	From       call.Party    `json:"from"`
 	To         call.Party    `json:"to"` // a bearer slug is redacted
 	Headers    []call.Header `json:"headers,omitempty"`
+	// Takeover asks something else: whether who sent an INVITE with Replaces may
+	// take the call over. Nothing is asked of the owner's webhook.
+	Takeover *endpoint.Takeover `json:"takeover,omitempty"`
 }
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
@@ -122,6 +128,7 @@ type Ruling struct {
 	Terms    endpoint.CallTerms `json:"terms,omitzero"`     // of the webhook, for the call itself
 	Status   int                `json:"status,omitempty"`   // of a refusal
 	Reason   endpoint.Reason    `json:"reason,omitempty"`   // of a refusal
+	Admitted bool               `json:"admitted,omitempty"` // the Takeover may be; nothing else is said
 }
 
 // Taken is what became of a Job.
@@ -221,7 +228,8 @@ type Wire interface {
 // A Switchboard joins carriers' media with agents.
 type Switchboard interface {
 	// Open reserves a port for the carrier and looks for the agent, without
-	// blocking. Everything that follows is told to post: AgentChosen, then
+	// blocking. Everything that follows is told to post: EarlyReady, where there
+	// is to be a ringing tone and the carrier can hear one, AgentChosen, then
 	// AgentJoined or AgentFailed, later FirstRTP, Digit, MediaTimeout,
 	// AgentLeft. After AgentFailed and AgentLeft the bridge waits to be asked
 	// for another agent, or to be closed. post never blocks and may be called
@@ -253,6 +261,9 @@ type BridgeRequest struct {
 	Invitation call.Invitation
 	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
 	Outbound   bool     // we call the carrier
+	// Ringback is the ringing tone that the carrier hears until the answer; "":
+	// none.
+	Ringback string
 }
 
 // A Bridge is one call's media.
@@ -271,6 +282,9 @@ type Bridge interface {
 	// the call's codec, directions. A carrier on hold is sent no audio, and its
 	// silence does not count.
 	Update(agreed call.Agreement)
+	// Early says that the carrier has been told of our side before the answer: it
+	// hears its ringing tone, or the agent, which may now answer or refuse.
+	Early()
 	// Answered says that the carrier has our answer, or we have its: silence
 	// counts from here.
 	Answered()

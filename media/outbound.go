@@ -21,7 +21,7 @@ type outbound struct {
 	target  netip.AddrPort
 	latch   uint32 // number of the latch that may change it
 	sends   bool
-	held    bool // the carrier that we call has not answered
+	held    bool // the carrier that we call has not answered, or that calls us knows nothing of our side
 	closed  bool
 	audio   uint8
 	silence []byte // nil: none is sent
@@ -29,7 +29,8 @@ type outbound struct {
 	types   []uint8 // of the agent's leg, as mapped
 	from    int     // number of the agent that is heard; 0: none
 	comfort [][]byte
-	round   int // frames of comfort that were sent
+	tone    [][]byte // ringing until the answer; nil: there is none
+	round   int      // frames of comfort, or of the tone, that were sent
 
 	digits  rtp.DigitWriter
 	keyType uint8
@@ -101,7 +102,7 @@ func (o *outbound) forward(now time.Duration, number int, packet []byte, s socke
 		return false // of an agent that was let go
 	}
 	o.agentAt = now
-	if !o.open() || o.digits.Busy() {
+	if !o.open() || o.digits.Busy() || o.tone != nil {
 		o.rw.Skip()
 		return false
 	}
@@ -133,6 +134,10 @@ func (o *outbound) tick(now time.Duration, s socket) {
 	}
 	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {
 		o.send(o.rw.Event(now, o.scratch[:], o.keyType, f), s)
+	}
+	if o.tone != nil && !o.digits.Busy() {
+		o.sound(now, s)
+		return
 	}
 	if o.from == 0 {
 		o.console(now, s)

@@ -24,7 +24,9 @@ const (
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
 
-	AnswerOffer EffectKind = "answer-offer" // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerOffer     EffectKind = "answer-offer"     // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerReplacing EffectKind = "answer-replacing" // answer the INVITE of CarrierReplaces: Response; with a 2xx its dialog is the call's
+
 	UpdateMedia EffectKind = "update-media" // carrier and we have agreed on something else: Agreement
 )
 
@@ -89,6 +91,7 @@ type Record struct {
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
+	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did
 }
 
 // A Document is a piece of JSON that is handed on as it came; "": none.
@@ -117,6 +120,7 @@ type Stages struct {
 	Ringing       time.Time `json:"ringing,omitzero"` // of a call of ours: its carrier rings
 	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
 	AgentJoined   time.Time `json:"agent_joined,omitzero"` // of a call of ours
+	EarlyMedia    time.Time `json:"early_media,omitzero"`  // 183 with SDP sent: the carrier hears ringing of ours, or the agent
 	Answered      time.Time `json:"answered,omitzero"`     // 200 sent
 	Acked         time.Time `json:"acked,omitzero"`
 	FirstRTP      time.Time `json:"first_rtp,omitzero"`

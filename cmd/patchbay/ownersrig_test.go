@@ -361,5 +361,6 @@ func (quiet) Join(call.Answer)          {}
 func (quiet) Update(call.Agreement)     {}
 func (quiet) Answered()                 {}
 func (quiet) Snapshot() json.RawMessage { return nil }
+func (quiet) Early()                    {}
 func (quiet) Quality() call.Quality     { return call.Quality{} }
 func (quiet) Close(call.Cause)          {}

@@ -58,6 +58,7 @@ func (nothing) Join(call.Answer)          {}
 func (nothing) Update(call.Agreement)     {}
 func (nothing) Answered()                 {}
 func (nothing) Snapshot() json.RawMessage { return nil }
+func (nothing) Early()                    {}
 func (nothing) Quality() call.Quality     { return call.Quality{} }
 func (nothing) Close(call.Cause)          {}
 

@@ -73,7 +73,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 		return nil, call.Invitation{}, refusal
 	}
 	inv := f.invitation(m, p.Flow)
-	inv.Offer = offer
+	inv.Offer, inv.Reliable = offer, takesReliable(m)
 	back := readRoute(m, target)
 	d := &UAS{
 		dialog: dialog{
@@ -86,6 +86,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 			peerSeq: m.CSeq,
 			route:   &back,
 			said:    new(description),
+			ringing: true,
 		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},
 		message: m,
@@ -114,7 +115,7 @@ func check(m *wire.Message) (target wire.URI, _ *call.Refusal) {
 // readFirst reads the offer of the INVITE that begins a call. Where it has none
 // we shall offer, in the 2xx (RFC 3261 13.2.1).
 func readFirst(m *wire.Message) (*sdp.Session, *call.Offer, *call.Refusal) {
-	if len(m.Body()) == 0 {
+	if !m.Described() {
 		return nil, nil, nil
 	}
 	session, offer, refusal := readOffer(m)

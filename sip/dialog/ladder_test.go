@@ -72,6 +72,7 @@ type sim struct {
 	printer
 	t       testing.TB
 	peer    *peer
+	second  *peer // who takes the call over, in rows that begin with B; nil: nobody yet
 	factory *dialog.Factory
 	machine *actors.Machine
 	timers  map[call.Timer]time.Duration
@@ -112,6 +113,10 @@ func newFactoryOf(t testing.TB, o dialog.Options) *dialog.Factory {
 func (s *sim) do(st step) {
 	switch st.from {
 	case carrier:
+		if text, ok := strings.CutPrefix(st.text, "B "); ok {
+			s.receiveSecond(text)
+			return
+		}
 		s.receive(s.peer.packet(s.t, st.text))
 	case agent:
 		s.tell(agentEvent(s.t, st.text))
@@ -134,7 +139,7 @@ func (s *sim) receive(p call.Packet) {
 	}
 	longest, _ := time.ParseDuration(s.peer.maxDuration)
 	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
-		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest,
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest, Early: s.peer.early,
 	})}
 	s.tell(call.Event{Kind: call.Invited})
 }
@@ -167,7 +172,7 @@ func (s *sim) carryOut(actions []actors.Action) {
 			if s.heardEvents != nil {
 				s.heardEvents(e.Name, e.Event)
 			}
-			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)))
+			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)+moverText(e.Event.Mover)))
 		case call.UpdateMedia:
 			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
@@ -207,8 +212,13 @@ func (s *sim) print(tx call.Transmission) {
 	if tx.Flow.Edge != "edge-1" {
 		text += " via " + tx.Flow.Edge
 	}
+	if header(raw, "Call-ID") == secondCallID {
+		text = "B " + text
+		s.second.hear(raw)
+	} else {
+		s.peer.hear(raw)
+	}
 	s.toCarrier(s.now, text, details)
-	s.peer.hear(raw)
 }
 
 // runUntil lets everything happen that is due by then.
@@ -246,13 +256,19 @@ func (s *sim) next() (at time.Duration, timer call.Timer) {
 
 // agentEvent reads what a row lets the agent, an operator or the node say:
 // "chosen echo-1", "joined PCMU", "failed 480 no_agent", "left agent_hangup",
-// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "audio".
+// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "audio"; "ringing
+// PCMU" of a port that can ring, "answer" and "reject 486" of early media.
 func agentEvent(t testing.TB, text string) call.Event {
 	words := append(strings.Fields(text), "", "")
 	switch words[0] {
 	case "chosen":
 		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
-	case "joined":
+	case "answer":
+		return call.Event{Kind: call.AnswerAsked, Headers: headersOf(words[1])}
+	case "reject":
+		status, _ := strconv.Atoi(words[1])
+		return call.Event{Kind: call.Hangup, Status: status, Cause: call.CauseRejected(status)}
+	case "joined", "ringing":
 		ev := call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
 			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
 			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
@@ -260,6 +276,9 @@ func agentEvent(t testing.TB, text string) call.Event {
 		}}
 		if words[2] == "offers" {
 			ev.Offer = ev.Answer.Describe()
+		}
+		if words[0] == "ringing" {
+			ev.Kind = call.EarlyReady
 		}
 		return ev
 	case "failed":
