@@ -108,7 +108,7 @@ func settings() config.SIP {
 	return config.SIP{
 		UDP: "127.0.0.1:0", TCP: "127.0.0.1:0", BaseDomain: "sip.example",
 		UDPSockets: 2, UDPBuffer: 1 << 20, MaxConns: 100, MaxConnsPerIP: 100,
-		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: time.Second, MaxPending: 64,
+		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: patience, MaxPending: 64,
 	}
 }
 
