@@ -70,8 +70,12 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 			return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
 				"agent": a.machine.Call.Record().Agent}
 		}
-		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
+		details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
 			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+		if told := inv.Told(); len(told) > 0 {
+			details["headers"] = told
+		}
+		return details
 	case call.EventRuled:
 		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
@@ -87,6 +91,8 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"agent": ev.Agent, "worker": a.machine.Call.Record().Worker}
 	case call.EventDigit:
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
+	case call.EventDigitsFailed:
+		return unsentDetails(ev)
 	case call.EventHeld, call.EventResumed:
 		return map[string]any{"direction": wanted(ev)}
 	case call.EventEnded:

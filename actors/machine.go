@@ -21,7 +21,7 @@ type Machine struct {
 }
 
 // An Action is something the shell must do: send a message if Send is set,
-// else carry out Effect, which is never Respond, SendBye, SendRefer or
+// else carry out Effect, which is never Respond, SendBye, SendRefer, SendKeys or
 // AnswerOffer. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
@@ -90,6 +90,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.bye(now, &effect)
 			case call.SendRefer:
 				m.refer(now, effect.Transfer)
+			case call.SendKeys:
+				m.press(now, &effect)
 			case call.SendInvite:
 				m.invite(now, effect)
 			case call.AnswerOffer:

@@ -147,6 +147,7 @@ type bridge struct {
 	asked    []actors.Asked // beside the first
 	carriers []call.Answer  // joined
 	agreed   []call.Agreement
+	pressed  []string
 }
 
 func (b *bridge) Notify(name string, _ call.Event) {
@@ -157,6 +158,7 @@ func (b *bridge) Notify(name string, _ call.Event) {
 }
 func (b *bridge) Ask(next actors.Asked)     { b.asked = append(b.asked, next) }
 func (b *bridge) Update(a call.Agreement)   { b.agreed = append(b.agreed, a) }
+func (b *bridge) Press(keys string)         { b.pressed = append(b.pressed, keys) }
 func (b *bridge) Answered()                 { b.answered = true }
 func (b *bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
 func (b *bridge) Quality() call.Quality     { return call.Quality{PacketsReceived: 42} }

@@ -85,6 +85,7 @@ type Job struct {
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
+	DTMF       endpoint.KeyPolicy  `json:"dtmf,omitzero"`      // how keys go to the carrier and come from it
 	DecisionID string              `json:"decision_id,omitempty"`
 	Dial       *Dial               `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
 	Packet     call.Packet         `json:"-"`              // travels beside the JSON, as bytes
@@ -252,7 +253,8 @@ type BridgeRequest struct {
 	Asked      Asked // the first agent
 	Invitation call.Invitation
 	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
-	Outbound   bool     // we call the carrier
+	DTMF       endpoint.KeyPolicy
+	Outbound   bool // we call the carrier
 }
 
 // A Bridge is one call's media.
@@ -271,6 +273,9 @@ type Bridge interface {
 	// the call's codec, directions. A carrier on hold is sent no audio, and its
 	// silence does not count.
 	Update(agreed call.Agreement)
+	// Press sends keys, and w for a pause, as tones in the audio. DigitsUnsent
+	// says where that cannot be.
+	Press(keys string)
 	// Answered says that the carrier has our answer, or we have its: silence
 	// counts from here.
 	Answered()

@@ -27,6 +27,9 @@ type message struct {
 	*untold
 	Digit      string `json:"digit,omitempty"`
 	DurationMs int64  `json:"duration_ms,omitempty"`
+	Digits     string `json:"digits,omitempty"` // of call.dtmf_failed, as Status and Reason
+	Status     int    `json:"status,omitempty"`
+	Reason     string `json:"reason,omitempty"`
 	Cause      string `json:"cause,omitempty"`
 	Q850       int    `json:"q850,omitempty"`
 	// Transfer is of the events about one.
@@ -87,6 +90,8 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 			return nil
 		}
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
+	case call.EventDigitsFailed:
+		m.Digits, m.Status, m.Reason = ev.Keys, ev.Status, ev.Reason
 	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
 		m.Transfer = newsOf(ev.Moved)
 	case call.EventEnded:

@@ -17,7 +17,7 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 	if !strings.EqualFold(m.FromTag, d.tag) {
 		return
 	}
-	if d.refreshResponse(now, m, flow) {
+	if d.refreshResponse(now, m, flow) || d.keyResponse(now, m) {
 		return
 	}
 	switch m.CSeqMethod {

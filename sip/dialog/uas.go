@@ -131,6 +131,6 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session, d.said = nil, nil, nil
+	d.message, d.session, d.said, d.keypress = nil, nil, nil, nil
 	d.route, d.clock = &nowhere, nil
 }
