@@ -65,17 +65,7 @@ func wanted(ev call.Event) call.Direction {
 func (a *actor) details(name string, ev call.Event) map[string]any {
 	switch name {
 	case call.EventStarted:
-		inv := &a.invitation
-		if d := a.job.Dial; d != nil {
-			return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
-				"agent": a.machine.Call.Record().Agent}
-		}
-		details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
-			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
-		if told := inv.Told(); len(told) > 0 {
-			details["headers"] = told
-		}
-		return details
+		return a.beginning()
 	case call.EventRuled:
 		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
@@ -101,4 +91,19 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 			"decision_id": rec.DecisionID}
 	}
 	return movedDetails(ev.Moved)
+}
+
+// beginning is what the first event of a call says.
+func (a *actor) beginning() map[string]any {
+	inv := &a.invitation
+	if d := a.job.Dial; d != nil {
+		return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
+			"agent": a.machine.Call.Record().Agent}
+	}
+	details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
+		"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+	if told := inv.Told(); len(told) > 0 {
+		details["headers"] = told
+	}
+	return details
 }

@@ -131,6 +131,7 @@ type phone struct {
 	request map[call.ID]actors.BridgeRequest
 	oracles *oracles // nil: rule
 
+	headers []call.Header   // of the INVITE, by Dialogs.New
 	noPorts bool            // of Switchboard.Reserve
 	out     []call.Outgoing // by Dialogs.Call
 	lost    []func()        // of messages that say so
@@ -201,7 +202,7 @@ func (ph *phone) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, cal
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.dialogs[id] = d
-	return d, call.Invitation{From: call.Party{User: "alice"}, Transport: call.UDP, Source: "203.0.113.9:5060",
+	return d, call.Invitation{Headers: ph.headers, From: call.Party{User: "alice"}, Transport: call.UDP, Source: "203.0.113.9:5060",
 		Key: call.TransactionKey{CallID: "sip-" + id.String()}}, nil
 }
 

@@ -150,14 +150,20 @@ func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte)
 	if isKey {
 		return in.key(now, h, packet, start, end, &news), news
 	}
-	if in.tones != nil && h.PayloadType == in.codec.PayloadType && int64(now) >= in.deaf.Load() {
-		presses, n := in.tones.Read(now, h.Timestamp, packet[start:end])
-		for _, p := range presses[:n] {
-			news.press(p)
-		}
-	}
+	in.hear(now, h, packet[start:end], &news)
 	out, _ = in.rw.Rewrite(now, packet)
 	return out, news
+}
+
+// hear looks for keys in a packet of audio.
+func (in *inbound) hear(now time.Duration, h rtp.Header, payload []byte, news *news) {
+	if in.tones == nil || h.PayloadType != in.codec.PayloadType || int64(now) < in.deaf.Load() {
+		return
+	}
+	presses, n := in.tones.Read(now, h.Timestamp, payload)
+	for _, p := range presses[:n] {
+		news.press(p)
+	}
 }
 
 // restart begins a new stream; a key of the old one is released.
@@ -218,16 +224,22 @@ func (in *inbound) allowKey(now time.Duration) bool {
 	return true
 }
 
+// expire ends a key whose end was lost.
+func (in *inbound) expire(now time.Duration) (rtp.Press, bool) {
+	switch {
+	case in.keys != nil:
+		return in.keys.Expire(now)
+	case in.tones != nil:
+		return in.tones.Expire(now)
+	}
+	return rtp.Press{}, false
+}
+
 // tick ends keys whose end was lost and finds carriers that have gone.
 func (in *inbound) tick(now time.Duration, limits config.Media) (p rtp.Press, released bool, cause call.Cause, late bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.keys != nil {
-		p, released = in.keys.Expire(now)
-	}
-	if in.tones != nil {
-		p, released = in.tones.Expire(now)
-	}
+	p, released = in.expire(now)
 	if !in.answered || in.timedOut || !in.hears || in.held {
 		return p, released, cause, false
 	}

@@ -132,34 +132,20 @@ func (r *ToneReader) Codec() string { return r.codec }
 // what it tells, as [DigitReader.Read] does. Packets that come late are passed
 // over.
 func (r *ToneReader) Read(now time.Duration, ts uint32, payload []byte) (presses [3]Press, n int) {
-	if len(payload) == 0 || len(payload) > maxTonePacket {
+	if len(payload) == 0 || len(payload) > maxTonePacket || r.late(ts) {
 		return presses, 0
 	}
-	gap := int32(ts - r.next)
-	switch {
-	case !r.any:
-	case gap < 0 && gap > -int32(toneRate):
-		return presses, 0
-	case gap > toneGap || gap < 0:
-		if p, ok := r.Reset(); ok {
-			presses[n] = p
-			n++
-		}
-	case gap > 0: // the phase goes on, what was said is not known
-		r.number, r.filled = (r.number+int(gap)/toneBlock)%tonePerSec, 0
+	if p, ok := r.skip(ts); ok {
+		presses[n] = p
+		n++
 	}
 	pcm := r.decode(r.pcm[:0], payload)
-	step := 1
 	if r.wide {
-		step = 2
+		pcm = halve(pcm)
 	}
-	r.any, r.last, r.next = true, now, ts+uint32(len(pcm)/step)
-	for i := 0; i+step <= len(pcm); i += step {
-		v := float32(pcm[i])
-		if r.wide { // half the rate: what is over 4 kHz hardly counts
-			v = (v + float32(pcm[i+1])) / 2
-		}
-		r.block[r.filled] = v
+	r.any, r.last, r.next = true, now, ts+uint32(len(pcm))
+	for _, v := range pcm {
+		r.block[r.filled] = float32(v)
 		if r.filled++; r.filled < toneBlock {
 			continue
 		}
@@ -170,6 +156,35 @@ func (r *ToneReader) Read(now time.Duration, ts uint32, payload []byte) (presses
 		}
 	}
 	return presses, n
+}
+
+// late reports whether a packet comes after the one that follows it.
+func (r *ToneReader) late(ts uint32) bool {
+	behind := int32(r.next - ts)
+	return r.any && behind > 0 && behind < toneRate
+}
+
+// skip passes over a gap before a packet. What was said in it is not known, but
+// the phase goes on; a long one ends a key.
+func (r *ToneReader) skip(ts uint32) (Press, bool) {
+	gap := int32(ts - r.next)
+	switch {
+	case !r.any || gap == 0:
+	case gap < 0 || gap > toneGap:
+		return r.Reset()
+	default:
+		r.number, r.filled = (r.number+int(gap)/toneBlock)%tonePerSec, 0
+	}
+	return Press{}, false
+}
+
+// halve has one sample for two: what is over 4 kHz hardly counts.
+func halve(pcm []int16) []int16 {
+	n := len(pcm) / 2
+	for i := range n {
+		pcm[i] = int16((int(pcm[2*i]) + int(pcm[2*i+1])) / 2)
+	}
+	return pcm[:n]
 }
 
 // Expire ends a key whose audio has stopped.

@@ -136,24 +136,31 @@ func (d *dialog) keyResponse(now time.Time, m *wire.Message) bool {
 	if m.CSeqMethod != "INFO" || p == nil || !strings.EqualFold(m.Branch, p.branch) {
 		return false
 	}
-	if !p.tx.Response(now, m.Status) || d.over {
-		return true
-	}
-	c := d.clock
 	switch {
+	case !p.tx.Response(now, m.Status) || d.over:
 	case m.Status < 300:
 		p.key = ""
 		d.pressNext(now)
-	case (m.Status == 401 || m.Status == 407) && p.again < maxRealms && c != nil && c.login != nil && c.login.take(m, p.again == 0):
-		p.again++
+	case d.proves(m):
 		d.sendKey(now)
 	default:
-		if c != nil && slices.Contains([]int{405, 415, 501}, m.Status) {
+		if c := d.clock; c != nil && slices.Contains([]int{405, 415, 501}, m.Status) {
 			c.info = false // the next keys go another way
 		}
 		d.dropKeys(m.Status, call.ReasonInfoRefused)
 	}
 	return true
+}
+
+// proves reports that the INFO may be sent again with the credentials that its
+// response asks for.
+func (d *dialog) proves(m *wire.Message) bool {
+	p, c := d.keypress, d.clock
+	if m.Status != 401 && m.Status != 407 || p.again == maxRealms || c == nil || c.login == nil {
+		return false
+	}
+	p.again++
+	return c.login.take(m, p.again == 1)
 }
 
 // dropKeys gives up the key under way and those that wait.
