@@ -10,8 +10,8 @@ import (
 	"patchbay/internal/golden"
 )
 
-// established offers a call and has it answered.
-func (p *phone) established(t *testing.T) call.ID {
+// spoken offers a call and has it answered.
+func (p *phone) spoken(t *testing.T) call.ID {
 	t.Helper()
 	taken := p.Offer(job("c1"))
 	synctest.Wait()
@@ -26,7 +26,7 @@ func (p *phone) established(t *testing.T) call.ID {
 func TestKeysThatDoNotReachTheCarrierAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ph := newPhone(t, nil)
-		id := ph.established(t)
+		id := ph.spoken(t)
 		b := ph.bridges[id]
 		b.post(call.Event{Kind: call.DigitsAsked, Keys: "12", Dispatch: 1})
 		synctest.Wait()
@@ -51,7 +51,7 @@ func TestHeadersOfTheInviteAreOfTheFirstEventAndTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ph := newPhone(t, nil)
 		ph.headers = []call.Header{{Name: "Diversion", Value: "<sip:+4930@carrier.example>"}, {Name: "X-Campaign", Value: "spring"}}
-		ph.says(t, ph.established(t), "BYE")
+		ph.says(t, ph.spoken(t), "BYE")
 		for _, ev := range ph.told {
 			got, ok := ev.Data["headers"].([]call.Header)
 			if ok != (ev.Type == call.EventStarted) || ok && !slices.Equal(got, ph.headers) {

@@ -60,7 +60,7 @@ func (r *remote) requests(method string) []rig.Response {
 		_, text, traced := strings.Cut(part, "\x1b[36;1m#\n") // then "UDP a -> b"
 		_, text, _ = strings.Cut(text, "\n")
 		m := rig.Response(text)
-		if k := m.Header("Call-ID") + m.Header("Via") + m.Header("CSeq"); traced && m.Method() == method && !seen[k] {
+		if k := m.Header("Call-ID") + m.Header("From") + m.Header("CSeq"); traced && m.Method() == method && !seen[k] {
 			seen[k] = true
 			all = append(all, m)
 		}

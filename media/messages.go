@@ -76,15 +76,7 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
-		if req.Outbound {
-			m.Direction = call.Outbound
-		}
-		if !asked.Agent.WebRTC.NoMetadata {
-			from, to := req.Invitation.From, req.Invitation.To
-			from.Trusted = asked.Agent.TrustCallerID
-			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
-		}
-		m.untold = untoldOf(asked)
+		m.started(req, asked)
 	case call.EventDigit:
 		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil
@@ -94,10 +86,35 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Digits, m.Status, m.Reason = ev.Keys, ev.Status, ev.Reason
 	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
 		m.Transfer = newsOf(ev.Moved)
+	case call.EventMoved:
+		m.mover(asked, ev.Mover)
 	case call.EventEnded:
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
 	return m.text()
+}
+
+// started says what is known of the call.
+func (m *message) started(req actors.BridgeRequest, asked actors.Asked) {
+	if req.Outbound {
+		m.Direction = call.Outbound
+	}
+	if !asked.Agent.WebRTC.NoMetadata {
+		from, to := req.Invitation.From, req.Invitation.To
+		from.Trusted = asked.Agent.TrustCallerID
+		m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
+	}
+	m.untold = untoldOf(asked)
+}
+
+// mover says whom the agent speaks to from here on.
+func (m *message) mover(asked actors.Asked, v *call.Moved) {
+	if v == nil || asked.Agent.WebRTC.NoMetadata {
+		return
+	}
+	from := v.To
+	from.Trusted = asked.Agent.TrustCallerID
+	m.From, m.Headers = &from, v.Headers
 }
 
 // text is the message as it is sent, without what was untold where that is too

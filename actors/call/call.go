@@ -133,11 +133,7 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	if c.stale(ev) {
 		return nil
 	}
-	if c.pressing(ev) || c.transfers(now, ev) {
-		return c.handOut()
-	}
-	if ev.Kind == NodeLost {
-		c.lost(now, ev)
+	if c.anyway(now, ev) {
 		return c.handOut()
 	}
 	switch c.state {
@@ -268,7 +264,7 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.end(now, ev, ByCarrier, c.byeCause(now, ev))
 		c.finish()
 	case AckMissing:
-		if c.record.Stages.Acked.IsZero() {
+		if c.record.Stages.Acked.IsZero() || c.live.unacked {
 			c.hangUp(now, ev, ByNode, CauseNoAck)
 		}
 	case AgentLeft, AgentFailed, Hangup:

@@ -86,14 +86,11 @@ func (k *keypad) known(now time.Time, ev Event, signalled bool) bool {
 	return false
 }
 
-// pressing takes keys for the carrier, in any state, and reports that it did:
-// those that its RTP has no telephone-event for leave by INFO where it takes
-// that, else as tones.
-func (c *Call) pressing(ev Event) bool {
+// pressing takes keys for an answered carrier: those that its RTP has no
+// telephone-event for leave by INFO where it takes that, else as tones.
+func (c *Call) pressing(ev Event) {
 	answered := c.state == StateAnswered || c.state == StateEstablished || c.state == StateHeld
 	switch {
-	case ev.Kind != DigitsAsked && ev.Kind != DigitsUnsent:
-		return false
 	case !answered:
 	case ev.Kind == DigitsAsked:
 		c.do(Effect{Do: SendKeys, Keys: ev.Keys, Info: ev.Info})
@@ -102,5 +99,4 @@ func (c *Call) pressing(ev Event) bool {
 	default:
 		c.emit(EventDigitsFailed, ev)
 	}
-	return true
 }

@@ -27,7 +27,9 @@ const (
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
 
-	AnswerOffer EffectKind = "answer-offer" // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerOffer     EffectKind = "answer-offer"     // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerReplacing EffectKind = "answer-replacing" // answer the INVITE of CarrierReplaces: Response; with a 2xx its dialog is the call's
+
 	UpdateMedia EffectKind = "update-media" // carrier and we have agreed on something else: Agreement
 )
 
@@ -97,6 +99,7 @@ type Record struct {
 	Headers []Header `json:"headers,omitempty"`
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
+	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did
 }
 
 // A Document is a piece of JSON that is handed on as it came; "": none.

@@ -28,6 +28,8 @@ const (
 	CarrierSettled EventKind = "carrier-settled" // the ACK that answers such an offer of ours: Answer
 	ChangeUnacked  EventKind = "change-unacked"  // 64*T1 passed without the ACK for our 2xx to a re-INVITE
 
+	CarrierReplaces EventKind = "carrier-replaces" // an INVITE asks to carry the call from now on: Offer, nil if it has none; Mover
+
 	Placed       EventKind = "placed"        // a call of ours begins here
 	CarrierReady EventKind = "carrier-ready" // there is a port for the carrier that we call: Offer
 
@@ -82,6 +84,7 @@ type Event struct {
 	Transfer *Transfer    // of TransferAsked
 	Reason   string       // of ReferDone and DigitsUnsent
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
+	Mover    *Moved       // of CarrierReplaces and call.moved: what carries the call from now on
 }
 
 // A Timer is one of a call's own clocks. SIP transactions keep theirs inside
@@ -96,3 +99,18 @@ const (
 	TimerTransfer Timer = "transfer" // longest wait for the BYE of a carrier that has left for somebody else
 	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )
+
+// anyway takes what is taken in any state, and reports that it was that.
+func (c *Call) anyway(now time.Time, ev Event) bool {
+	switch ev.Kind {
+	case CarrierReplaces:
+		c.replaced(now, ev)
+	case NodeLost:
+		c.lost(now, ev)
+	case DigitsAsked, DigitsUnsent:
+		c.pressing(ev)
+	default:
+		return c.transfers(now, ev)
+	}
+	return true
+}

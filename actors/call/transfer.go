@@ -58,6 +58,7 @@ const (
 	ReasonNoResult   = "no_result"        // the carrier stopped telling before there was one
 	ReasonCallEnded  = "call_ended"       // the call ended first
 	ReasonBadTarget  = "bad_target"       // To cannot be written into a REFER
+	ReasonReplaced   = "call_moved"       // another dialog took the call over first
 	ReasonNoMethod   = "not_supported"    // this side of the call cannot send REFER
 )
 

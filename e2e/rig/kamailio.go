@@ -33,7 +33,14 @@ type Kamailio struct {
 // test. It ends with the test.
 func (n *Node) Kamailio(t testing.TB, next string) *Kamailio {
 	t.Helper()
-	return n.kamailio(t, next, "")
+	return n.kamailio(t, next, "", "")
+}
+
+// NarrowKamailio is Kamailio for one that leaves no more than one codec, beside
+// telephone-event, of an offer within a dialog.
+func (n *Node) NarrowKamailio(t testing.TB, next, codec string) *Kamailio {
+	t.Helper()
+	return n.kamailio(t, next, "", codec)
 }
 
 // SecureKamailio is Kamailio for one that listens on TLS too, with a certificate
@@ -47,10 +54,10 @@ func (n *Node) SecureKamailio(t testing.TB, next, name string) *Kamailio {
 		}
 		t.Skip("SKIPPED, NOT TESTED: " + missing + " (E2E=1 makes this a failure)")
 	}
-	return n.kamailio(t, next, name)
+	return n.kamailio(t, next, name, "")
 }
 
-func (n *Node) kamailio(t testing.TB, next, name string) *Kamailio {
+func (n *Node) kamailio(t testing.TB, next, name, codec string) *Kamailio {
 	t.Helper()
 	path := testkit.Tool(t, "kamailio")
 	text, err := os.ReadFile(filepath.Join("testdata", "kamailio", "border.cfg"))
@@ -65,8 +72,11 @@ func (n *Node) kamailio(t testing.TB, next, name string) *Kamailio {
 		k.certify(t, dir, name)
 		args = append(args, "-A", "SECURE")
 	}
+	if codec != "" {
+		args = append(args, "-A", "KEEP")
+	}
 	config := strings.NewReplacer("HOST", loopback.String(), "BORDER", fmt.Sprint(port), "BUSYTLS", fmt.Sprint(port+3), "BUSY", fmt.Sprint(port+1),
-		"TLSPORT", fmt.Sprint(port+2), "DIR", dir, "NEXT", next).Replace(string(text))
+		"TLSPORT", fmt.Sprint(port+2), "DIR", dir, "CODEC", codec, "NEXT", next).Replace(string(text))
 	if err := os.WriteFile(filepath.Join(dir, "kamailio.cfg"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

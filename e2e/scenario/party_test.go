@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,8 @@ type party struct {
 	asked       map[string]*rig.Exchange
 	came        map[string]rig.Response // last request of a method, and last response as "200 INVITE"
 	last        rig.Response            // what came last
+	media       *rig.Media              // nil: nobody listens at our port
+	audio       netip.AddrPort          // where the other side wants RTP
 }
 
 func newParty(phone *rig.Phone, uri string) *party {
@@ -121,30 +124,39 @@ func (p *party) finish(b *strings.Builder, usual bool, words, headers []string) 
 }
 
 // sdp describes what we would hear: codec=8, dir=sendonly, port=4002,
-// c=0.0.0.0; "same" is what was said before (RFC 3264 8).
+// c=0.0.0.0, events=101,102 or none; "same" is what was said before (RFC 3264 8).
 func (p *party) sdp(words []string) string {
 	if !slices.Contains(words, "same") {
 		p.version++
 	}
-	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1"}
+	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1", "events": "101"}
 	for _, w := range words {
 		if name, value, ok := strings.Cut(w, "="); ok {
 			said[name] = value
 		}
 	}
-	maps := map[string]string{"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+	if p.media != nil && said["port"] == "40000" {
+		said["port"] = strconv.Itoa(p.media.Port())
+	}
+	maps := map[string]string{"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "111": "opus/48000/2",
+		"101": "telephone-event/8000", "102": "telephone-event/48000"}
+	formats := strings.ReplaceAll(said["codec"], ",", " ")
+	if said["events"] != "none" {
+		formats += " " + strings.ReplaceAll(said["events"], ",", " ")
+	}
 	var lines []string
-	for c := range strings.SplitSeq(said["codec"], ",") {
+	for c := range strings.FieldsSeq(formats) {
 		lines = append(lines, "a=rtpmap:"+c+" "+maps[c])
 	}
-	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s 101\n%s\na=rtpmap:101 telephone-event/8000\na=%s\n",
-		p.version, said["c"], said["port"], strings.ReplaceAll(said["codec"], ",", " "), strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
+	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
+		p.version, said["c"], said["port"], formats, strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
 }
 
 // answered takes a response to a request of ours: to an INVITE it may begin the
 // dialog (RFC 3261 12.1.2), and moves its target.
 func (p *party) answered(method string, m rig.Response) {
 	p.last, p.came[strconv.Itoa(m.Status())+" "+method] = m, m
+	p.sound(m)
 	if method != "INVITE" || m.Status() <= 100 || m.Status() >= 300 {
 		return
 	}
@@ -163,6 +175,7 @@ func inner(value string) string {
 // called takes a request of the node's. The first INVITE makes us the callee.
 func (p *party) called(m rig.Response) {
 	p.last, p.came[m.Method()] = m, m
+	p.sound(m)
 	if m.Method() == "INVITE" && !strings.Contains(m.Header("To"), ";tag=") {
 		p.callID, p.remote, p.target = m.Header("Call-ID"), m.Header("From"), inner(m.Header("Contact"))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/e2e/rig"
 )
 
 // A play is one run of a script.
@@ -70,6 +71,9 @@ func (p *play) close() {
 	for _, k := range p.parties {
 		p.bed.count(p.way, k.phone)
 		k.phone.Close()
+		if k.media != nil {
+			k.media.Close()
+		}
 	}
 }
 
@@ -98,8 +102,12 @@ func (p *play) party(name string) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.parties[name] = newParty(phone, p.uri)
-	return p.parties[name], nil
+	k := newParty(phone, p.uri)
+	p.parties[name] = k
+	if slices.ContainsFunc(p.s.steps, step.withAudio) {
+		k.media, err = rig.NewMedia()
+	}
+	return k, err
 }
 
 func (p *play) step(st step) error {
@@ -120,6 +128,8 @@ func (p *play) step(st step) error {
 		return p.place(k, st)
 	case "operator":
 		return p.operate(k, st)
+	case "keys", "tones", "heard":
+		return k.plays(st)
 	case "agent":
 		return p.agent(k, st)
 	case "event":

@@ -90,7 +90,8 @@ func read(name, text string) (script, error) {
 }
 
 // verbs and how many words each needs at least.
-var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "agent": 1, "event": 1, "has": 2, "lacks": 1, "body": 1, "version": 1}
+var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "agent": 1, "event": 1, "has": 2, "lacks": 1, "body": 1, "version": 1,
+	"keys": 1, "tones": 1, "heard": 1}
 
 func (s *script) row(n int, row string, words []string) error {
 	switch words[0] {

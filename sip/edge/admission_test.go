@@ -60,6 +60,7 @@ var owedAtOnce = map[string]refusal{
 	"a negative length":           {raw: plain("Content-Length: 5", "Content-Length: -5"), status: "400", closes: true},
 	"a length in words":           {raw: plain("Content-Length: 5", "Content-Length: five"), status: "400", closes: true},
 	"a length beyond its limit":   {raw: plain("Content-Length: 5", "Content-Length: 99999"), status: "413", closes: true},
+	"a shorter one in a dialog":   {raw: plain(">\r\nCall-ID", ">;tag=x\r\nCall-ID", "Max-Forwards", "Supported: timer\r\nSession-Expires: 89;refresher=uac\r\nMax-Forwards"), status: "422", header: "Min-SE: 90"},
 	"a session timer too short":   {raw: plain("Max-Forwards", "k: timer\r\nx: 60\r\nMax-Forwards"), status: "422", header: "Min-SE: 90"},
 }
 
@@ -182,6 +183,19 @@ func TestALoopIsAnsweredAsItsOwnerSays(t *testing.T) {
 	for _, over := range []call.Transport{call.UDP, call.TCP} {
 		if res := rig.over(over).ask(plain()); !strings.HasPrefix(res, "SIP/2.0 482 Loop Detected\r\n") {
 			t.Errorf("over %s: %s", over, res)
+		}
+	}
+}
+
+// What we serve within dialogs only has no dialog here (RFC 3261 15.1.2).
+func TestARequestOfNoDialogIs481(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(404))
+	for _, method := range []string{"BYE", "PRACK", "UPDATE", "INFO"} {
+		for _, over := range []call.Transport{call.UDP, call.TCP} {
+			if res := rig.over(over).ask(msg{method: method}.String()); status(res) != "481" {
+				t.Errorf("%s over %s: got %q", method, over, res)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func validate(m *Message) *Fault {
 	if m.hops == 0 && m.ToTag == "" && m.Method != "OPTIONS" && m.Method != "CANCEL" && m.Method != "ACK" {
 		return owed(483, "too_many_hops")
 	}
-	if f := extensions(m); f != nil {
+	if f := cmp.Or(extensions(m), replacing(m)); f != nil {
 		return f
 	}
 	if m.Method == "INVITE" {
