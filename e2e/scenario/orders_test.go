@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ func (p *play) place(k *party, st step) error {
 	switch kind {
 	case "":
 	case "trunk":
-		id, err := p.bed.trunk(k)
+		id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
 		if err != nil {
 			return err
 		}
