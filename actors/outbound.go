@@ -73,7 +73,7 @@ func (a *actor) reserve() {
 		inv.Source = a.facing.String()
 	}
 	a.bridge = a.calls.ports.Switchboard.Reserve(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: offerable(a.job.Agent), Outbound: true,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: offerable(a.job.Agent), DTMF: a.job.DTMF, Outbound: true,
 	}, a.post)
 }
 

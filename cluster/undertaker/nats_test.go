@@ -190,6 +190,7 @@ func (bridge) Notify(string, call.Event) {}
 func (bridge) Ask(actors.Asked)          {}
 func (bridge) Join(call.Answer)          {}
 func (bridge) Update(call.Agreement)     {}
+func (bridge) Press(string)              {}
 func (bridge) Answered()                 {}
 func (bridge) Early()                    {}
 func (bridge) Quality() call.Quality     { return call.Quality{} }

@@ -250,6 +250,7 @@ func (noBridge) Notify(string, call.Event) {}
 func (noBridge) Ask(actors.Asked)          {}
 func (noBridge) Join(call.Answer)          {}
 func (noBridge) Update(call.Agreement)     {}
+func (noBridge) Press(string)              {}
 func (noBridge) Answered()                 {}
 func (noBridge) Snapshot() json.RawMessage { return nil }
 func (noBridge) Early()                    {}
