@@ -35,7 +35,7 @@ func (d *UAC) Receive(now time.Time, p call.Packet) []call.Output {
 // depart ends the dialog of a carrier that has left, once that is all it has to
 // say.
 func (d *UAC) depart(now time.Time) {
-	if d.left(now) {
+	if d.hasLeft(now) {
 		d.over = true
 	}
 }

@@ -85,9 +85,9 @@ func (d *dialog) leaves(now time.Time, cause call.Cause) bool {
 	return true
 }
 
-// left ends the dialog of a carrier that has left, once its answer to our REFER
+// hasLeft ends the dialog of a carrier that has left, once its answer to our REFER
 // is there or due no more, and reports that it did.
-func (d *dialog) left(now time.Time) bool {
+func (d *dialog) hasLeft(now time.Time) bool {
 	l := d.leaving
 	if l == nil || d.over || d.referral().unanswered() && now.Before(l.until) {
 		return false

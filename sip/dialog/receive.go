@@ -37,7 +37,7 @@ func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
 // depart ends the dialog of a carrier that has left, once that is all it has to
 // say.
 func (d *UAS) depart(now time.Time) {
-	if d.left(now) {
+	if d.hasLeft(now) {
 		d.end()
 	}
 }
@@ -81,6 +81,7 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 		d.sendBye(now)
 		return
 	}
+	d.acknowledged(now)
 	d.catchUp(now)
 }
 
@@ -127,6 +128,10 @@ func (d *UAS) earlyRequest(now time.Time, m *wire.Message, flow call.Flow) {
 	case "INVITE":
 		d.answer(now, m, flow, d.later())
 	case "UPDATE":
+		if d.reliable != nil && d.reliable.settled && d.reliable.acked {
+			d.change(now, m, flow)
+			return
+		}
 		d.earlyUpdate(now, m, flow, d.later())
 	default:
 		d.serve(now, m, flow)
