@@ -71,13 +71,7 @@ func wanted(ev call.Event) call.Direction {
 func (a *actor) details(name string, ev call.Event) map[string]any {
 	switch name {
 	case call.EventStarted:
-		inv := &a.invitation
-		if d := a.job.Dial; d != nil {
-			return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
-				"agent": a.machine.Call.Record().Agent}
-		}
-		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
-			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+		return a.beginning()
 	case call.EventRuled:
 		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
@@ -93,6 +87,8 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"agent": ev.Agent, "worker": a.machine.Call.Record().Worker}
 	case call.EventDigit:
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
+	case call.EventDigitsFailed:
+		return unsentDetails(ev)
 	case call.EventHeld, call.EventResumed:
 		return map[string]any{"direction": wanted(ev)}
 	case call.EventEnded:
@@ -101,4 +97,19 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 			"decision_id": rec.DecisionID}
 	}
 	return movedDetails(ev)
+}
+
+// beginning is what the first event of a call says.
+func (a *actor) beginning() map[string]any {
+	inv := &a.invitation
+	if d := a.job.Dial; d != nil {
+		return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
+			"agent": a.machine.Call.Record().Agent}
+	}
+	details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
+		"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+	if told := inv.Told(); len(told) > 0 {
+		details["headers"] = told
+	}
+	return details
 }

@@ -85,6 +85,7 @@ type Job struct {
 	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
+	DTMF       endpoint.KeyPolicy  `json:"dtmf,omitzero"`      // how keys go to the carrier and come from it
 	DecisionID string              `json:"decision_id,omitempty"`
 	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
 	// Early is what the carrier hears before the answer; nil: nothing of ours.
@@ -260,7 +261,8 @@ type BridgeRequest struct {
 	Asked      Asked // the first agent
 	Invitation call.Invitation
 	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
-	Outbound   bool     // we call the carrier
+	DTMF       endpoint.KeyPolicy
+	Outbound   bool // we call the carrier
 	// Ringback is the ringing tone that the carrier hears until the answer; "":
 	// none.
 	Ringback string
@@ -282,6 +284,9 @@ type Bridge interface {
 	// the call's codec, directions. A carrier on hold is sent no audio, and its
 	// silence does not count.
 	Update(agreed call.Agreement)
+	// Press sends keys, and w for a pause, as tones in the audio. DigitsUnsent
+	// says where that cannot be.
+	Press(keys string)
 	// Early says that the carrier has been told of our side before the answer: it
 	// hears its ringing tone, or the agent, which may now answer or refuse.
 	Early()

@@ -106,7 +106,10 @@ func (b *bridge) command(c Command, number int) error {
 	case CommandTransfer:
 		return b.transfer(c, number)
 	case CommandSendDTMF:
-		return carrier.sendDigits(c.Digits)
+		return carrier.sendDigits(c.Digits, func(ev call.Event) {
+			ev.Dispatch = number
+			b.post(ev)
+		})
 	}
 	return ErrUnknownCommand
 }
@@ -125,6 +128,14 @@ func (b *bridge) Notify(name string, ev call.Event) {
 		b.leg.Notify(m)
 	case len(b.waiting) < maxWaiting:
 		b.waiting = append(b.waiting, m)
+	}
+}
+
+// Press implements [actors.Bridge].
+func (b *bridge) Press(keys string) {
+	c := b.carrierNow()
+	if c == nil || c.sendTones(keys) != nil {
+		b.post(call.Event{Kind: call.DigitsUnsent, Keys: keys, Reason: call.ReasonNoWay})
 	}
 }
 

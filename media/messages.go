@@ -27,6 +27,9 @@ type message struct {
 	*untold
 	Digit      string `json:"digit,omitempty"`
 	DurationMs int64  `json:"duration_ms,omitempty"`
+	Digits     string `json:"digits,omitempty"` // of call.dtmf_failed, as Status and Reason
+	Status     int    `json:"status,omitempty"`
+	Reason     string `json:"reason,omitempty"`
 	Cause      string `json:"cause,omitempty"`
 	Q850       int    `json:"q850,omitempty"`
 	// Transfer is of the events about one.
@@ -74,20 +77,14 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
-		if req.Outbound {
-			m.Direction = call.Outbound
-		}
-		if !asked.Agent.WebRTC.NoMetadata {
-			from, to := req.Invitation.From, req.Invitation.To
-			from.Trusted = asked.Agent.TrustCallerID
-			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
-		}
-		m.untold = untoldOf(asked)
+		m.started(req, asked)
 	case call.EventDigit:
 		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil
 		}
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
+	case call.EventDigitsFailed:
+		m.Digits, m.Status, m.Reason = ev.Keys, ev.Status, ev.Reason
 	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
 		m.Transfer = newsOf(ev.Moved)
 	case call.EventMoved:
@@ -96,6 +93,19 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
 	return m.text()
+}
+
+// started says what is known of the call.
+func (m *message) started(req actors.BridgeRequest, asked actors.Asked) {
+	if req.Outbound {
+		m.Direction = call.Outbound
+	}
+	if !asked.Agent.WebRTC.NoMetadata {
+		from, to := req.Invitation.From, req.Invitation.To
+		from.Trusted = asked.Agent.TrustCallerID
+		m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
+	}
+	m.untold = untoldOf(asked)
 }
 
 // untellable reports events that are no news to an agent: it made it ring, of

@@ -50,6 +50,8 @@ const (
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
 
+	EventDigitsFailed = "call.dtmf_failed" // keys that the agent pressed did not reach the carrier
+
 	EventHeld    = "call.held"    // the carrier put the call on hold: it takes no audio
 	EventResumed = "call.resumed" // and takes it again
 
@@ -132,15 +134,7 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	if c.stale(ev) {
 		return nil
 	}
-	if ev.Kind == CarrierReplaces {
-		c.replaced(now, ev)
-		return c.handOut()
-	}
-	if c.transfers(now, ev) {
-		return c.handOut()
-	}
-	if ev.Kind == NodeLost {
-		c.lost(now, ev)
+	if c.anyway(now, ev) {
 		return c.handOut()
 	}
 	switch c.state {

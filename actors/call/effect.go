@@ -20,6 +20,9 @@ const (
 
 	SendRefer EffectKind = "send-refer" // ask the carrier to call somebody else: Transfer; ReferDone follows
 
+	SendKeys EffectKind = "send-keys" // tell the carrier of keys by INFO: Keys, Info; DigitsUnsent follows where that cannot be
+	PlayKeys EffectKind = "play-keys" // send them as tones: Keys; likewise
+
 	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
@@ -45,6 +48,8 @@ type Effect struct {
 	Headers  []Header  // of SendBye: further ones, that an agent set
 	Transfer *Transfer // of SendRefer
 	Answer   *Answer   // of TakeAnswer
+	Keys     string    // of SendKeys and PlayKeys
+	Info     bool      // of SendKeys: even where the carrier does not say that it takes INFO
 
 	Agreement *Agreement // of UpdateMedia
 }
@@ -89,6 +94,9 @@ type Record struct {
 	Direction string   `json:"direction,omitempty"`
 	Trunk     string   `json:"trunk,omitempty"`    // id; that a call of ours went through
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
+	// Headers are some of the INVITE's, of a call that a carrier began: see
+	// [Invitation.Told].
+	Headers []Header `json:"headers,omitempty"`
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
 	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did

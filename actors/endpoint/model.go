@@ -208,7 +208,9 @@ type Auth struct {
 type MediaPolicy struct {
 	Codecs     *[]string `json:"codecs,omitempty"`
 	Ciphers    *[]string `json:"ciphers,omitempty"`
-	Encryption string    `json:"encryption,omitempty"` // default, required, optional, forbidden
+	Encryption string    `json:"encryption,omitempty"`  // default, required, optional, forbidden
+	DTMFOut    string    `json:"dtmf_out,omitempty"`    // auto, rfc4733, info; "": auto
+	DTMFInBand string    `json:"dtmf_inband,omitempty"` // auto, off; "": auto
 }
 
 // Modes of authentication, and the encryption that is never left out.

@@ -266,6 +266,9 @@ func describe(raw string) (text string, details []string) {
 		text = words[0] + " cseq=" + strings.Fields(header(raw, "CSeq"))[0]
 		details = append(details, words[1])
 	}
+	if _, key, ok := strings.Cut(raw, "Signal="); ok {
+		text += " " + strings.TrimSpace(key[:1])
+	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)

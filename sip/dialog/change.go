@@ -221,5 +221,5 @@ func (d *dialog) cease(now time.Time) {
 		d.asked = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
-	d.said, d.clock = nil, nil
+	d.said, d.clock, d.keypress = nil, nil, nil
 }

@@ -32,6 +32,8 @@ type dialog struct {
 	answers txn.Answers  // all other requests
 	clock   *clock       // session timer; nil: none was ever agreed on
 
+	keypress *keypress // nil: no key was sent by INFO
+
 	hangup *farewell // of our BYE
 	bye    *bye      // nil: none was sent
 
@@ -82,12 +84,13 @@ func (d *dialog) wake(now time.Time) {
 	d.wakeClock(now)
 	d.answers.Wake(now)
 	d.wakeRefer(now)
+	d.wakeKeys(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}

@@ -18,7 +18,7 @@ var (
 		"INVITE o=2 dir=sendonly", "INVITE nosdp", "UPDATE", "UPDATE sdp o=3", "ACK sdp",
 		"INVITE again", "INVITE again via edge-2", "INVITE", "INVITE branch=other to-tag=", "CANCEL", "CANCEL again",
 		"ACK", "ACK cseq=1 branch=invite-1", "ACK cseq=1", "ACK again", "BYE", "BYE again", "BYE cseq=1", "BYE to-tag=x",
-		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE",
+		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE", "200 to INFO", "405 to INFO",
 		"INFO relay=5,100", "INVITE supported=timer se=90,uas allow=INVITE o=2", "INVITE supported=timer se=90,uac o=3", "UPDATE supported=timer se=90,uas allow=UPDATE",
 		"UPDATE", "200 to UPDATE", "481 to UPDATE", "405 to UPDATE", "422 to UPDATE min-se=120", "200 to INVITE se=90,uac sdp", "491 to INVITE", "500 to INVITE", "481 to INVITE",
 		"202 to REFER", "603 to REFER", "NOTIFY event=refer state=active frag=180", "NOTIFY event=refer state=terminated;reason=noresource frag=200",
@@ -30,7 +30,7 @@ var (
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
 		"hangup operator_hangup", "hangup node_drained", "silence rtp_timeout", "digit 1", "audio",
-		"transfer sip:sales@pbx.example", "joined PCMU", "ringing PCMU", "answer", "reject 486",
+		"transfer sip:sales@pbx.example", "joined PCMU", "ringing PCMU", "answer", "reject 486", "press 1w#", "press 2 always",
 	}
 )
 

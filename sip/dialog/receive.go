@@ -70,7 +70,9 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	d.tell(call.Event{Kind: call.Acked, Answer: answer, Source: flow.Remote.Addr()})
 	if d.hangup != nil {
 		d.sendBye(now)
+		return
 	}
+	d.acknowledged(now)
 }
 
 // cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).

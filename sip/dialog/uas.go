@@ -142,6 +142,6 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session, d.said, d.progressed = nil, nil, nil, progress{}
+	d.message, d.session, d.said, d.keypress, d.progressed = nil, nil, nil, nil, progress{}
 	d.route, d.clock = &nowhere, nil
 }
