@@ -24,6 +24,7 @@ type UAC struct {
 	target  wire.URI // the Request-URI
 	hops    []hop    // where the INVITE is sent, one after the other
 	headers []call.Header
+	left    int // hops of the INVITE; 0: 70
 	edge    string
 	login   login
 	offer   call.Offer
