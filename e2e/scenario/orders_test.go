@@ -92,7 +92,8 @@ func fieldsOf(lines []string) (all []rig.Fields) {
 }
 
 // agent does to the party's call what its agent may: "hangup", "send_dtmf
-// digits=12", "transfer to=sip:a@b". A call that is not ready is asked again.
+// digits=12", "transfer to=sip:a@b"; "answer" and "reject status=486" of one that
+// is heard before the answer. A call that is not ready is asked again.
 func (p *play) agent(k *party, st step) error {
 	command := map[string]any{"id": "1", "type": st.args[0]}
 	if fields := fieldsOf(st.headers); fields != nil {
@@ -105,17 +106,17 @@ func (p *play) agent(k *party, st step) error {
 			command[name] = n
 		}
 	}
+	ready := call.StateEstablished
+	if st.args[0] == "answer" || st.args[0] == "reject" {
+		ready = call.StateEarly
+	}
 	raw, err := json.Marshal(command)
 	if err != nil {
 		return err
 	}
 	last := ""
 	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
-		find := p.established
-		if st.args[0] == "answer" || st.args[0] == "reject" {
-			find = p.call
-		}
-		id, err := find(k, st.party)
+		id, err := p.ready(k, st.party, ready)
 		if err != nil {
 			last = err.Error()
 			continue
@@ -134,6 +135,11 @@ func (p *play) agent(k *party, st step) error {
 
 // established finds the party's live call once its ACK is known.
 func (p *play) established(k *party, name string) (call.ID, error) {
+	return p.ready(k, name, call.StateEstablished)
+}
+
+// ready finds the party's live call once it is in that state.
+func (p *play) ready(k *party, name string, state call.State) (call.ID, error) {
 	id, err := p.call(k, name)
 	if err != nil {
 		return 0, err
@@ -142,7 +148,7 @@ func (p *play) established(k *party, name string) (call.ID, error) {
 	if err := p.bed.Op.Try("call", "get", control.ID{ID: id.String()}, &v); err != nil {
 		return 0, err
 	}
-	if v.State != string(call.StateEstablished) {
+	if v.State != string(state) {
 		return 0, fmt.Errorf("the call is %s", v.State)
 	}
 	return id, nil
