@@ -90,6 +90,15 @@ func StartCluster(t testing.TB, plan Plan) *Cluster {
 	return c
 }
 
+// Alone is a cluster of one node that runs, with an echo agent.
+func Alone(t testing.TB, n *Node) *Cluster {
+	t.Helper()
+	c := &Cluster{Edges: []*Node{n}, Medias: []*Node{n}, Control: n, Op: n.Operator(t), t: t}
+	c.Agent = c.Op.Agent(t, "nats", nil).ID
+	c.Echo = c.Op.Worker(t, c.Agent, "echo")
+	return c
+}
+
 func (c *Cluster) writeKey() {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails

@@ -33,9 +33,9 @@ type Media struct {
 	kinds   map[byte]int    // packets by payload type
 }
 
-// NewMedia opens an RTP socket on loopback.
-func NewMedia() (*Media, error) {
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+// NewMedia opens an RTP socket at an address.
+func NewMedia(at netip.Addr) (*Media, error) {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("open a phone's audio: %w", err)
 	}

@@ -45,7 +45,7 @@ const Patience = 50 * time.Second
 // NewPhone opens a phone whose messages take one edge after the other. With a
 // seed other than 0 there is a relay in front of the first, which they all take.
 func NewPhone(edges []netip.AddrPort, t1 time.Duration, seed uint64) (*Phone, error) {
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopbackLike(edges[0]), 0)))
 	if err != nil {
 		return nil, fmt.Errorf("open a phone: %w", err)
 	}
@@ -94,6 +94,14 @@ func (p *Phone) ListenTCP() error {
 	p.mu.Unlock()
 	go p.beside.listen(p.take)
 	return nil
+}
+
+// loopbackLike is loopback of the family of an address.
+func loopbackLike(a netip.AddrPort) netip.Addr {
+	if a.Addr().Is6() {
+		return netip.IPv6Loopback()
+	}
+	return loopback
 }
 
 // Self is where the phone is reached.

@@ -2,7 +2,7 @@
 // testdata, against a cluster with three edges: straight, with every message
 // through another edge than the one before, through a relay that loses, doubles
 // and reorders UDP, over TCP, over TLS, and over TLS through a balancer that
-// speaks PROXY protocol. It decides whether each ended as its file says, with one
+// speaks PROXY protocol; and over IPv6 against one node. It decides whether each ended as its file says, with one
 // record and nothing left. Rows are described in testdata/README.md; what they
 // must show, sentence by sentence, is in docs/scenarios.md.
 //

@@ -23,7 +23,8 @@ import (
 
 // place has the node call the party: by its address; "trunk", by a trunk that
 // proves itself; "long", with an INVITE of more than 1300 bytes; "srv a b", by a name whose servers are the parties a and b, in
-// that order, and b is the call's. dead stands for a server that is not there.
+// that order, and b is the call's; "naptr a b", by one that says its transport, too;
+// "again b", by the same name once the name server has forgotten it. dead stands for a server that is not there.
 func (p *play) place(k *party, st step) error {
 	in := control.NewCall{To: "sip:bob@" + k.at(), AgentID: p.bed.agents["echo"]}
 	kind, servers := "", []string(nil)
@@ -41,14 +42,19 @@ func (p *play) place(k *party, st step) error {
 		in.To, in.Trunk = "15550199", id
 	case "long":
 		in.Headers = []call.Header{{Name: "X-Long", Value: strings.Repeat("a", 1000)}}
-	case "srv":
-		var err error
-		if in.To, err = p.named(servers); err != nil {
+	case "srv", "naptr":
+		if err := p.naming(kind, servers); err != nil {
 			return err
 		}
-		name = servers[len(servers)-1]
+		in.To, name = p.names, servers[len(servers)-1]
+	case "again":
+		p.bed.mu.Lock()
+		p.bed.named = slices.DeleteFunc(p.bed.named, func(r string) bool { return strings.Contains(r, p.name+".") })
+		p.bed.names.Set(p.bed.named...)
+		p.bed.mu.Unlock()
+		in.To, name = p.names, servers[0]
 	default:
-		return fmt.Errorf("place %s: want nothing, trunk, long, or srv and its servers", kind)
+		return fmt.Errorf("place %s: want nothing, trunk, long, srv or naptr and its servers, or again and the last of them", kind)
 	}
 	var v control.CallView
 	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
@@ -58,28 +64,37 @@ func (p *play) place(k *party, st step) error {
 	return nil
 }
 
-// named makes a name of some servers and returns a URI of it.
-func (p *play) named(servers []string) (string, error) {
-	name := strings.ToLower(rand.Text()) + "." + rig.SecureDomain
+// naming makes a name of some servers, and a URI of it.
+func (p *play) naming(how string, servers []string) error {
 	over := map[string]string{"": "udp", "tcp": "tcp", "tls": "tls"}[p.way.over]
 	kind := map[string]string{"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}[over]
-	records := []string{"host." + name + ". 60 IN A 127.0.0.1"}
+	p.name = strings.ToLower(rand.Text()) + "." + rig.SecureDomain
+	p.names = "sip:bob@" + p.name + ";transport=" + over
+	records := []string{"host." + p.name + ". 60 IN A 127.0.0.1"}
+	if p.way.six {
+		records = []string{"host." + p.name + ". 60 IN AAAA ::1"}
+	}
+	if how == "naptr" {
+		service := map[string]string{"udp": "SIP+D2U", "tcp": "SIP+D2T", "tls": "SIPS+D2T"}[over]
+		records = append(records, fmt.Sprintf(`%s. 60 IN NAPTR 10 10 "s" %q "" %s%s.`, p.name, service, kind, p.name))
+		p.names = "sip:bob@" + p.name
+	}
 	for i, server := range servers {
-		port := "9" // discard: nobody is there
+		port := uint16(9) // discard: nobody is there
 		if server != "dead" {
 			k, err := p.party(server)
 			if err != nil {
-				return "", err
+				return err
 			}
-			_, port, _ = strings.Cut(k.phone.Self(), ":")
+			port = netip.MustParseAddrPort(k.phone.Self()).Port()
 		}
-		records = append(records, fmt.Sprintf("%s%s. 60 IN SRV %d 0 %s host.%s.", kind, name, i, port, name))
+		records = append(records, fmt.Sprintf("%s%s. 60 IN SRV %d 0 %d host.%s.", kind, p.name, i, port, p.name))
 	}
 	p.bed.mu.Lock()
 	defer p.bed.mu.Unlock()
 	p.bed.named = append(p.bed.named, records...)
 	p.bed.names.Set(p.bed.named...)
-	return "sip:bob@" + name + ";transport=" + over, nil
+	return nil
 }
 
 // fieldsOf are header fields as control and agents name them.

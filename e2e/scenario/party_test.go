@@ -36,6 +36,17 @@ func newParty(phone *rig.Phone, uri string) *party {
 		remote: "<" + uri + ">", target: uri, asked: map[string]*rig.Exchange{}, came: map[string]rig.Response{}}
 }
 
+// host is the party's address.
+func (p *party) host() netip.Addr { return netip.MustParseAddrPort(p.phone.Self()).Addr() }
+
+// inNet is an address as SDP names it.
+func inNet(addr string) string {
+	if strings.Contains(addr, ":") {
+		return "IP6 " + addr
+	}
+	return "IP4 " + addr
+}
+
 // at is the host part of a URI by which the party is reached.
 func (p *party) at() string {
 	if over := p.phone.Over(); over != "udp" {
@@ -129,7 +140,7 @@ func (p *party) sdp(words []string) string {
 	if !slices.Contains(words, "same") {
 		p.version++
 	}
-	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1", "events": "101"}
+	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": p.host().String(), "events": "101"}
 	for _, w := range words {
 		if name, value, ok := strings.Cut(w, "="); ok {
 			said[name] = value
@@ -148,8 +159,8 @@ func (p *party) sdp(words []string) string {
 	for c := range strings.FieldsSeq(formats) {
 		lines = append(lines, "a=rtpmap:"+c+" "+maps[c])
 	}
-	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
-		p.version, said["c"], said["port"], formats, strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
+	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN %s\ns=-\nc=IN %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
+		p.version, inNet(p.host().String()), inNet(said["c"]), said["port"], formats, strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
 }
 
 // answered takes a response to a request of ours: to an INVITE it may begin the

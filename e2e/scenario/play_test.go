@@ -14,14 +14,15 @@ import (
 
 // A play is one run of a script.
 type play struct {
-	bed     *bed
-	s       script
-	way     way
-	seed    uint64
-	uri     string
-	parties map[string]*party
-	placed  map[string]call.ID // by the party's name
-	live    map[string]call.ID // calls of the parties', once they were looked for
+	bed         *bed
+	s           script
+	way         way
+	seed        uint64
+	uri         string
+	name, names string // that servers were given, and its URI
+	parties     map[string]*party
+	placed      map[string]call.ID // by the party's name
+	live        map[string]call.ID // calls of the parties', once they were looked for
 }
 
 // run plays the script and returns the calls that must have records.
@@ -109,7 +110,7 @@ func (p *play) party(name string) (*party, error) {
 	k := newParty(phone, p.uri)
 	p.parties[name] = k
 	if slices.ContainsFunc(p.s.steps, step.withAudio) {
-		k.media, err = rig.NewMedia()
+		k.media, err = rig.NewMedia(k.host())
 	}
 	return k, err
 }

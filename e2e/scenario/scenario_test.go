@@ -66,6 +66,26 @@ func newBed(t *testing.T, t1 time.Duration) *bed {
 		secure = append(secure, e.TLS)
 	}
 	b.balancer = rig.NewBalancer(t, secure)
+	b.furnish(t)
+	return b
+}
+
+// newSixBed is a bed of one node that has no IPv4.
+func newSixBed(t *testing.T, t1 time.Duration) *bed {
+	t.Helper()
+	if rig.Race {
+		t.Skip("as newBed")
+	}
+	b := &bed{t1: t1, seen: map[string]*traffic{}, names: zone.Start(t)}
+	b.Cluster = rig.Alone(t, rig.StartSix(t, rig.Settings{"sip.t1": t1.String(), "sip.allow_private_trunks": "true",
+		"sip.dns_servers": b.names.Addr().String(), "media.first_rtp_timeout": "1m", "media.port_quarantine": "1s"}))
+	b.furnish(t)
+	return b
+}
+
+// furnish gives a bed its agents, and hears what they are told.
+func (b *bed) furnish(t *testing.T) {
+	t.Helper()
 	b.told = told{by: map[call.ID][]string{}}
 	b.within = b.Control.Within(t, b.Agent)
 	if _, err := b.Op.Inside.Subscribe(subject.Prefix+"call.*.evt", b.told.take); err != nil {
@@ -74,7 +94,6 @@ func newBed(t *testing.T, t1 time.Duration) *bed {
 	nobody := b.Op.Agent(t, "dialin", nil).ID
 	b.agents = map[string]string{"echo": b.Agent, "nobody": nobody}
 	b.slugs = map[string]string{"echo": b.Op.Endpoint(t, b.Agent, nil).Slug, "nobody": b.Op.Endpoint(t, nobody, nil).Slug}
-	return b
 }
 
 // endpoint makes an endpoint and returns its slug.
@@ -105,17 +124,28 @@ func (p played) String() string { return fmt.Sprintf("%s/%s -seed %d", p.way, p.
 // TestEveryScenarioEndsAsWritten plays each file of testdata in each way, and has
 // SIPp play those of testdata/sipp beside it.
 func TestEveryScenarioEndsAsWritten(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 50*time.Millisecond)
 	all := quick(scripts(t))
 	files, slots := sippFiles(t), b.sippSlots(t)
 	var calls []played
 	var beside sync.WaitGroup
 	beside.Go(func() { calls = b.sipp(t, files, slots, cmp.Or(*seedFlag, rand.Uint64N(1<<40))) })
-	b.matrix(t, all, 4, *seedFlag)
+	b.matrix(t, all, ways, 4, *seedFlag)
 	beside.Wait()
 	b.records(t, calls)
 	b.left(t)
 	t.Logf("%d scenarios of SIPp's; %d calls likewise", len(files), len(calls))
+	b.sum(t, all)
+}
+
+// TestEveryScenarioOverIPv6 plays them against a node that has no IPv4.
+func TestEveryScenarioOverIPv6(t *testing.T) {
+	t.Parallel()
+	b := newSixBed(t, 50*time.Millisecond)
+	all := quick(scripts(t))
+	b.matrix(t, all, []way{overSix}, 2, *seedFlag)
+	b.left(t)
 	b.sum(t, all)
 }
 
@@ -125,7 +155,7 @@ func quick(all []script) []script {
 }
 
 // matrix plays each script so often in each way.
-func (b *bed) matrix(t *testing.T, all []script, times int, seed uint64) {
+func (b *bed) matrix(t *testing.T, all []script, ways []way, times int, seed uint64) {
 	t.Helper()
 	first := seed
 	if first == 0 {
@@ -237,7 +267,7 @@ func TestSoakEveryScenario(t *testing.T) {
 	all := scripts(t)
 	began := time.Now()
 	for round := uint64(1); round == 1 || time.Since(began) < lasts; round++ {
-		b.matrix(t, all, 4, round*1000)
+		b.matrix(t, all, ways, 4, round*1000)
 		all = quick(all)
 	}
 	b.left(t)
@@ -249,7 +279,9 @@ func TestSoakEveryScenario(t *testing.T) {
 func (b *bed) sum(t *testing.T, all []script) {
 	t.Helper()
 	t.Logf("%d scenarios; %d calls, each ended as written, with one record or none as it must be", len(all), b.calls)
-	for _, w := range ways {
-		t.Logf("%s: %v", w.name, b.seen[w.name])
+	for _, w := range append(slices.Clone(ways), overSix) {
+		if f := b.seen[w.name]; f != nil {
+			t.Logf("%s: %v", w.name, f)
+		}
 	}
 }

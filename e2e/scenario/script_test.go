@@ -17,13 +17,19 @@ type script struct {
 	to    string            // whom it calls: echo, nobody, missing; "": it is called
 	spec  map[string]any    // of an endpoint of its own
 	only  []string          // ways that it is played in; none: all
+	four  bool              // names an address of IPv4's
 	slow  bool              // takes a minute: only make soak plays it
 	wants map[string]record // by the party's name
 	steps []step
 }
 
 // fits reports whether a scenario is played in a way.
-func (s script) fits(w way) bool { return len(s.only) == 0 || slices.Contains(s.only, w.name) }
+func (s script) fits(w way) bool {
+	if w.six && s.four {
+		return false
+	}
+	return len(s.only) == 0 || slices.Contains(s.only, w.name)
+}
 
 // plays is how often it is played in a way, in a round of so many.
 func (s script) plays(w way, times int) int {
@@ -124,6 +130,7 @@ func (s *script) row(n int, row string, words []string) error {
 	} else if name, found := strings.CutSuffix(words[0], "<"); found {
 		st.party, st.verb = name, "<"
 	}
+	s.four = s.four || strings.Contains(row, "c=127.")
 	need, known := verbs[st.verb]
 	if !known || len(st.args) < need {
 		return fmt.Errorf("%q: no such row", row)

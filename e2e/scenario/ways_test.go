@@ -14,6 +14,7 @@ type way struct {
 	over     string // tcp, tls; "": udp
 	spray    bool   // each message through another edge
 	lossy    bool   // by a relay
+	six      bool   // over IPv6, to a node of its own
 	balanced bool   // by a balancer that says whose connection it is
 	times    int    // plays of each scenario in one round; 0: as the round says
 }
@@ -25,6 +26,9 @@ var ways = []way{
 	{name: "tcp", over: "tcp", spray: true, times: 1}, {name: "tls", over: "tls", spray: true, times: 1},
 	{name: "balanced", over: "tls", spray: true, balanced: true, times: 1},
 }
+
+// overSix is the way to a node that has no IPv4.
+var overSix = way{name: "six", six: true, times: 1}
 
 // edges are those that a run's messages take in turn, another first for each
 // seed.
