@@ -86,6 +86,7 @@ type Job struct {
 	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
 	DecisionID string              `json:"decision_id,omitempty"`
+	Refers     bool                `json:"refers,omitempty"`    // Endpoint has a policy for REFERs of its carriers
 	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
 	Dial       *Dial               `json:"dial,omitempty"`      // a call that we place: there is no INVITE in Packet
 	Packet     call.Packet         `json:"-"`                   // travels beside the JSON, as bytes
@@ -113,6 +114,8 @@ type Question struct {
 	// Takeover asks something else: whether who sent an INVITE with Replaces may
 	// take the call over. Nothing is asked of the owner's webhook.
 	Takeover *endpoint.Takeover `json:"takeover,omitempty"`
+	// Referral asks whether the target of a carrier's REFER may be called, and how.
+	Referral *endpoint.Referral `json:"referral,omitempty"`
 }
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
@@ -126,7 +129,8 @@ type Ruling struct {
 	Terms    endpoint.CallTerms `json:"terms,omitzero"`     // of the webhook, for the call itself
 	Status   int                `json:"status,omitempty"`   // of a refusal
 	Reason   endpoint.Reason    `json:"reason,omitempty"`   // of a refusal
-	Admitted bool               `json:"admitted,omitempty"` // the Takeover may be; nothing else is said
+	Admitted bool               `json:"admitted,omitempty"` // the Takeover, or the Referral, may be
+	Dial     *Dial              `json:"dial,omitempty"`     // of a Referral: how its target is called
 }
 
 // Taken is what became of a Job.

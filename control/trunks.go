@@ -33,6 +33,7 @@ type TrunkSpec struct {
 	Headers            map[string]string       `json:"headers,omitempty"`
 	MaxConcurrentCalls *int                    `json:"max_concurrent_calls,omitempty"`
 	MaxCallsPerSecond  *int                    `json:"max_calls_per_second,omitempty"`
+	AcceptRefer        *endpoint.ReferPolicy   `json:"accept_refer,omitempty"` // absent: REFER in a call through the trunk is refused
 }
 
 // A TrunkView is a trunk as its owner reads it.
@@ -53,7 +54,7 @@ type NewTrunk struct {
 func trunkSpecOf(t endpoint.Trunk) TrunkSpec {
 	return TrunkSpec{Name: t.Name, IsActive: t.IsActive, Addresses: t.Addresses, Domain: t.Domain, Username: t.Username,
 		PasswordSet: t.PasswordEnc != "", Realm: t.Realm, From: t.From, Headers: t.Headers,
-		MaxConcurrentCalls: t.MaxConcurrentCalls, MaxCallsPerSecond: t.MaxCallsPerSecond}
+		MaxConcurrentCalls: t.MaxConcurrentCalls, MaxCallsPerSecond: t.MaxCallsPerSecond, AcceptRefer: t.AcceptRefer}
 }
 
 func trunkViewOf(t endpoint.Trunk) TrunkView {
@@ -66,6 +67,7 @@ func (o *Operations) putTrunk(t *endpoint.Trunk, spec TrunkSpec) error {
 	t.Name, t.IsActive, t.Addresses, t.Domain = spec.Name, spec.IsActive, spec.Addresses, spec.Domain
 	t.Username, t.Realm, t.From, t.Headers = spec.Username, spec.Realm, spec.From, spec.Headers
 	t.MaxConcurrentCalls, t.MaxCallsPerSecond, t.UpdatedAt = spec.MaxConcurrentCalls, spec.MaxCallsPerSecond, o.Now()
+	t.AcceptRefer = spec.AcceptRefer
 	if spec.Username == "" {
 		t.PasswordEnc = ""
 	}
@@ -82,6 +84,7 @@ func (o *Operations) putTrunk(t *endpoint.Trunk, spec TrunkSpec) error {
 		t.PasswordEnc = sealed
 	}
 	problems = append(problems, t.Validate()...)
+	problems = append(problems, o.undiallableHosts(t.AcceptRefer)...)
 	for i, a := range t.Addresses {
 		if why := o.undiallable(a.Host); why != "" {
 			problems = append(problems, endpoint.Problem{Field: fmt.Sprintf("addresses[%d].host", i), Code: endpoint.CodeInvalid, Message: why})

@@ -23,6 +23,8 @@ type live struct {
 	onHold time.Time // since when the carrier takes no audio; zero: it does
 	keypad *keypad   // nil: no key was pressed
 
+	referring *referring // a REFER of the carrier's that has no outcome yet; nil: none
+
 	unacked bool // our answer to the INVITE that moved the call has no ACK
 }
 

@@ -34,6 +34,7 @@ type Trunk struct {
 	Headers            map[string]string `json:"headers,omitempty"` // of every INVITE: X-* and User-to-User
 	MaxConcurrentCalls *int              `json:"max_concurrent_calls,omitempty"`
 	MaxCallsPerSecond  *int              `json:"max_calls_per_second,omitempty"`
+	AcceptRefer        *ReferPolicy      `json:"accept_refer,omitempty"` // of calls placed through it; nil: REFER is 603
 	CreatedAt          time.Time         `json:"created_at"`
 	UpdatedAt          time.Time         `json:"updated_at"`
 	Revision           Revision          `json:"-"`
@@ -81,6 +82,7 @@ func (t *Trunk) Validate() []Problem {
 	}
 	t.From.validate(&ps)
 	ps.headers("headers", t.Headers)
+	t.AcceptRefer.validate(&ps, true)
 	if t.MaxConcurrentCalls != nil {
 		ps.between("max_concurrent_calls", int64(*t.MaxConcurrentCalls), 1, MaxConcurrent)
 	}

@@ -217,5 +217,6 @@ func (d *dialog) cease(now time.Time) {
 		d.asked = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
+	d.referred.stop()
 	d.said, d.clock = nil, nil
 }

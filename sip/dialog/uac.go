@@ -194,6 +194,7 @@ func (d *UAC) Wake(now time.Time) []call.Output {
 	}
 	d.wakeStrays(now)
 	d.wakePracks(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wake(now)
 	d.forget()
 	return d.out

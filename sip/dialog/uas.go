@@ -113,6 +113,7 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
 	d.wakeReliable(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wake(now)
 	return d.out
 }
