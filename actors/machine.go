@@ -29,7 +29,7 @@ type Machine struct {
 
 // An Action is something the shell must do: send a message if Send is set,
 // else carry out Effect, which is never Respond, SendBye, SendRefer,
-// AnswerOffer, AnswerReplacing, or of those about a REFER of the carrier's any but
+// SendKeys, AnswerOffer, AnswerReplacing, or of those about a REFER of the carrier's any but
 // AskReferral. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
@@ -115,6 +115,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.bye(now, &effect)
 			case call.SendRefer:
 				m.refer(now, effect.Transfer)
+			case call.SendKeys:
+				m.press(now, &effect)
 			case call.SendInvite:
 				m.invite(now, effect)
 			case call.AnswerReplacing:

@@ -47,7 +47,10 @@ const (
 	MediaTimeout  EventKind = "media-timeout"   // no first RTP, or silence: Cause
 	FirstRTP      EventKind = "first-rtp"       // first audio from the carrier
 	FirstAgentRTP EventKind = "first-agent-rtp" // first audio from the agent
-	Digit         EventKind = "digit"           // RFC 4733 event from the carrier
+	Digit         EventKind = "digit"           // RFC 4733 event, or tones, from the carrier
+
+	DigitsAsked  EventKind = "digits-asked"  // keys for the carrier that its RTP has no telephone-event for: Keys, Info
+	DigitsUnsent EventKind = "digits-unsent" // they did not leave, or the carrier has refused them: Keys from there on; Status, Reason
 
 	TransferAsked EventKind = "transfer-asked" // by the control API or an agent's command: Transfer
 	ReferTold     EventKind = "refer-told"     // the carrier took our REFER, or tells how its call goes: Status
@@ -79,11 +82,13 @@ type Event struct {
 	Dispatch int
 	Timer    Timer
 	Digit    string
+	Keys     string        // of DigitsAsked and DigitsUnsent: keys, and w for a pause
+	Info     bool          // of DigitsAsked: by INFO, whether the carrier says that it takes it or not
 	Held     time.Duration // of Digit: how long the key was held
 	Headers  []Header      // of Hangup: further header fields of the BYE; of AgentJoined: of the 200
 
 	Transfer *Transfer    // of TransferAsked
-	Reason   string       // of ReferDone
+	Reason   string       // of ReferDone and DigitsUnsent
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
 	Referral *Referral    // of CarrierRefers
 	Mover    *Moved       // of CarrierReplaces, TargetAnswered and call.moved: what carries the call from now on
@@ -102,3 +107,16 @@ const (
 	TimerTarget   Timer = "target"   // longest wait for the target of a REFER of the carrier's
 	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )
+
+// anyway takes what is taken in any state, and reports that it was that.
+func (c *Call) anyway(now time.Time, ev Event) bool {
+	switch ev.Kind {
+	case NodeLost:
+		c.lost(now, ev)
+	case DigitsAsked, DigitsUnsent:
+		c.pressing(ev)
+	default:
+		return c.referrals(now, ev) || c.transfers(now, ev)
+	}
+	return true
+}

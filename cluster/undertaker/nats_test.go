@@ -33,7 +33,7 @@ import (
 )
 
 // patience is the longest wait of a test for something that should happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // A site is a NATS server and the media nodes on it: all of a real one but
 // sockets, edges and agents.
@@ -190,7 +190,9 @@ func (bridge) Notify(string, call.Event) {}
 func (bridge) Ask(actors.Asked)          {}
 func (bridge) Join(call.Answer)          {}
 func (bridge) Update(call.Agreement)     {}
+func (bridge) Press(string)              {}
 func (bridge) Answered()                 {}
+func (bridge) Early()                    {}
 func (bridge) Quality() call.Quality     { return call.Quality{} }
 func (bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
 func (bridge) Close(call.Cause)          {}

@@ -52,6 +52,13 @@ func (d *Dialled) Expect(byPeer bool) { d.way.ByPeer = byPeer }
 // Answer is the 2xx to the INVITE.
 func (d *Dialled) Answer() Response { return d.answer }
 
+// With adds header fields, such as "X-Order: 7", to the INVITE, which was not sent
+// yet.
+func (d *Dialled) With(headers ...string) *Dialled {
+	d.invite.Headers = append(d.invite.Headers, headers...)
+	return d
+}
+
 // CallID is the Call-ID.
 func (d *Dialled) CallID() string { return d.invite.CallID }
 
@@ -283,6 +290,10 @@ func (d *Dialled) Modify() {
 
 func nothing(Response) {}
 
+// answerLost is when a 481 to a BYE was that of a copy: the first was answered
+// long before.
+const answerLost = 5 * time.Second
+
 // Bye ends the call, unless the other side has.
 func (d *Dialled) Bye() {
 	if d.out.ByPeer {
@@ -296,7 +307,7 @@ func (d *Dialled) Bye() {
 		d.fault("%v", err)
 	default:
 		d.out.Bye, d.out.Ended = res.Status(), time.Now()
-		if d.out.Bye == 481 && (d.out.Passed > passed || time.Since(began) > answerLimit) {
+		if d.out.Bye == 481 && (d.out.Passed > passed || time.Since(began) > answerLost) {
 			d.out.Bye = 200 // it was delivered, and the answer lost (RFC 3261 15.1.1)
 		}
 	}

@@ -27,7 +27,6 @@ var parts = []struct{ name, text string }{
 // unshown is what no scenario shows yet. Nothing may be added; a row that gets its
 // scenario leaves.
 var unshown = []string{
-	"183 early media with ringback or the agent's own audio (per endpoint)",
 	"transfer by a second INVITE and a bridge when the carrier refuses REFER",
 	"TCP when a request exceeds 1300 bytes and the peer allows",
 	"IPv6 throughout",
@@ -95,11 +94,16 @@ func TestEverySentenceHasItsScenarios(t *testing.T) {
 	}
 }
 
-// scenarioNames are the names of all scenarios, of our own client's.
+// scenarioNames are the names of all scenarios, of our own client's and SIPp's.
 func scenarioNames(t *testing.T) (all []string) {
 	t.Helper()
 	for _, s := range scripts(t) {
 		all = append(all, s.name)
+	}
+	for _, f := range sippFiles(t) {
+		if !slices.Contains(all, f.name) {
+			all = append(all, f.name)
+		}
 	}
 	return all
 }

@@ -22,6 +22,8 @@ import (
 //	agent-timeout: 60s                   that an agent may take
 //	refers: yes                          a policy for its REFERs
 //	reliable: yes                        18x, where the carrier supports it
+//	early-media: ringback | agent        of the endpoint
+//	early-media-end: reject              of an agent that never says what becomes of the call
 type scene struct {
 	transport   call.Transport
 	contact     string
@@ -32,6 +34,7 @@ type scene struct {
 	reliable    bool
 	refers      bool
 	patience    time.Duration
+	early       call.Early
 }
 
 func sceneOf(settings map[string]string) scene {
@@ -45,6 +48,7 @@ func sceneOf(settings map[string]string) scene {
 	patience, _ := time.ParseDuration(get("agent-timeout", "20s"))
 	return scene{
 		patience:    patience,
+		early:       call.Early{Mode: get("early-media", ""), Limit: 30 * time.Second, Reject: get("early-media-end", "") == "reject"},
 		session:     session,
 		reliable:    get("reliable", "no") == "yes",
 		refers:      get("refers", "no") == "yes",
@@ -273,12 +277,15 @@ func describe(raw string) (text string, details []string) {
 	if _, line, ok := strings.Cut(raw, "\r\n\r\nSIP/2.0 "); ok {
 		details = append(details, "says "+strings.TrimSpace(line))
 	}
+	if _, key, ok := strings.Cut(raw, "Signal="); ok {
+		text += " " + strings.TrimSpace(key[:1])
+	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)
 	}
 	for _, name := range []string{"Event", "Subscription-State", "Refer-Sub", "Replaces", "Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info",
-		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck"} {
+		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck", "P-Early-Media"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}

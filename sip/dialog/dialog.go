@@ -22,14 +22,19 @@ type dialog struct {
 	sent    uint32    // requests of ours so far: no two have the same branch
 	gone    bool      // the carrier sent BYE
 	over    bool      // no dialog any more: refused, or BYE in either direction
+	ringing bool      // the INVITE that began the call has no final response of ours
 	flow    call.Flow // of the dialog's latest message
 	route   *route    // never nil
 
 	said    *description // nil: the dialog is over
 	asked   *asked       // what the carrier wants to change; nil: nothing
+	ahead   *ahead       // a change that overtook an ACK; nil: none
+	leaving *leaving     // a BYE that overtook the answer to our REFER; nil: none
 	changes []*invite    // re-INVITEs that were answered, until their ACK and their last copy
 	answers txn.Answers  // all other requests
 	clock   *clock       // session timer; nil: none was ever agreed on
+
+	keypress *keypress // nil: no key was sent by INFO
 
 	hangup *farewell // of our BYE
 	bye    *bye      // nil: none was sent
@@ -82,13 +87,16 @@ func (d *dialog) wake(now time.Time) {
 	d.wakeChanges(now)
 	d.wakeClock(now)
 	d.answers.Wake(now)
+	d.wakeAhead(now)
 	d.wakeRefer(now)
+	d.wakeKeys(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.referred.deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline(),
+		d.ahead.deadline(), d.leaving.deadline(), d.referred.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}
@@ -97,7 +105,7 @@ func (d *dialog) deadline() time.Time {
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.referred.done() && d.bye.done()
+	return d.asked == nil && d.ahead == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.referred.done() && d.bye.done()
 }
 
 // begin lets go of the outputs of the method before.

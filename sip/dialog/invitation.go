@@ -32,10 +32,16 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 		To:        slugs.party(to),
 		Transport: flow.Transport,
 		Source:    flow.Remote.String(),
+
+		MaxForwards: max(m.MaxForwards(), 0),
 	}
 	for name, value := range m.Fields() {
 		lower := strings.ToLower(name)
-		if !passed[lower] && !strings.HasPrefix(lower, "x-") || len(value) > call.MaxHeaderBytes {
+		longest := call.MaxHeaderBytes
+		if lower == "identity" {
+			longest = call.MaxIdentityBytes
+		}
+		if !passed[lower] && !strings.HasPrefix(lower, "x-") || len(value) > longest {
 			continue
 		}
 		if len(inv.Headers) == call.MaxHeaders {
