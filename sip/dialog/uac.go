@@ -98,6 +98,11 @@ func (d *UAC) ByeWith(now time.Time, cause call.Cause, headers []call.Header) []
 	if d.over || d.given != nil || d.hangup != nil {
 		return nil
 	}
+	if d.leaving != nil { // its BYE was first
+		d.conclude(now)
+		d.over = true
+		return d.out
+	}
 	if d.answered {
 		d.hangup = newFarewell(cause, headers)
 		d.sendBye(now)
@@ -195,7 +200,9 @@ func (d *UAC) Wake(now time.Time) []call.Output {
 	}
 	d.wakeStrays(now)
 	d.wakePracks(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wake(now)
+	d.depart(now)
 	d.forget()
 	return d.out
 }
