@@ -71,6 +71,7 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	if a.job.Dial != nil {
 		a.outbound(&params)
 	}
+	params.Early = a.earliness()
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
 	a.arm()
@@ -233,6 +234,7 @@ func (a *actor) timer(name call.Timer) *Timer {
 func (a *actor) open(first Asked) {
 	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
 		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Codecs: a.job.Codecs, DTMF: a.job.DTMF,
+		Ringback: a.job.Early.Tone(),
 	}, a.post)
 }
 

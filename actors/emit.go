@@ -21,17 +21,23 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		a.farewell(ev.Cause)
 	}
 	switch name {
-	case call.EventRuled, call.EventAnswered, call.EventAgentJoined, call.EventMoved:
+	case call.EventRuled, call.EventEarly, call.EventAnswered, call.EventAgentJoined, call.EventMoved:
 		a.keep(now)
 	case call.EventRinging:
 		if a.job.Dial != nil {
 			a.keep(now) // its dialog is there now
 		}
 	}
-	if a.bridge == nil {
-		return
+	if a.bridge != nil {
+		a.announce(name, ev)
 	}
+}
+
+// announce tells the bridge, and its agent.
+func (a *actor) announce(name string, ev call.Event) {
 	switch name {
+	case call.EventEarly:
+		a.bridge.Early()
 	case call.EventAnswered:
 		a.bridge.Answered()
 	case call.EventRuled:
@@ -73,8 +79,8 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 			return map[string]any{"status": ev.Status}
 		}
 		return map[string]any{"worker": ev.Agent}
-	case call.EventAnswered:
-		return map[string]any{"codec": a.machine.Call.Record().Codec}
+	case call.EventEarly, call.EventAnswered:
+		return a.codecDetails(name)
 	case call.EventAgentFailed, call.EventAgentLeft:
 		return map[string]any{"agent": ev.Agent, "cause": ev.Cause.Word}
 	case call.EventAgentJoined:

@@ -143,6 +143,7 @@ type bridge struct {
 	id       call.ID
 	post     func(call.Event)
 	answered bool
+	early    bool
 	closed   int
 	cause    call.Cause
 	heard    []string
@@ -163,6 +164,7 @@ func (b *bridge) Update(a call.Agreement)   { b.agreed = append(b.agreed, a) }
 func (b *bridge) Press(keys string)         { b.pressed = append(b.pressed, keys) }
 func (b *bridge) Answered()                 { b.answered = true }
 func (b *bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
+func (b *bridge) Early()                    { b.early = true }
 func (b *bridge) Quality() call.Quality     { return call.Quality{PacketsReceived: 42} }
 func (b *bridge) Close(cause call.Cause) {
 	b.closed++

@@ -88,8 +88,10 @@ type Job struct {
 	DTMF       endpoint.KeyPolicy  `json:"dtmf,omitzero"`      // how keys go to the carrier and come from it
 	DecisionID string              `json:"decision_id,omitempty"`
 	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
-	Dial       *Dial               `json:"dial,omitempty"`      // a call that we place: there is no INVITE in Packet
-	Packet     call.Packet         `json:"-"`                   // travels beside the JSON, as bytes
+	// Early is what the carrier hears before the answer; nil: nothing of ours.
+	Early  *endpoint.EarlyPolicy `json:"early,omitempty"`
+	Dial   *Dial                 `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
+	Packet call.Packet           `json:"-"`              // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.
@@ -227,7 +229,8 @@ type Wire interface {
 // A Switchboard joins carriers' media with agents.
 type Switchboard interface {
 	// Open reserves a port for the carrier and looks for the agent, without
-	// blocking. Everything that follows is told to post: AgentChosen, then
+	// blocking. Everything that follows is told to post: EarlyReady, where there
+	// is to be a ringing tone and the carrier can hear one, AgentChosen, then
 	// AgentJoined or AgentFailed, later FirstRTP, Digit, MediaTimeout,
 	// AgentLeft. After AgentFailed and AgentLeft the bridge waits to be asked
 	// for another agent, or to be closed. post never blocks and may be called
@@ -260,6 +263,9 @@ type BridgeRequest struct {
 	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
 	DTMF       endpoint.KeyPolicy
 	Outbound   bool // we call the carrier
+	// Ringback is the ringing tone that the carrier hears until the answer; "":
+	// none.
+	Ringback string
 }
 
 // A Bridge is one call's media.
@@ -281,6 +287,9 @@ type Bridge interface {
 	// Press sends keys, and w for a pause, as tones in the audio. DigitsUnsent
 	// says where that cannot be.
 	Press(keys string)
+	// Early says that the carrier has been told of our side before the answer: it
+	// hears its ringing tone, or the agent, which may now answer or refuse.
+	Early()
 	// Answered says that the carrier has our answer, or we have its: silence
 	// counts from here.
 	Answered()

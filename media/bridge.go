@@ -39,6 +39,7 @@ type bridge struct {
 	leg     AgentLeg    // nil while there is no agent
 	carrier *carrierLeg // nil before the first
 	started bool        // packets of the carrier move
+	early   bool        // the agent is heard, and says when the call is answered
 	waiting [][]byte    // notifications for an agent that has not joined
 	closed  bool
 	cause   call.Cause
@@ -100,6 +101,8 @@ func (b *bridge) command(c Command, number int) error {
 		}
 		b.post(call.Event{Kind: call.Hangup, Cause: call.CauseAgentHangup, Dispatch: number, Headers: c.Headers})
 		return nil
+	case CommandAnswer, CommandReject:
+		return b.decide(c, number)
 	case CommandTransfer:
 		return b.transfer(c, number)
 	case CommandSendDTMF:
@@ -138,8 +141,13 @@ func (b *bridge) Press(keys string) {
 
 // Answered implements [actors.Bridge].
 func (b *bridge) Answered() {
-	if c := b.carrierNow(); c != nil {
+	b.mu.Lock()
+	c := b.carrier
+	b.early = false
+	b.mu.Unlock()
+	if c != nil {
 		c.answered(b.node.now())
+		c.ringOff(b.node.now())
 		if b.outbound {
 			c.release()
 		}

@@ -25,8 +25,8 @@ type terms struct {
 	signal netip.Addr // source of the carrier's SIP
 	agentTerms
 
-	// Of a call that we place.
-	hold bool // nothing is sent before the carrier has answered
+	// Of a call that we place, and of one that rings.
+	hold bool // nothing is sent before the carrier has answered, or been told of our side
 
 	// Where the carrier's numbers and ours are told apart.
 	apart bool

@@ -66,13 +66,14 @@ func untoldOf(asked actors.Asked) *untold {
 // notification renders an event for the agent; nil where the agent does not
 // want it.
 func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev call.Event) []byte {
+	if untellable(req, name) {
+		return nil
+	}
 	m := message{V: 1, Type: name, CallID: req.ID}
 	if asked.Epoch > 1 {
 		m.Epoch, m.Resume = asked.Epoch, true
 	}
 	switch name {
-	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft:
-		return nil // the agent made it ring; of others it is not told
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
@@ -105,6 +106,17 @@ func (m *message) started(req actors.BridgeRequest, asked actors.Asked) {
 		m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
 	}
 	m.untold = untoldOf(asked)
+}
+
+// untellable reports events that are no news to an agent: it made it ring, of
+// other agents it is not told, and ringing of ours is not it that the carrier
+// hears.
+func untellable(req actors.BridgeRequest, name string) bool {
+	switch name {
+	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft:
+		return true
+	}
+	return name == call.EventEarly && req.Ringback != ""
 }
 
 // mover says whom the agent speaks to from here on.

@@ -22,7 +22,7 @@ type outbound struct {
 	target  netip.AddrPort
 	latch   uint32 // number of the latch that may change it
 	sends   bool
-	held    bool // the carrier that we call has not answered
+	held    bool // the carrier that we call has not answered, or that calls us knows nothing of our side
 	closed  bool
 	audio   uint8
 	silence []byte // nil: none is sent
@@ -30,7 +30,8 @@ type outbound struct {
 	types   []uint8 // of the agent's leg, as mapped
 	from    int     // number of the agent that is heard; 0: none
 	comfort [][]byte
-	round   int // frames of comfort that were sent
+	tone    [][]byte // ringing until the answer; nil: there is none
+	round   int      // frames of comfort, or of the tone, that were sent
 
 	digits  rtp.DigitWriter
 	keyed   bool // telephone-event was agreed on; else keys are tones
@@ -105,7 +106,7 @@ func (o *outbound) forward(now time.Duration, number int, packet []byte, s socke
 		return false // of an agent that was let go
 	}
 	o.agentAt = now
-	if !o.open() || o.digits.Busy() {
+	if !o.open() || o.digits.Busy() || o.tone != nil {
 		o.rw.Skip()
 		return false
 	}
@@ -137,6 +138,10 @@ func (o *outbound) tick(now time.Duration, s socket) {
 	}
 	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {
 		o.press(now, f, s)
+	}
+	if o.tone != nil && !o.digits.Busy() {
+		o.sound(now, s)
+		return
 	}
 	if o.from == 0 {
 		o.console(now, s)

@@ -117,8 +117,10 @@ type Command struct {
 	Type   string `json:"type"`
 	Digits string `json:"digits,omitempty"` // of send_dtmf; w is a pause of half a second
 	// Headers are further header fields: of hangup on the BYE, of transfer on the
-	// REFER. X-* and User-to-User.
+	// REFER, of answer on the 200. X-* and User-to-User.
 	Headers []call.Header `json:"headers,omitempty"`
-	To      string        `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
-	Mode    string        `json:"mode,omitempty"` // of transfer: auto, refer
+	// Status is of reject: 400 to 699; 0: 603.
+	Status int    `json:"status,omitempty"`
+	To     string `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
+	Mode   string `json:"mode,omitempty"` // of transfer: auto, refer
 }

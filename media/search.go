@@ -83,6 +83,9 @@ func (b *bridge) join(ctx context.Context, a actors.Asked) (err error) {
 	if err = b.reserve(); err != nil {
 		return err
 	}
+	if codecs, dtmf, err = b.ringable(a, codecs, dtmf); err != nil {
+		return err
+	}
 	leg, err := connector.Join(ctx, JoinRequest{
 		ID: b.req.ID, Tenant: b.req.Tenant, Endpoint: b.req.Endpoint, Agent: a.Agent, Invitation: b.req.Invitation,
 		Codecs: codecs, DTMF: dtmf, Context: a.Context, Metadata: a.Metadata, Settings: a.Settings,

@@ -128,6 +128,7 @@ type Stages struct {
 	Ringing       time.Time `json:"ringing,omitzero"` // of a call of ours: its carrier rings
 	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
 	AgentJoined   time.Time `json:"agent_joined,omitzero"` // of a call of ours
+	EarlyMedia    time.Time `json:"early_media,omitzero"`  // 183 with SDP sent: the carrier hears ringing of ours, or the agent
 	Answered      time.Time `json:"answered,omitzero"`     // 200 sent
 	Acked         time.Time `json:"acked,omitzero"`
 	FirstRTP      time.Time `json:"first_rtp,omitzero"`

@@ -25,6 +25,8 @@ type Invitation struct {
 	Source    string         `json:"source"`            // ip:port of the packet
 	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, Identity, History-Info, at most MaxHeaders
 	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
+	// Reliable says that the carrier confirms provisional responses (RFC 3262).
+	Reliable bool `json:"reliable,omitempty"`
 }
 
 // MaxHeaders is how many headers of an INVITE reach the agent, and

@@ -182,6 +182,7 @@ type Endpoint struct {
 	UpdatedAt          time.Time                  `json:"updated_at"`
 	DeletedAt          *time.Time                 `json:"deleted_at,omitempty"`
 	Revision           Revision                   `json:"-"` // of the store
+	EarlyPolicy
 }
 
 // A CapPolicy says what deciders do about caps while a partition has no owner.

@@ -362,5 +362,6 @@ func (quiet) Update(call.Agreement)     {}
 func (quiet) Press(string)              {}
 func (quiet) Answered()                 {}
 func (quiet) Snapshot() json.RawMessage { return nil }
+func (quiet) Early()                    {}
 func (quiet) Quality() call.Quality     { return call.Quality{} }
 func (quiet) Close(call.Cause)          {}

@@ -59,6 +59,7 @@ func (nothing) Update(call.Agreement)     {}
 func (nothing) Press(string)              {}
 func (nothing) Answered()                 {}
 func (nothing) Snapshot() json.RawMessage { return nil }
+func (nothing) Early()                    {}
 func (nothing) Quality() call.Quality     { return call.Quality{} }
 func (nothing) Close(call.Cause)          {}
 

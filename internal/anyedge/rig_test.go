@@ -252,6 +252,7 @@ func (noBridge) Update(call.Agreement)     {}
 func (noBridge) Press(string)              {}
 func (noBridge) Answered()                 {}
 func (noBridge) Snapshot() json.RawMessage { return nil }
+func (noBridge) Early()                    {}
 func (noBridge) Quality() call.Quality     { return call.Quality{} }
 func (noBridge) Close(call.Cause)          {}
 

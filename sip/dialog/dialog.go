@@ -22,6 +22,7 @@ type dialog struct {
 	sent    uint32    // requests of ours so far: no two have the same branch
 	gone    bool      // the carrier sent BYE
 	over    bool      // no dialog any more: refused, or BYE in either direction
+	ringing bool      // the INVITE that began the call has no final response of ours
 	flow    call.Flow // of the dialog's latest message
 	route   *route    // never nil
 

@@ -139,7 +139,7 @@ func (s *sim) receive(p call.Packet) {
 	}
 	longest, _ := time.ParseDuration(s.peer.maxDuration)
 	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
-		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest,
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest, Early: s.peer.early,
 	})}
 	s.tell(call.Event{Kind: call.Invited})
 }
@@ -258,13 +258,19 @@ func (s *sim) next() (at time.Duration, timer call.Timer) {
 
 // agentEvent reads what a row lets the agent, an operator or the node say:
 // "chosen echo-1", "joined PCMU", "failed 480 no_agent", "left agent_hangup",
-// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "press 12w3", "audio".
+// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "press 12w3", "audio"; "ringing
+// PCMU" of a port that can ring, "answer" and "reject 486" of early media.
 func agentEvent(t testing.TB, text string) call.Event {
 	words := append(strings.Fields(text), "", "")
 	switch words[0] {
 	case "chosen":
 		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
-	case "joined":
+	case "answer":
+		return call.Event{Kind: call.AnswerAsked, Headers: headersOf(words[1])}
+	case "reject":
+		status, _ := strconv.Atoi(words[1])
+		return call.Event{Kind: call.Hangup, Status: status, Cause: call.CauseRejected(status)}
+	case "joined", "ringing":
 		ev := call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
 			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
 			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
@@ -272,6 +278,9 @@ func agentEvent(t testing.TB, text string) call.Event {
 		}}
 		if words[2] == "offers" {
 			ev.Offer = ev.Answer.Describe()
+		}
+		if words[0] == "ringing" {
+			ev.Kind = call.EarlyReady
 		}
 		return ev
 	case "failed":

@@ -118,6 +118,10 @@ func (d *UAS) earlyRequest(now time.Time, m *wire.Message, flow call.Flow) {
 	case "INVITE":
 		d.answer(now, m, flow, d.later())
 	case "UPDATE":
+		if d.reliable != nil && d.reliable.settled && d.reliable.acked {
+			d.change(now, m, flow)
+			return
+		}
 		d.earlyUpdate(now, m, flow, d.later())
 	default:
 		d.serve(now, m, flow)
