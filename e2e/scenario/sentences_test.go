@@ -31,7 +31,6 @@ var unshown = []string{
 	"transfer by a second INVITE and a bridge when the carrier refuses REFER",
 	"TCP when a request exceeds 1300 bytes and the peer allows",
 	"IPv6 throughout",
-	"in-band detection only where the carrier offers no telephone-event",
 }
 
 var (
