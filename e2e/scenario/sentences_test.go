@@ -28,7 +28,6 @@ var parts = []struct{ name, text string }{
 // scenario leaves.
 var unshown = []string{
 	"transfer by a second INVITE and a bridge when the carrier refuses REFER",
-	"TCP when a request exceeds 1300 bytes and the peer allows",
 	"IPv6 throughout",
 }
 
