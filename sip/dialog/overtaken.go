@@ -7,12 +7,12 @@ import (
 	"patchbay/sip/wire"
 )
 
-// overtakenLimit is the longest wait of a request for a message that it has
-// overtaken: T2, within which that comes again if it was lost (RFC 3261 17.1.2.2).
-// With a short T1 it is half of what the sender's transaction lasts.
-const overtakenLimit = 4 * time.Second
-
-func (d *dialog) overtaken() time.Duration { return min(overtakenLimit, 32*d.options.Timers.T1) }
+// How long a request waits at most for a message that it has overtaken: as long as
+// that is sent again, a few times.
+const (
+	aheadLimit = 8               // T1: of the ACK that an offer has overtaken
+	leaveLimit = 4 * time.Second // of the answer to our REFER, once its carrier has sent BYE
+)
 
 // An ahead is an offer of the carrier's that came before the ACK that answers
 // ours. RFC 3311 5.2 and RFC 3261 14.2 refuse an offer that crosses ours; one
@@ -30,7 +30,7 @@ func (d *dialog) overtakes(now time.Time, m *wire.Message, flow call.Flow) bool 
 	if d.ahead != nil || d.owed() == nil {
 		return false
 	}
-	d.ahead = &ahead{m: m, flow: flow, until: now.Add(d.overtaken())}
+	d.ahead = &ahead{m: m, flow: flow, until: now.Add(aheadLimit * d.options.Timers.T1)}
 	return true
 }
 
@@ -80,7 +80,7 @@ func (d *dialog) leaves(now time.Time, cause call.Cause) bool {
 	if d.hangup != nil || !d.referral().unanswered() {
 		return false
 	}
-	d.leaving = &leaving{cause, now.Add(d.overtaken())}
+	d.leaving = &leaving{cause, now.Add(leaveLimit)}
 	d.gone, d.clock = true, nil
 	return true
 }
