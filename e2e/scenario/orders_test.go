@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ import (
 )
 
 // place has the node call the party: by its address; "trunk", by a trunk that
-// proves itself; "srv a b", by a name whose servers are the parties a and b, in
+// proves itself; "long", with an INVITE of more than 1300 bytes; "srv a b", by a name whose servers are the parties a and b, in
 // that order, and b is the call's. dead stands for a server that is not there.
 func (p *play) place(k *party, st step) error {
 	in := control.NewCall{To: "sip:bob@" + k.at(), AgentID: p.bed.agents["echo"]}
@@ -38,6 +39,8 @@ func (p *play) place(k *party, st step) error {
 			return err
 		}
 		in.To, in.Trunk = "15550199", id
+	case "long":
+		in.Headers = []call.Header{{Name: "X-Long", Value: strings.Repeat("a", 1000)}}
 	case "srv":
 		var err error
 		if in.To, err = p.named(servers); err != nil {
@@ -45,7 +48,7 @@ func (p *play) place(k *party, st step) error {
 		}
 		name = servers[len(servers)-1]
 	default:
-		return fmt.Errorf("place %s: want nothing, trunk, or srv and its servers", kind)
+		return fmt.Errorf("place %s: want nothing, trunk, long, or srv and its servers", kind)
 	}
 	var v control.CallView
 	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
@@ -89,7 +92,8 @@ func fieldsOf(lines []string) (all []rig.Fields) {
 }
 
 // agent does to the party's call what its agent may: "hangup", "send_dtmf
-// digits=12", "transfer to=sip:a@b". A call that is not ready is asked again.
+// digits=12", "transfer to=sip:a@b"; "answer" and "reject status=486" of one that
+// is heard before the answer. A call that is not ready is asked again.
 func (p *play) agent(k *party, st step) error {
 	command := map[string]any{"id": "1", "type": st.args[0]}
 	if fields := fieldsOf(st.headers); fields != nil {
@@ -98,6 +102,13 @@ func (p *play) agent(k *party, st step) error {
 	for _, w := range st.args[1:] {
 		name, value, _ := strings.Cut(w, "=")
 		command[name] = value
+		if n, err := strconv.Atoi(value); err == nil && name == "status" {
+			command[name] = n
+		}
+	}
+	ready := call.StateEstablished
+	if st.args[0] == "answer" || st.args[0] == "reject" {
+		ready = call.StateEarly
 	}
 	raw, err := json.Marshal(command)
 	if err != nil {
@@ -105,7 +116,7 @@ func (p *play) agent(k *party, st step) error {
 	}
 	last := ""
 	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
-		id, err := p.established(k, st.party)
+		id, err := p.ready(k, st.party, ready)
 		if err != nil {
 			last = err.Error()
 			continue
@@ -124,6 +135,11 @@ func (p *play) agent(k *party, st step) error {
 
 // established finds the party's live call once its ACK is known.
 func (p *play) established(k *party, name string) (call.ID, error) {
+	return p.ready(k, name, call.StateEstablished)
+}
+
+// ready finds the party's live call once it is in that state.
+func (p *play) ready(k *party, name string, state call.State) (call.ID, error) {
 	id, err := p.call(k, name)
 	if err != nil {
 		return 0, err
@@ -132,7 +148,7 @@ func (p *play) established(k *party, name string) (call.ID, error) {
 	if err := p.bed.Op.Try("call", "get", control.ID{ID: id.String()}, &v); err != nil {
 		return 0, err
 	}
-	if v.State != string(call.StateEstablished) {
+	if v.State != string(state) {
 		return 0, fmt.Errorf("the call is %s", v.State)
 	}
 	return id, nil
@@ -156,6 +172,21 @@ func (p *play) event(k *party, st step) error {
 		}
 	}
 	return fmt.Errorf("no event %s with %q came within %v, only %q", st.args[0], text, rig.Patience, came)
+}
+
+// unheard fails where the agent has heard such an event.
+func (p *play) unheard(k *party, st step) error {
+	id, err := p.call(k, st.party)
+	if err != nil {
+		return err
+	}
+	text := strings.Join(st.args[1:], " ")
+	for _, raw := range p.bed.told.of(id) {
+		if strings.Contains(raw, `"type":"`+st.args[0]+`"`) && strings.Contains(raw, text) {
+			return fmt.Errorf("the agent heard %s", raw)
+		}
+	}
+	return nil
 }
 
 // told are the events of all calls, as their agents have them.

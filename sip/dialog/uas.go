@@ -123,8 +123,10 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
 	d.wakeReliable(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wakeProgress(now)
 	d.wake(now)
+	d.depart(now)
 	return d.out
 }
 
