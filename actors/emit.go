@@ -21,7 +21,7 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		a.farewell(ev.Cause)
 	}
 	switch name {
-	case call.EventRuled, call.EventAnswered, call.EventAgentJoined:
+	case call.EventRuled, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined:
 		a.keep(now)
 	case call.EventRinging:
 		if a.job.Dial != nil {
@@ -65,13 +65,7 @@ func wanted(ev call.Event) call.Direction {
 func (a *actor) details(name string, ev call.Event) map[string]any {
 	switch name {
 	case call.EventStarted:
-		inv := &a.invitation
-		if d := a.job.Dial; d != nil {
-			return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
-				"agent": a.machine.Call.Record().Agent}
-		}
-		return map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
-			"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+		return a.beginning()
 	case call.EventRuled:
 		return map[string]any{"agent": a.machine.Call.Record().Agent}
 	case call.EventRinging:
@@ -89,10 +83,28 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
 	case call.EventHeld, call.EventResumed:
 		return map[string]any{"direction": wanted(ev)}
+	case call.EventJoined:
+		return map[string]any{"joined_call": ev.Other}
 	case call.EventEnded:
 		rec := a.machine.Call.Record()
 		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,
 			"decision_id": rec.DecisionID}
 	}
 	return movedDetails(ev.Moved)
+}
+
+// beginning is what call.started says.
+func (a *actor) beginning() map[string]any {
+	inv := &a.invitation
+	all := map[string]any{"from": inv.From, "to": inv.To, "sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent}
+	d := a.job.Dial
+	if d == nil {
+		all["transport"], all["source"], all["decision_id"] = inv.Transport, inv.Source, a.job.DecisionID
+		return all
+	}
+	all["direction"], all["trunk"] = Outbound, d.Trunk
+	if d.For != 0 {
+		all["for_call"] = d.For
+	}
+	return all
 }

@@ -73,21 +73,22 @@ type Intake interface {
 // A Job is one message for the call actor of a transaction: an accepted
 // initial INVITE, or a CANCEL of one.
 type Job struct {
-	V          int                 `json:"v"`
-	Cancel     bool                `json:"cancel,omitempty"`
-	Known      bool                `json:"known,omitempty"` // only a copy: no call begins with it, 481
-	Key        call.TransactionKey `json:"txkey"`
-	Branch     string              `json:"branch"` // top Via branch
-	Tenant     string              `json:"tenant,omitempty"`
-	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
-	Project    endpoint.Key        `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
-	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
-	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
-	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
-	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
-	DecisionID string              `json:"decision_id,omitempty"`
-	Dial       *Dial               `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
-	Packet     call.Packet         `json:"-"`              // travels beside the JSON, as bytes
+	V          int                      `json:"v"`
+	Cancel     bool                     `json:"cancel,omitempty"`
+	Known      bool                     `json:"known,omitempty"` // only a copy: no call begins with it, 481
+	Key        call.TransactionKey      `json:"txkey"`
+	Branch     string                   `json:"branch"` // top Via branch
+	Tenant     string                   `json:"tenant,omitempty"`
+	Endpoint   endpoint.Key             `json:"endpoint,omitempty"`
+	Project    endpoint.Key             `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
+	Agent      *endpoint.Agent          `json:"agent,omitempty"`    // who answers; secrets still sealed
+	Failover   []endpoint.Agent         `json:"failover,omitempty"` // asked in this order where Agent does not take the call
+	Consult    *Consult                 `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
+	Codecs     []string                 `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
+	DecisionID string                   `json:"decision_id,omitempty"`
+	Dial       *Dial                    `json:"dial,omitempty"`     // a call that we place: there is no INVITE in Packet
+	Transfer   *endpoint.TransferPolicy `json:"transfer,omitempty"` // how the call may be transferred by another call of ours
+	Packet     call.Packet              `json:"-"`                  // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.

@@ -14,7 +14,7 @@ func specOf(ep endpoint.Endpoint) EndpointSpec {
 		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy,
 		Auth:  AuthSpec{Mode: ep.Auth.Mode, Username: ep.Auth.Username, PasswordSetAt: ep.Auth.PasswordSetAt},
 		Media: ep.Media, CallerID: ep.CallerID, SendAs: ep.SendAs,
-		CallerIDTrusted: ep.CallerIDTrusted, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
+		CallerIDTrusted: ep.CallerIDTrusted, Transfer: ep.Transfer, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
 		IP: ipSpecOf(ep.IP),
 	}
 	if ep.Register != nil {
@@ -38,7 +38,7 @@ func (o *Operations) putEndpoint(spec EndpointSpec, ep *endpoint.Endpoint) ([]en
 	ep.Name, ep.IsActive, ep.Handler = spec.Name, spec.IsActive, spec.Handler
 	ep.MaxConcurrentCalls, ep.MaxCallsPerSecond, ep.CapPolicy = spec.MaxConcurrentCalls, spec.MaxCallsPerSecond, spec.CapPolicy
 	ep.Media, ep.CallerID, ep.SendAs, ep.SubAccount = spec.Media, spec.CallerID, spec.SendAs, spec.SubAccount
-	ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt = spec.CallerIDTrusted, spec.Perm, spec.Compat, now
+	ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt, ep.Transfer = spec.CallerIDTrusted, spec.Perm, spec.Compat, now, spec.Transfer
 	var problems []endpoint.Problem
 	ep.IP, problems = spec.IP.policy()
 	more, err := o.putAuth(spec.Auth, ep)

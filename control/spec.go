@@ -22,6 +22,7 @@ type EndpointSpec struct {
 	CallerID           string                     `json:"caller_id,omitempty"`
 	SendAs             *string                    `json:"send_as,omitempty"`
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"`
+	Transfer           *endpoint.TransferPolicy   `json:"transfer,omitempty"` // of the account, but for what this says
 	Perm               endpoint.Permissions       `json:"perm"`
 	SubAccount         *string                    `json:"sub_account,omitempty"`
 	Register           *RegisterSpec              `json:"register,omitempty"` // of kind register

@@ -16,9 +16,9 @@ import (
 // common.
 var ErrNotCoupled = errors.New("media: these calls cannot be joined")
 
-// Couple joins the carriers of two bridges of the node with each other, in
-// place of their agents, which are let go for the cause: a bridge joins any two
-// legs. Audio and telephone-events pass through as they do to an agent, so both
+// Couple implements [actors.Coupler]. It joins the carriers of two bridges of
+// the node with each other, in place of their agents, which hear that their
+// call has ended and are let go for the cause: a bridge joins any two legs. Audio and telephone-events pass through as they do to an agent, so both
 // carriers must have one codec. When one bridge is closed the other posts
 // AgentLeft, and may be given an agent again.
 func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
@@ -54,11 +54,14 @@ func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 	}
 	b.cancel() // whoever is being asked comes too late
 	if old := b.leg; old != nil {
+		if m := notification(b.req, b.asked, call.EventEnded, call.Event{Cause: cause}); m != nil {
+			old.Notify(m)
+		}
 		b.node.spawn(func() { old.Close(cause) })
 	}
 	b.asked.Number++ // what the agent before sends or says counts no more
 	number, carrier := b.asked.Number, b.carrier
-	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC()}
+	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC(), fill: true} // what one keeps from us the other is not to miss
 	if d, ok := end.DTMF(); ok {
 		t.agentDTMF = &d
 	}

@@ -68,7 +68,7 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Epoch, m.Resume = asked.Epoch, true
 	}
 	switch name {
-	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft:
+	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft, call.EventJoined:
 		return nil // the agent made it ring; of others it is not told
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told

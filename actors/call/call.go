@@ -21,6 +21,7 @@ type Params struct {
 	Trunk       string        // id
 	RingTimeout time.Duration // longest wait for the carrier's answer
 	EarlyMedia  bool          // the agent is asked at the first SDP, not at the answer
+	For         ID            // call that is transferred to this one; there is no agent. 0: none
 }
 
 // A State is where a call stands.
@@ -358,6 +359,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	c.endTransfer(now, ev)
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now
+	c.endTarget()
 	c.release(now)
 	ev.Cause, ev.Status = cause, c.record.Status
 	c.emit(EventEnded, ev)

@@ -22,6 +22,9 @@ type live struct {
 	owed   bool      // our offer in the 200 waits for its answer in the ACK
 	onHold time.Time // since when the carrier takes no audio; zero: it does
 	keypad *keypad   // nil: no key was pressed
+
+	wish     *Transfer // under way; nil: none
+	reaching bool      // by a call of ours, or by one that is there
 }
 
 // Describe returns our side as an offer: to an INVITE without SDP. A format

@@ -20,6 +20,11 @@ const (
 
 	SendRefer EffectKind = "send-refer" // ask the carrier to call somebody else: Transfer; ReferDone follows
 
+	FindOther   EffectKind = "find-other"   // ask whose dialog Transfer.Other is; OtherFound or TargetLost follows
+	PlaceTarget EffectKind = "place-target" // call the target of Transfer; TargetTold or TargetLost follows
+	TellOther   EffectKind = "tell-other"   // tell the call Other of this node: Event
+	Couple      EffectKind = "couple"       // join the carrier with that of the call Other, in place of the agent
+
 	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
@@ -36,12 +41,13 @@ type Effect struct {
 	Timer    Timer
 	After    time.Duration
 	Name     string // of Emit: call.started, dtmf, call.ended, ...
-	Event    Event  // of Emit: what it is about
+	Event    Event  // of Emit: what it is about; of TellOther: what is told
 	Record   *Record
 	Dispatch Dispatch
 	Offer    *Offer    // of SendInvite
 	Headers  []Header  // of SendBye: further ones, that an agent set
-	Transfer *Transfer // of SendRefer
+	Transfer *Transfer // of SendRefer, FindOther, PlaceTarget
+	Other    ID        // of TellOther, and of Couple
 	Answer   *Answer   // of TakeAnswer
 
 	Agreement *Agreement // of UpdateMedia
@@ -89,6 +95,8 @@ type Record struct {
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
+	// Joined is the call whose carrier this one's was joined with; 0: none.
+	Joined ID `json:"joined_call,omitempty"`
 }
 
 // A Document is a piece of JSON that is handed on as it came; "": none.

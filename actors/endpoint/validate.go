@@ -51,6 +51,7 @@ func (e *Endpoint) Validate() []Problem {
 	}
 	e.validateAuth(&ps)
 	e.Media.validate(&ps)
+	e.Transfer.validate(&ps, "transfer")
 	ps.word("origin", e.Origin, origins...)
 	ps.compat("compat", e.Compat)
 	return ps

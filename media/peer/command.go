@@ -132,7 +132,7 @@ func refusal(err error) *ackError {
 		{media.ErrBadTarget, CodeInvalid},
 		{media.ErrBadMode, CodeInvalid},
 		{media.ErrBadHeaders, CodeInvalid},
-		{media.ErrNoBridge, CodeNotSupported},
+		{media.ErrBadReplaces, CodeInvalid},
 		{media.ErrNoDTMF, CodeNoDTMF},
 		{media.ErrDigitsFull, CodeBusy},
 		{media.ErrClosed, CodeEnded},
