@@ -42,6 +42,8 @@ type actor struct {
 	yielded  bool   // another node has a copy that comes before this one
 	kept     uint64 // revision of the dialog in the last snapshot
 
+	arrival *arrival // an INVITE that asks to take the call over, while that is decided; nil: none
+
 	dialogTimer *Timer
 	keepTimer   *Timer
 	agentTimer  *Timer
@@ -139,7 +141,7 @@ func (a *actor) happen(now time.Time, ev call.Event) {
 }
 
 func (a *actor) receive(now time.Time, p call.Packet) {
-	if a.begun && !a.gone {
+	if a.begun && !a.gone && !a.arrives(now, p) {
 		a.perform(now, a.machine.HandlePacket(now, p))
 	}
 }
@@ -279,6 +281,7 @@ func (a *actor) leave() {
 		a.stopAsking = nil
 		stop()
 	}
+	a.forgetArrival()
 	c := a.calls
 	c.census.leave(a.id, a.job.Endpoint, a.job.Project)
 	c.live.Add(-1)

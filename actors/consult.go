@@ -42,6 +42,10 @@ type Consultation struct {
 // called once, from any goroutine, and must not block.
 func (e *Endpoints) Consult(q Question, reply func(Ruling)) {
 	p := e.partitions[q.Partition]
+	if q.Takeover != nil {
+		e.takeover(p, q, reply)
+		return
+	}
 	err := p.loop.Tell(func(now time.Time) { p.consult(now, q, reply) })
 	if err != nil {
 		reply(refusal(endpoint.Unavailable(endpoint.ReasonBusy)))

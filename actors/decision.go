@@ -45,6 +45,8 @@ type EndpointObserver struct {
 	Decided func(Decision)
 	// Consulted hears of each question to an owner's webhook, and its end.
 	Consulted func(Consultation)
+	// Takeover hears of each INVITE that asked to take a call over.
+	Takeover func(TakeoverDecision)
 	// Repeated hears of an INVITE whose decision was remembered.
 	Repeated func(endpoint.Key)
 }

@@ -21,7 +21,7 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		a.farewell(ev.Cause)
 	}
 	switch name {
-	case call.EventRuled, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined:
+	case call.EventRuled, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined, call.EventMoved:
 		a.keep(now)
 	case call.EventRinging:
 		if a.job.Dial != nil {
@@ -90,7 +90,7 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,
 			"decision_id": rec.DecisionID}
 	}
-	return movedDetails(ev.Moved)
+	return movedDetails(ev)
 }
 
 // beginning is what call.started says.

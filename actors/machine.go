@@ -15,14 +15,17 @@ type Machine struct {
 	Call   *call.Call
 	Dialog Dialog
 
+	next   Dialog   // of an INVITE that asks to carry the call, while the call answers it
+	former []Dialog // that carried it before, until nothing of them need be kept
+
 	invited bool         // a call that we place: its INVITE is on its way
 	events  []call.Event // from the dialog to the call, not yet handled
 	out     []Action
 }
 
 // An Action is something the shell must do: send a message if Send is set,
-// else carry out Effect, which is never Respond, SendBye, SendRefer or
-// AnswerOffer. SendInvite says that the INVITE is among the messages before it.
+// else carry out Effect, which is never Respond, SendBye, SendRefer,
+// AnswerOffer or AnswerReplacing. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -46,6 +49,7 @@ func (m *Machine) HandleEvent(now time.Time, ev call.Event) []Action {
 func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
 	m.out = m.out[:0]
 	m.take(m.Dialog.Receive(now, p))
+	m.receiveFormer(now, p)
 	return m.run(now)
 }
 
@@ -54,6 +58,7 @@ func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
 func (m *Machine) HandleWake(now time.Time) []Action {
 	m.out = m.out[:0]
 	m.take(m.Dialog.Wake(now))
+	m.wakeFormer(now)
 	return m.run(now)
 }
 
@@ -69,13 +74,19 @@ func (m *Machine) HandleUnsent(now time.Time) []Action {
 
 // Deadline is when HandleWake wants to be called next; zero: not at all. The
 // call's own timers are armed by effects and are not part of it.
-func (m *Machine) Deadline() time.Time { return m.Dialog.Deadline() }
+func (m *Machine) Deadline() time.Time {
+	first, at := m.Dialog.Deadline(), m.formerDeadline()
+	if first.IsZero() || !at.IsZero() && at.Before(first) {
+		return at
+	}
+	return first
+}
 
 // Done reports that the call has its record and that nothing of its dialog
 // need be kept, not even to answer retransmissions.
 func (m *Machine) Done() bool {
 	_, ours := m.Dialog.(Caller)
-	return m.Call.Over() && (m.Dialog.Done() || ours && !m.invited)
+	return m.Call.Over() && len(m.former) == 0 && (m.Dialog.Done() || ours && !m.invited)
 }
 
 // run feeds the call until both halves are silent. Each half only moves
@@ -92,6 +103,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.refer(now, effect.Transfer)
 			case call.SendInvite:
 				m.invite(now, effect)
+			case call.AnswerReplacing:
+				m.succeed(now, effect.Response)
 			case call.AnswerOffer:
 				m.take(m.Dialog.AnswerOffer(now, effect.Response))
 			default:

@@ -25,6 +25,7 @@ type dialog struct {
 	final    int
 	end      time.Time // when nothing of it need be kept
 	byeSent  bool
+	sipID    string // Call-ID; "": c1
 	revision uint64
 	received func(message string) // nil: nobody listens
 }
@@ -48,7 +49,7 @@ func (d *dialog) Receive(now time.Time, p call.Packet) []call.Output {
 		return d.referred(call.ReferDone, 200)
 	case "NOTIFY 486":
 		return d.referred(call.ReferDone, 486)
-	case "INVITE":
+	case "INVITE", "INVITE c2 replaces c1", "INVITE c3 replaces c2":
 		return d.send(d.last)
 	case "CANCEL":
 		return news(call.Cancelled, d.send("200 CANCEL")...)
@@ -193,6 +194,9 @@ func (ph *phone) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, cal
 		}
 	}
 	d := &dialog{flow: p.Flow}
+	if asks := ph.Replaces(p); asks != nil {
+		d.sipID = asks.CallID
+	}
 	if ph.receive != nil {
 		d.received = func(message string) { ph.receive(id, message) }
 	}

@@ -86,9 +86,10 @@ type Job struct {
 	Consult    *Consult                 `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
 	Codecs     []string                 `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
 	DecisionID string                   `json:"decision_id,omitempty"`
-	Dial       *Dial                    `json:"dial,omitempty"`     // a call that we place: there is no INVITE in Packet
-	Transfer   *endpoint.TransferPolicy `json:"transfer,omitempty"` // how the call may be transferred by another call of ours
-	Packet     call.Packet              `json:"-"`                  // travels beside the JSON, as bytes
+	Partition  *uint8                   `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
+	Dial       *Dial                    `json:"dial,omitempty"`      // a call that we place: there is no INVITE in Packet
+	Transfer   *endpoint.TransferPolicy `json:"transfer,omitempty"`  // how the call may be transferred by another call of ours
+	Packet     call.Packet              `json:"-"`                   // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.
@@ -110,6 +111,9 @@ type Question struct {
 	From       call.Party    `json:"from"`
 	To         call.Party    `json:"to"` // a bearer slug is redacted
 	Headers    []call.Header `json:"headers,omitempty"`
+	// Takeover asks something else: whether who sent an INVITE with Replaces may
+	// take the call over. Nothing is asked of the owner's webhook.
+	Takeover *endpoint.Takeover `json:"takeover,omitempty"`
 }
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
@@ -123,6 +127,7 @@ type Ruling struct {
 	Terms    endpoint.CallTerms `json:"terms,omitzero"`     // of the webhook, for the call itself
 	Status   int                `json:"status,omitempty"`   // of a refusal
 	Reason   endpoint.Reason    `json:"reason,omitempty"`   // of a refusal
+	Admitted bool               `json:"admitted,omitempty"` // the Takeover may be; nothing else is said
 }
 
 // Taken is what became of a Job.

@@ -38,9 +38,13 @@ func (m *Machine) bye(now time.Time, effect *call.Effect) {
 	m.take(m.Dialog.Bye(now, effect.Cause))
 }
 
-// movedDetails are what an event about a transfer says.
-func movedDetails(m *call.Transferred) map[string]any {
-	if m == nil {
+// movedDetails are what an event says about a transfer, or of a call that moved.
+func movedDetails(ev call.Event) map[string]any {
+	m := ev.Moved
+	switch {
+	case ev.Mover != nil:
+		return moveDetails(ev.Mover)
+	case m == nil:
 		return nil
 	}
 	details := map[string]any{"to": m.To, "by": m.By}

@@ -19,6 +19,9 @@ func (d *dialog) ByeWith(now time.Time, cause call.Cause, _ []call.Header) []cal
 	return d.Bye(now, cause)
 }
 func (d *dialog) ID() call.DialogID {
+	if d.sipID != "" {
+		return call.DialogID{CallID: d.sipID, OurTag: "ours", TheirTag: "theirs"}
+	}
 	return call.DialogID{CallID: "c1", OurTag: "ours", TheirTag: "theirs"}
 }
 

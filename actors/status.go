@@ -36,6 +36,7 @@ type CallStatus struct {
 	OnHold     bool           `json:"on_hold,omitempty"`   // the carrier takes no audio
 	// Transfer is the last that was asked of it; nil: none was.
 	Transfer *call.Transferred `json:"transfer,omitempty"`
+	Moved    *call.Moved       `json:"moved,omitempty"`  // the last time that another dialog took it over; nil: none did
 	Dialog   *call.DialogID    `json:"dialog,omitempty"` // of an established call: for a transfer to it
 }
 
@@ -109,7 +110,7 @@ func (a *actor) status() CallStatus {
 		Node: rec.Node, State: a.machine.Call.State(), From: rec.From, To: rec.To, Transport: rec.Transport,
 		Source: rec.Source, SIPCallID: rec.SIPCallID, DecisionID: rec.DecisionID,
 		Since: rec.Stages.Invited, Answered: rec.Stages.Answered, Codec: rec.Codec, Quality: a.quality, Direction: rec.Direction, Trunk: rec.Trunk,
-		Metadata: call.Document(a.ruling.Metadata), OnHold: a.machine.Call.OnHold(), Transfer: rec.Transfer, Dialog: a.dialogID()}
+		Metadata: call.Document(a.ruling.Metadata), OnHold: a.machine.Call.OnHold(), Transfer: rec.Transfer, Moved: rec.Moved, Dialog: a.dialogID()}
 	if a.bridge != nil {
 		s.Quality = a.bridge.Quality()
 	}

@@ -126,7 +126,7 @@ func (o *Operations) placedBefore(ctx context.Context, tenant, kept string) (Cal
 func viewOfRecord(r call.Record) CallView {
 	return CallView{ID: r.ID, Tenant: r.Tenant, Endpoint: endpoint.Key(r.Endpoint), Direction: directionOf(r.Direction), Trunk: r.Trunk, Agent: r.Agent,
 		Worker: r.Worker, Node: r.Node, State: string(call.StateEnded), From: r.From, To: r.To, Source: r.Source, Codec: r.Codec,
-		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID, Metadata: r.Metadata, Transfer: r.Transfer}
+		Since: r.Stages.Invited, Answered: r.Stages.Answered, Quality: r.Quality, CallID: r.SIPCallID, Metadata: r.Metadata, Transfer: r.Transfer, Moved: r.Moved}
 }
 
 func directionOf(said string) string {

@@ -105,6 +105,7 @@ type CallView struct {
 	OnHold   bool          `json:"on_hold,omitempty"`  // the carrier takes no audio
 
 	Transfer *call.Transferred `json:"transfer,omitempty"` // the last that was asked of it
+	Moved    *call.Moved       `json:"moved,omitempty"`    // the last time that another dialog took it over
 }
 
 // A Sealer seals secrets for the store, and opens what it sealed.

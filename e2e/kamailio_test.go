@@ -56,8 +56,8 @@ func (b *bed) hangUp(t *testing.T, callID string) {
 	b.op.Do(t, "call", "hangup", control.ID{ID: found.Items[0].ID.String()}, nil)
 }
 
-// A call that is placed to a name: its first server is dead, the second says
-// 503, the third is a border that stays in the way.
+// A call that is placed to a name: of its first servers, which share the load,
+// one is dead and one says 503; the next is a border that stays in the way.
 func TestAPlacedCallGoesToTheFirstServerOfItsNameThatTakesIt(t *testing.T) {
 	t.Parallel()
 	dns := zone.Start(t)
@@ -68,7 +68,7 @@ func TestAPlacedCallGoesToTheFirstServerOfItsNameThatTakesIt(t *testing.T) {
 	var records []string
 	for _, over := range []string{"udp", "tcp"} {
 		for i, port := range []int{dead, int(k.Busy.Port()), int(k.At.Port())} {
-			records = append(records, fmt.Sprintf("_sip._%s.carrier.test. 60 IN SRV %d 0 %d border.carrier.test.", over, i, port))
+			records = append(records, fmt.Sprintf("_sip._%s.carrier.test. 60 IN SRV %d 10 %d border.carrier.test.", over, i/2, port))
 		}
 	}
 	dns.Set(append(records, "border.carrier.test. 60 IN A 127.0.0.1")...)
@@ -90,14 +90,79 @@ func TestAPlacedCallGoesToTheFirstServerOfItsNameThatTakesIt(t *testing.T) {
 		}
 		talk := invite.Answer("a")
 		talk.Heard(50)
+		b.pausedBehind(t, k, v.ID, talk)
 		if tc.routes == 1 {
 			talk.Bye(k.At)
 			b.ended(t, v.ID, 200, call.CauseNormal, call.ByCarrier)
 			continue
 		}
-		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
-		callee.Next("BYE").Reply("200 OK", "", "")
-		b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
+		b.leave(t, v.ID, callee)
 	}
+	b.Idle(t, settle)
+}
+
+// pausedBehind has a callee behind Kamailio hold a call and resume it.
+func (b *bed) pausedBehind(t *testing.T, k *rig.Kamailio, id call.ID, talk *rig.Talk) {
+	t.Helper()
+	for _, want := range []struct{ asked, got string }{{"sendonly", "recvonly"}, {"sendrecv", "sendrecv"}} {
+		if got := talk.Change(k.At, "INVITE", want.asked); got.Status() != 200 || !strings.Contains(string(got), "a="+want.got) {
+			t.Errorf("a re-INVITE for %s got\n%s", want.asked, got)
+		}
+		rig.Until(t, settle, func() (string, bool) {
+			var v control.CallView
+			err := b.op.Try("call", "get", control.ID{ID: id.String()}, &v)
+			return fmt.Sprintf("after a re-INVITE for %s on hold is %t, %v", want.asked, v.OnHold, err), err == nil && v.OnHold == (want.asked == "sendonly")
+		})
+	}
+	talk.Heard(talk.Count() + 25)
+}
+
+// leave has the operator end a call that has come to its callee by Kamailio: the
+// BYE comes by both Record-Routes.
+func (b *bed) leave(t *testing.T, id call.ID, callee *rig.Callee) {
+	t.Helper()
+	b.op.Do(t, "call", "hangup", control.ID{ID: id.String()}, nil)
+	bye := callee.Next("BYE")
+	bye.Reply("200 OK", "", "")
+	if bye.Header("X-Routes") != "2" {
+		t.Errorf("Kamailio passed this on without two Routes:\n%s", bye.Response)
+	}
+	b.ended(t, id, 200, call.CauseOperator, call.ByOperator)
+}
+
+// The same over TLS: a dead server, one that says 503, and one that shows the
+// certificate of the name only where it is asked for it. A second name leads to
+// the same server, which has no certificate for it.
+func TestAPlacedCallOverTLSGoesToTheServerThatHasTheNameAndTakesIt(t *testing.T) {
+	t.Parallel()
+	dns := zone.Start(t)
+	node := rig.Prepare(t, 1, rig.Settings{"sip.dns_servers": dns.Addr().String()})
+	callee := rig.NewCallee(t, rig.Loopback())
+	k := node.SecureKamailio(t, fmt.Sprintf("%s:%d", callee.Host(), callee.Port()), "carrier.test")
+	records := []string{"carrier.test. 60 IN A 127.0.0.1", "imposter.test. 60 IN A 127.0.0.1",
+		fmt.Sprintf("_sips._tcp.imposter.test. 60 IN SRV 0 0 %d carrier.test.", k.TLS.Port())}
+	for i, port := range []int{node.Port(t, 2), int(k.BusyTLS.Port()), int(k.TLS.Port())} {
+		records = append(records, fmt.Sprintf("_sips._tcp.carrier.test. 60 IN SRV %d 0 %d carrier.test.", i, port))
+	}
+	dns.Set(records...)
+	node.Believes = k.Authority
+	node.Run()
+	t.Cleanup(func() { node.Stop(t) })
+	op := node.Operator(t)
+	b := &bed{node, op, op.Echo(t), node.Port(t, 2)}
+
+	v := b.place(t, control.NewCall{To: "sip:bob@carrier.test;transport=tls"})
+	invite := callee.Next("INVITE")
+	routes, vias := invite.All("Record-Route"), invite.All("Via")
+	if len(routes) != 2 || !strings.Contains(routes[1], ";transport=tls;r2=on") || len(vias) != 2 || !strings.HasPrefix(vias[1], "SIP/2.0/TLS ") {
+		t.Errorf("the INVITE came by %q, with Record-Routes %q", vias, routes)
+	}
+	talk := invite.Answer("a")
+	talk.Heard(50)
+	b.pausedBehind(t, k, v.ID, talk)
+	b.leave(t, v.ID, callee)
+
+	v = b.place(t, control.NewCall{To: "sip:bob@imposter.test;transport=tls"})
+	b.ended(t, v.ID, 503, call.CauseUnreachable, call.ByCarrier)
 	b.Idle(t, settle)
 }

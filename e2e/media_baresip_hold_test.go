@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,12 +18,54 @@ import (
 	"patchbay/internal/testkit"
 )
 
-// A remote is a baresip that runs and is told what to do over TCP.
+// A remote is a baresip that runs and is told what to do over TCP. It prints
+// every SIP message.
 type remote struct {
 	t    *testing.T
 	conn net.Conn
-	out  *bytes.Buffer
 	done chan error
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// Write takes what it prints.
+func (r *remote) Write(text []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.out.Write(text)
+}
+
+// said is what it has printed so far.
+func (r *remote) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.out.String()
+}
+
+// expect waits until it has printed something.
+func (r *remote) expect(text string) {
+	r.t.Helper()
+	rig.Until(r.t, settle, func() (string, bool) {
+		said := r.said()
+		return fmt.Sprintf("baresip says %q:\n%s", text, said), strings.Contains(said, text)
+	})
+}
+
+// requests are those of a method that came to it, or that it sent, each once.
+func (r *remote) requests(method string) []rig.Response {
+	var all []rig.Response
+	seen := map[string]bool{}
+	for part := range strings.SplitSeq(r.said(), "\x1b[;m") {
+		_, text, traced := strings.Cut(part, "\x1b[36;1m#\n") // then "UDP a -> b"
+		_, text, _ = strings.Cut(text, "\n")
+		m := rig.Response(text)
+		if k := m.Header("Call-ID") + m.Header("From") + m.Header("CSeq"); traced && m.Method() == method && !seen[k] {
+			seen[k] = true
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // begin starts the softphone with a control port; it dials nobody yet.
@@ -35,11 +79,11 @@ func (b baresip) begin(t *testing.T, port int) *remote {
 	if err != nil || config.Close() != nil {
 		t.Fatalf("write baresip's configuration: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	r := &remote{t: t, out: &bytes.Buffer{}, done: make(chan error, 1)}
-	cmd := exec.CommandContext(ctx, testkit.Tool(t, "baresip"), "-4", "-f", b.dir)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = b.dir, r.out, r.out
+	r := &remote{t: t, done: make(chan error, 1)}
+	cmd := exec.CommandContext(ctx, testkit.Tool(t, "baresip"), "-4", "-s", "-f", b.dir)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = b.dir, r, r
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,18 +114,24 @@ func (r *remote) quit() string {
 		r.t.Error("baresip does not quit")
 	}
 	_ = r.conn.Close()
-	return r.out.String()
+	return r.said()
 }
 
 func TestBaresipHoldsAndResumes(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
-	both(t, func(t *testing.T, transport string) {
+	k := b.Kamailio(t, b.SIP.String()+";transport=tcp")
+	names := []string{"over udp", "over tcp", "behind Kamailio"}
+	rig.Together(t, len(names), names, func(t *testing.T, name string) {
+		transport, at := "udp", k.At
+		if over, ok := strings.CutPrefix(name, "over "); ok {
+			transport, at = over, b.SIP
+		}
 		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: "PCMU"}
 		phone.write(t, 700, 8000)
 		ep := b.endpoint(t, nil)
 		r := phone.begin(t, b.Port(t, 2))
-		r.tell("dial", b.URI(ep.Slug))
+		r.tell("dial", fmt.Sprintf("sip:%s@%s", ep.Slug, at))
 		live := b.op.CallOf(t, ep, string(call.StateEstablished))
 		time.Sleep(time.Second)
 		r.tell("hold", "")

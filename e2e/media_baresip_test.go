@@ -23,18 +23,19 @@ import (
 type baresip struct {
 	dir       string
 	transport string
-	sip, rtp  int // its ports
-	codec     string
+	sip, rtp  int    // its ports
+	codec     string // one, or several with commas: those of G.711 only
 	more      string // further parameters of its account
+	lines     int    // calls at a time; 0: 1
 }
 
 // baresipConfig needs its directory, SIP port, first RTP port, last RTP port,
-// codec module, sample rate (twice). The player is a device that nobody listens
+// codec module, sample rate (twice), calls at a time. The player is a device that nobody listens
 // to: baresip decodes only where there is one.
 const baresipConfig = `poll_method epoll
 sip_listen 127.0.0.1:%[2]d
 net_interface 127.0.0.1
-call_max_calls 1
+call_max_calls %[7]d
 rtp_ports %[3]d-%[4]d
 audio_source aufile,%[1]s/said.wav
 audio_player aubridge,nowhere
@@ -58,8 +59,9 @@ snd_path %[1]s
 func (b baresip) write(t *testing.T, freq float64, rate int) {
 	t.Helper()
 	modules := map[string]string{"PCMU": "g711", "PCMA": "g711", "G722": "g722"}
+	first, _, _ := strings.Cut(b.codec, ",")
 	files := map[string]string{
-		"config":   fmt.Sprintf(baresipConfig, b.dir, b.sip, b.rtp, b.rtp+8, modules[b.codec], rate),
+		"config":   fmt.Sprintf(baresipConfig, b.dir, b.sip, b.rtp, b.rtp+8, modules[first], rate, max(b.lines, 1)),
 		"accounts": fmt.Sprintf("<sip:phone@127.0.0.1;transport=%s>;regint=0;audio_codecs=%s%s\n", b.transport, b.codec, b.more),
 		"contacts": "",
 	}

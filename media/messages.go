@@ -89,10 +89,22 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
 	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
 		m.Transfer = newsOf(ev.Moved)
+	case call.EventMoved:
+		m.mover(asked, ev.Mover)
 	case call.EventEnded:
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
 	return m.text()
+}
+
+// mover says whom the agent speaks to from here on.
+func (m *message) mover(asked actors.Asked, v *call.Moved) {
+	if v == nil || asked.Agent.WebRTC.NoMetadata {
+		return
+	}
+	from := v.To
+	from.Trusted = asked.Agent.TrustCallerID
+	m.From, m.Headers = &from, v.Headers
 }
 
 // text is the message as it is sent, without what was untold where that is too

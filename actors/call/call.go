@@ -132,6 +132,10 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	if c.stale(ev) {
 		return nil
 	}
+	if ev.Kind == CarrierReplaces {
+		c.replaced(now, ev)
+		return c.handOut()
+	}
 	if c.transfers(now, ev) {
 		return c.handOut()
 	}
@@ -267,7 +271,7 @@ func (c *Call) answered(now time.Time, ev Event) {
 		c.end(now, ev, ByCarrier, c.byeCause(now, ev))
 		c.finish()
 	case AckMissing:
-		if c.record.Stages.Acked.IsZero() {
+		if c.record.Stages.Acked.IsZero() || c.live.unacked {
 			c.hangUp(now, ev, ByNode, CauseNoAck)
 		}
 	case AgentLeft, AgentFailed, Hangup:

@@ -23,6 +23,8 @@ type live struct {
 	onHold time.Time // since when the carrier takes no audio; zero: it does
 	keypad *keypad   // nil: no key was pressed
 
+	unacked bool // our answer to the INVITE that moved the call has no ACK
+
 	wish     *Transfer // under way; nil: none
 	reaching bool      // by a call of ours, or by one that is there
 }
@@ -138,11 +140,11 @@ func (c *Call) agree(ev Event) (*Agreement, Cause) {
 
 // acked takes the first ACK of our 200.
 func (c *Call) acked(now time.Time, ev Event) {
-	if !c.record.Stages.Acked.IsZero() {
-		return
+	c.live.unacked = false
+	if c.record.Stages.Acked.IsZero() {
+		c.record.Stages.Acked = now
 	}
-	c.record.Stages.Acked = now
-	if c.state == StateAnswered {
+	if c.state == StateAnswered && !c.params.Outbound {
 		c.state = StateEstablished
 	}
 	if c.live.owed {

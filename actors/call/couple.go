@@ -128,7 +128,6 @@ func (c *Call) targetReady(now time.Time, ev Event) {
 		return
 	}
 	if ev.Answer == nil || !SameCodec(ev.Answer.Codec, c.live.ours.Codec) {
-		c.unreach()
 		c.failTarget(now, Event{Status: 488, Reason: ReasonNoCodec})
 		return
 	}
@@ -154,7 +153,6 @@ func (c *Call) targetLost(now time.Time, ev Event) {
 		return
 	}
 	if c.Awaits(ev.Other) {
-		c.unreach()
 		c.failTarget(now, ev)
 	}
 }

@@ -29,7 +29,9 @@ const (
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
 
-	AnswerOffer EffectKind = "answer-offer" // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerOffer     EffectKind = "answer-offer"     // answer the re-INVITE or UPDATE of CarrierOffered: Response
+	AnswerReplacing EffectKind = "answer-replacing" // answer the INVITE of CarrierReplaces: Response; with a 2xx its dialog is the call's
+
 	UpdateMedia EffectKind = "update-media" // carrier and we have agreed on something else: Agreement
 )
 
@@ -95,6 +97,7 @@ type Record struct {
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
+	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did
 	// Joined is the call whose carrier this one's was joined with; 0: none.
 	Joined ID `json:"joined_call,omitempty"`
 }

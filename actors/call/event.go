@@ -28,6 +28,8 @@ const (
 	CarrierSettled EventKind = "carrier-settled" // the ACK that answers such an offer of ours: Answer
 	ChangeUnacked  EventKind = "change-unacked"  // 64*T1 passed without the ACK for our 2xx to a re-INVITE
 
+	CarrierReplaces EventKind = "carrier-replaces" // an INVITE asks to carry the call from now on: Offer, nil if it has none; Mover
+
 	Placed       EventKind = "placed"        // a call of ours begins here
 	CarrierReady EventKind = "carrier-ready" // there is a port for the carrier that we call: Offer
 
@@ -87,6 +89,7 @@ type Event struct {
 	Reason   string       // of ReferDone, TargetLost
 	Other    ID           // of news of another call
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
+	Mover    *Moved       // of CarrierReplaces and call.moved: what carries the call from now on
 }
 
 // A Timer is one of a call's own clocks. SIP transactions keep theirs inside

@@ -68,6 +68,7 @@ const (
 	ReasonNoResult   = "no_result"        // the carrier stopped telling before there was one
 	ReasonCallEnded  = "call_ended"       // the call ended first
 	ReasonBadTarget  = "bad_target"       // To cannot be written into a REFER, or not be called
+	ReasonReplaced   = "call_moved"       // another dialog took the call over first
 	ReasonNoMethod   = "not_supported"    // this side of the call cannot send REFER
 	ReasonNoTrunk    = "no_trunk"         // of a call of ours: none is named, and none is set up
 	ReasonNotAllowed = "not_allowed"      // the agent may not have this target called, or does not have the other call
@@ -153,6 +154,9 @@ func (c *Call) transferTold(now time.Time, ev Event) {
 
 // settleTransfer notes the outcome of the transfer under way, once.
 func (c *Call) settleTransfer(now time.Time, ev Event, state, reason string) {
+	if state == TransferFailed {
+		c.unreach()
+	}
 	next := *c.record.Transfer
 	next.State, next.Reason, next.Ended = state, reason, now
 	c.live.wish, c.live.reaching = nil, false
@@ -225,7 +229,6 @@ func (c *Call) byeCause(now time.Time, ev Event) Cause {
 // endTransfer says that a call ends whose transfer has no outcome.
 func (c *Call) endTransfer(now time.Time, ev Event) {
 	if c.moving() {
-		c.unreach()
 		c.settleTransfer(now, ev, TransferFailed, ReasonCallEnded)
 	}
 	if c.moved() && !c.coupled() {

@@ -31,7 +31,7 @@ func (v Verdict) Shown(style RefusalStyle) Shown {
 	}
 	shown.Reason = ""
 	switch v.Reason {
-	case ReasonUnknown, ReasonInactive, ReasonSourceNotAllowed:
+	case ReasonUnknown, ReasonInactive, ReasonSourceNotAllowed, ReasonNotReplaceable:
 		shown.Status = 404
 	}
 	return shown

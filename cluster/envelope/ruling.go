@@ -52,7 +52,7 @@ func DecodeRuling(b []byte) (*actors.Ruling, error) {
 	switch r := l.Ruling; {
 	case r == nil && !l.Working:
 		return nil, fmt.Errorf("%w: neither working nor a ruling", ErrMalformed)
-	case r != nil && r.Agent == nil && (r.Status < 400 || r.Status > 699):
+	case r != nil && r.Agent == nil && !r.Admitted && (r.Status < 400 || r.Status > 699):
 		return nil, fmt.Errorf("%w: neither an agent nor a final failure: status %d", ErrMalformed, r.Status)
 	}
 	return l.Ruling, nil

@@ -47,7 +47,7 @@ const noTenant = "_"
 // both found by the decision id.
 func (o observers) endpoints(ledger actors.Ledger) actors.EndpointObserver {
 	known := newStrangers()
-	return actors.EndpointObserver{HostObserver: o.host("endpoint"), Consulted: o.consulted, Decided: func(d actors.Decision) {
+	return actors.EndpointObserver{HostObserver: o.host("endpoint"), Consulted: o.consulted, Takeover: o.takeover(ledger), Decided: func(d actors.Decision) {
 		reason := string(d.Verdict.Reason)
 		o.metrics.Decisions.WithLabelValues(d.Verdict.Action.String(), reason).Inc()
 		now := time.Now()
@@ -76,6 +76,23 @@ func rejection(d *actors.Decision, now time.Time) actors.CallEvent {
 	return actors.CallEvent{V: 1, ID: d.ID + ".rejected", Type: "call.rejected", At: now, Tenant: tenantOr(d.Tenant), Endpoint: d.Key,
 		Data: map[string]any{"decision_id": d.ID, "status": d.Verdict.Status, "shown": d.Shown.Status, "reason": d.Verdict.Reason,
 			"rule": d.Verdict.Rule, "source": d.Source.String(), "transport": d.Transport}}
+}
+
+// takeover tells each decision about an INVITE that asked to take a call over:
+// a log line, and of a rejection an event.
+func (o observers) takeover(ledger actors.Ledger) func(actors.TakeoverDecision) {
+	return func(d actors.TakeoverDecision) {
+		reason := string(d.Verdict.Reason)
+		o.metrics.Decisions.WithLabelValues(d.Verdict.Action.String(), reason).Inc()
+		o.log.Info("takeover decided", "decision_id", d.ID, "call_id", d.Call, "endpoint", d.Key, "tenant", d.Tenant, "source", d.Takeover.Source,
+			"action", d.Verdict.Action, "reason", reason, "rule", d.Verdict.Rule, "status", d.Verdict.Status, "err", d.Err)
+		if d.Verdict.Action != endpoint.Reject {
+			return
+		}
+		ledger.Event(tenantOr(d.Tenant), actors.CallEvent{V: 1, ID: d.ID + ".rejected", Type: "call.rejected", At: time.Now(), Tenant: tenantOr(d.Tenant),
+			Endpoint: d.Key, Data: map[string]any{"decision_id": d.ID, "status": d.Verdict.Status, "shown": d.Shown, "reason": d.Verdict.Reason, "rule": d.Verdict.Rule,
+				"source": d.Takeover.Source.String(), "call_to_replace": d.Call}})
+	}
 }
 
 // consulted tells how each question to an owner's webhook ended.

@@ -93,7 +93,7 @@ func viewOf(s actors.CallStatus) control.CallView {
 	return control.CallView{ID: s.ID, Tenant: s.Tenant, Endpoint: s.Endpoint, Agent: s.Agent, Worker: s.Worker, Node: s.Node,
 		State: fmt.Sprint(s.State), From: s.From, To: s.To, Source: s.Source, Codec: s.Codec, Since: s.Since,
 		Answered: s.Answered, Quality: s.Quality, CallID: s.SIPCallID, Metadata: s.Metadata, Direction: directionOf(s.Direction), Trunk: s.Trunk,
-		OnHold: s.OnHold, Transfer: s.Transfer}
+		OnHold: s.OnHold, Transfer: s.Transfer, Moved: s.Moved}
 }
 
 // rim says in control's words what the store and the cluster could not do.

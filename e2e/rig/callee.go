@@ -253,7 +253,7 @@ func (t *Talk) ask(to netip.AddrPort, method, body string) Response {
 		t.write(to, method, body)
 		select {
 		case r, ok := <-t.c.in:
-			if ok && r.Status() >= 200 && strings.HasSuffix(r.Header("CSeq"), " "+method) {
+			if ok && r.Status() >= 200 && r.Header("CSeq") == fmt.Sprint(t.seq, " ", method) {
 				return r.Response
 			}
 		case <-time.After(500 * time.Millisecond): // RFC 3261 17.1.2.2

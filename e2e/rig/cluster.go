@@ -26,6 +26,7 @@ type Plan struct {
 	Settings                       Settings // of every process
 	Net                            *Net     // each process on a host of its own; nil: all on loopback
 	Media                          Settings // of media nodes
+	Secure                         bool     // edges listen for TLS, and believe the cluster's own authority
 }
 
 // blocksOfMedia is how many blocks of ports a media node of a cluster gets:
@@ -49,6 +50,7 @@ type Cluster struct {
 	plan  Plan
 	block *block
 	key   string // file of the cluster key
+	pki   string // directory of the authority of a Secure plan, and of its certificate
 	nats  string // addresses of the brokers
 }
 
@@ -70,6 +72,9 @@ func StartCluster(t testing.TB, plan Plan) *Cluster {
 	c.block = claim(t, plan.Medias*blocksOfMedia+1)
 	c.block.handed = clientPorts
 	c.writeKey()
+	if plan.Secure {
+		c.certify()
+	}
 	c.prepare()
 	t.Cleanup(c.stop)
 	for _, n := range c.Nodes() {
@@ -110,7 +115,11 @@ func (c *Cluster) prepare() {
 		}
 	}
 	for i := range c.plan.Edges {
-		c.Edges = append(c.Edges, c.node("edge", i, nil))
+		e := c.node("edge", i, nil)
+		if c.plan.Secure {
+			c.secure(e)
+		}
+		c.Edges = append(c.Edges, e)
 	}
 	for i := range c.plan.Actors {
 		c.Actors = append(c.Actors, c.node("actor", i, nil))

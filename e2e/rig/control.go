@@ -33,6 +33,13 @@ func (n *Node) Inside(t testing.TB) *nats.Conn {
 	return n.connect(t, permit.Process("edge", "actor", "media", "control"))
 }
 
+// Within returns a connection of the workers of one agent, of a node whose broker
+// asks who it is.
+func (n *Node) Within(t testing.TB, agent string) *nats.Conn {
+	t.Helper()
+	return n.connect(t, permit.Principal{Roles: []permit.Role{permit.Worker}, Name: agent})
+}
+
 func (n *Node) connect(t testing.TB, who permit.Principal) *nats.Conn {
 	t.Helper()
 	opts := []nats.Option{nats.Timeout(controlLimit), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond),
@@ -42,11 +49,14 @@ func (n *Node) connect(t testing.TB, who permit.Principal) *nats.Conn {
 		if err != nil {
 			t.Fatal(err)
 		}
-		login, err := permit.LoginOf(c, who)
-		if err != nil {
+		opts = append(opts, nats.CustomInboxPrefix(permit.Inbox(who)))
+		if who.Name != "" {
+			opts = append(opts, nats.UserInfo(who.String(), permit.Password(c, who)))
+		} else if login, err := permit.LoginOf(c, who); err == nil {
+			opts = append(opts, nats.Nkey(login.Nkey, login.Sign))
+		} else {
 			t.Fatal(err)
 		}
-		opts = append(opts, nats.Nkey(login.Nkey, login.Sign), nats.CustomInboxPrefix(permit.Inbox(who)))
 	}
 	nc, err := nats.Connect("nats://"+n.NATS, opts...)
 	if err != nil {

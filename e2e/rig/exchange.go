@@ -26,7 +26,9 @@ func (p *Phone) Ask(text string) *Exchange {
 	p.asked[key(m.Header("Via"), m.Method())] = x
 	p.mu.Unlock()
 	p.Send(text)
-	go x.repeat()
+	if p.lines == nil { // else it arrives (17.1.1.2, 17.1.2.2)
+		go x.repeat()
+	}
 	return x
 }
 

@@ -36,6 +36,7 @@ type Node struct {
 	Name  string // in a cluster
 
 	SIP   netip.AddrPort // UDP and TCP
+	TLS   netip.AddrPort // of edges of a Secure plan
 	HTTP  string         // host:port
 	HTTPS string         // host:port; of nodes with the role control
 	NATS  string         // host:port of the embedded broker; in a cluster, of all brokers, comma separated

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,13 +12,16 @@ import (
 )
 
 // A Phone is a carrier's side of a few calls whose script decides what is sent
-// and when: one UDP socket, each message of which takes the next of its ways.
+// and when: one UDP socket, or one connection to each of its ways over TCP or
+// TLS. Each message takes the next way, but for responses over a connection.
 // Its transactions repeat and absorb what RFC 3261 17 has them repeat and
 // absorb, so that a script goes on where packets are lost, doubled or late.
 type Phone struct {
-	conn  *net.UDPConn
+	conn  *net.UDPConn // nil: it has connections
+	lines *streams
 	ways  []netip.AddrPort
 	self  string // host:port in Via and Contact
+	over  string // udp, tcp, tls
 	t1    time.Duration
 	relay *Relay
 	quit  chan struct{}
@@ -44,8 +48,8 @@ func NewPhone(edges []netip.AddrPort, t1 time.Duration, seed uint64) (*Phone, er
 	if err != nil {
 		return nil, fmt.Errorf("open a phone: %w", err)
 	}
-	p := &Phone{conn: conn, ways: edges, self: addrPort(conn).String(), t1: t1, quit: make(chan struct{}), in: make(chan Response, 64),
-		asked: map[string]*Exchange{}, said: map[string]string{}, acks: map[string]string{}, acked: map[string]Response{}}
+	p := newPhone("udp", t1)
+	p.conn, p.ways, p.self = conn, edges, addrPort(conn).String()
 	if seed != 0 {
 		if p.relay, err = NewRelay(addrPort(conn), edges[0], seed, Lossy); err != nil {
 			_ = conn.Close()
@@ -57,12 +61,40 @@ func NewPhone(edges []netip.AddrPort, t1 time.Duration, seed uint64) (*Phone, er
 	return p, nil
 }
 
+func newPhone(over string, t1 time.Duration) *Phone {
+	return &Phone{over: over, t1: t1, quit: make(chan struct{}), in: make(chan Response, 64),
+		asked: map[string]*Exchange{}, said: map[string]string{}, acks: map[string]string{}, acked: map[string]Response{}}
+}
+
+// NewStreamPhone opens a phone with one connection to each way, over TLS where
+// secured is not nil: it says whom to believe, and has the phone's certificate.
+func NewStreamPhone(ways []netip.AddrPort, t1 time.Duration, secured *tls.Config) (*Phone, error) {
+	lines, err := openStreams(ways, secured)
+	if err != nil {
+		return nil, err
+	}
+	p := newPhone("tcp", t1)
+	if secured != nil {
+		p.over = "tls"
+	}
+	p.lines, p.self = lines, lines.ln.Addr().String()
+	go lines.listen(p.take)
+	return p, nil
+}
+
 // Self is where the phone is reached.
 func (p *Phone) Self() string { return p.self }
+
+// Over is the transport: udp, tcp or tls.
+func (p *Phone) Over() string { return p.over }
 
 // Close ends the phone and its relay.
 func (p *Phone) Close() {
 	close(p.quit)
+	if p.lines != nil {
+		p.lines.close()
+		return
+	}
 	_ = p.conn.Close()
 	if p.relay != nil {
 		p.relay.Close()
@@ -75,9 +107,14 @@ func (p *Phone) Network() *Relay { return p.relay }
 // Send sends a message by the next way.
 func (p *Phone) Send(text string) {
 	p.mu.Lock()
-	to := p.ways[p.turn%len(p.ways)]
+	turn := p.turn
 	p.turn++
 	p.mu.Unlock()
+	if p.lines != nil {
+		p.lines.send(turn, text)
+		return
+	}
+	to := p.ways[turn%len(p.ways)]
 	_, _ = p.conn.WriteToUDPAddrPort([]byte(text), to) // lost, as any may be
 }
 
@@ -92,6 +129,12 @@ func (p *Phone) listen() {
 			p.take(Response(buf[:n]))
 		}
 	}
+}
+
+// methodOf is the method that a message is, or answers.
+func methodOf(m Response) string {
+	_, method, _ := strings.Cut(m.Header("CSeq"), " ")
+	return method
 }
 
 // key names a transaction.
@@ -185,7 +228,7 @@ func (p *Phone) Answer(request Response, text string) {
 	p.said[key(request.Header("Via"), request.Method())] = text
 	p.mu.Unlock()
 	p.Send(text)
-	if m := Response(text); request.Method() == "INVITE" && m.Status() >= 200 {
+	if m := Response(text); request.Method() == "INVITE" && (m.Status()/100 == 2 || m.Status() >= 300 && p.lines == nil) {
 		seq, _, _ := strings.Cut(request.Header("CSeq"), " ")
 		go p.repeat(text, seq+" "+m.ToTag())
 	}

@@ -3,6 +3,8 @@ package scenario_test
 import (
 	"crypto/rand"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,11 +21,14 @@ type party struct {
 	target      string // Request-URI of them
 	seq, invite int    // CSeq of the last request, and of the last INVITE
 	branch, uri string // of the last INVITE
+	sent        string // the same, whole
 	version     int    // of our SDP
 	tag         string // of our last answer
 	asked       map[string]*rig.Exchange
 	came        map[string]rig.Response // last request of a method, and last response as "200 INVITE"
 	last        rig.Response            // what came last
+	media       *rig.Media              // nil: nobody listens at our port
+	audio       netip.AddrPort          // where the other side wants RTP
 }
 
 func newParty(phone *rig.Phone, uri string) *party {
@@ -31,8 +36,21 @@ func newParty(phone *rig.Phone, uri string) *party {
 		remote: "<" + uri + ">", target: uri, asked: map[string]*rig.Exchange{}, came: map[string]rig.Response{}}
 }
 
-// ask sends a request: INVITE, CANCEL, BYE and what else has a response.
+// at is the host part of a URI by which the party is reached.
+func (p *party) at() string {
+	if over := p.phone.Over(); over != "udp" {
+		return p.phone.Self() + ";transport=" + over
+	}
+	return p.phone.Self()
+}
+
+// ask sends a request: INVITE, CANCEL, BYE and what else has a response; "twin"
+// is the last INVITE as it comes by another way (RFC 3261 8.2.2.2).
 func (p *party) ask(method string, words, headers []string) {
+	if method == "twin" {
+		p.asked[method] = p.phone.Ask(strings.ReplaceAll(p.sent, p.branch, "z9hG4bK"+rand.Text()))
+		return
+	}
 	branch, seq, to, uri := "z9hG4bK"+rand.Text(), 0, p.remote, p.target
 	if method == "CANCEL" { // RFC 3261 9.1
 		branch, seq, uri = p.branch, p.invite, p.uri
@@ -46,11 +64,16 @@ func (p *party) ask(method string, words, headers []string) {
 			seq, _ = strconv.Atoi(text)
 			p.seq--
 		}
+		if tag, ok := strings.CutPrefix(w, "totag="); ok { // of another dialog
+			to, _, _ = strings.Cut(to, ";tag=")
+			to += ";tag=" + tag
+		}
 	}
+	text := p.request(method, uri, branch, seq, to, words, headers)
 	if method == "INVITE" {
-		p.branch, p.invite, p.uri = branch, seq, uri
+		p.branch, p.invite, p.uri, p.sent = branch, seq, uri, text
 	}
-	p.asked[method] = p.phone.Ask(p.request(method, uri, branch, seq, to, words, headers))
+	p.asked[method] = p.phone.Ask(text)
 }
 
 // ack sends the ACK of the last 2xx.
@@ -65,9 +88,9 @@ func (p *party) ack(words, headers []string) error {
 
 func (p *party) request(method, uri, branch string, seq int, to string, words, headers []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\n", method, uri, p.phone.Self(), branch)
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\n", method, uri, strings.ToUpper(p.phone.Over()), p.phone.Self(), branch)
 	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:15550001111@%s>\r\n",
-		p.local, to, p.callID, seq, method, p.phone.Self())
+		p.local, to, p.callID, seq, method, p.at())
 	p.finish(&b, method == "INVITE", words, headers)
 	return b.String()
 }
@@ -101,28 +124,39 @@ func (p *party) finish(b *strings.Builder, usual bool, words, headers []string) 
 }
 
 // sdp describes what we would hear: codec=8, dir=sendonly, port=4002,
-// c=0.0.0.0.
+// c=0.0.0.0, events=101,102 or none; "same" is what was said before (RFC 3264 8).
 func (p *party) sdp(words []string) string {
-	p.version++
-	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1"}
+	if !slices.Contains(words, "same") {
+		p.version++
+	}
+	said := map[string]string{"codec": "0", "dir": "sendrecv", "port": "40000", "c": "127.0.0.1", "events": "101"}
 	for _, w := range words {
 		if name, value, ok := strings.Cut(w, "="); ok {
 			said[name] = value
 		}
 	}
-	maps := map[string]string{"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+	if p.media != nil && said["port"] == "40000" {
+		said["port"] = strconv.Itoa(p.media.Port())
+	}
+	maps := map[string]string{"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "111": "opus/48000/2",
+		"101": "telephone-event/8000", "102": "telephone-event/48000"}
+	formats := strings.ReplaceAll(said["codec"], ",", " ")
+	if said["events"] != "none" {
+		formats += " " + strings.ReplaceAll(said["events"], ",", " ")
+	}
 	var lines []string
-	for c := range strings.SplitSeq(said["codec"], ",") {
+	for c := range strings.FieldsSeq(formats) {
 		lines = append(lines, "a=rtpmap:"+c+" "+maps[c])
 	}
-	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s 101\n%s\na=rtpmap:101 telephone-event/8000\na=%s\n",
-		p.version, said["c"], said["port"], strings.ReplaceAll(said["codec"], ",", " "), strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
+	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
+		p.version, said["c"], said["port"], formats, strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
 }
 
 // answered takes a response to a request of ours: to an INVITE it may begin the
 // dialog (RFC 3261 12.1.2), and moves its target.
 func (p *party) answered(method string, m rig.Response) {
 	p.last, p.came[strconv.Itoa(m.Status())+" "+method] = m, m
+	p.sound(m)
 	if method != "INVITE" || m.Status() <= 100 || m.Status() >= 300 {
 		return
 	}
@@ -141,6 +175,7 @@ func inner(value string) string {
 // called takes a request of the node's. The first INVITE makes us the callee.
 func (p *party) called(m rig.Response) {
 	p.last, p.came[m.Method()] = m, m
+	p.sound(m)
 	if m.Method() == "INVITE" && !strings.Contains(m.Header("To"), ";tag=") {
 		p.callID, p.remote, p.target = m.Header("Call-ID"), m.Header("From"), inner(m.Header("Contact"))
 	}
@@ -172,7 +207,7 @@ func (p *party) answer(status, method string, words, headers []string) error {
 	}
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n", request.Header("From"), to, request.Header("Call-ID"), request.Header("CSeq"))
 	if method == "INVITE" || method == "UPDATE" {
-		fmt.Fprintf(&b, "Contact: <sip:callee@%s>\r\n", p.phone.Self())
+		fmt.Fprintf(&b, "Contact: <sip:callee@%s>\r\n", p.at())
 	}
 	p.finish(&b, method == "INVITE" && status == "200", words, headers)
 	p.phone.Answer(request, b.String())

@@ -1,7 +1,6 @@
 package scenario_test
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"patchbay/actors/call"
-	"patchbay/control"
 	"patchbay/e2e/rig"
 )
 
@@ -23,11 +21,12 @@ type play struct {
 	uri     string
 	parties map[string]*party
 	placed  map[string]call.ID // by the party's name
+	live    map[string]call.ID // calls of the parties', once they were looked for
 }
 
 // run plays the script and returns the calls that must have records.
 func (b *bed) run(s script, w way, seed uint64) (done []played, err error) {
-	p := &play{bed: b, s: s, way: w, seed: seed, parties: map[string]*party{}, placed: map[string]call.ID{}}
+	p := &play{bed: b, s: s, way: w, seed: seed, parties: map[string]*party{}, placed: map[string]call.ID{}, live: map[string]call.ID{}}
 	defer p.close()
 	if err := p.open(); err != nil {
 		return nil, err
@@ -72,6 +71,9 @@ func (p *play) close() {
 	for _, k := range p.parties {
 		p.bed.count(p.way, k.phone)
 		k.phone.Close()
+		if k.media != nil {
+			k.media.Close()
+		}
 	}
 }
 
@@ -94,18 +96,18 @@ func (p *play) party(name string) (*party, error) {
 	if k := p.parties[name]; k != nil {
 		return k, nil
 	}
-	seed := uint64(0)
-	if p.way.lossy {
-		h := fnv.New64a()
-		_, _ = fmt.Fprint(h, p.s.name, p.seed, len(p.parties)) // never fails
-		seed = h.Sum64() | 1
-	}
-	phone, err := rig.NewPhone(p.way.edges(p.bed, p.seed), p.bed.t1, seed)
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, p.s.name, p.seed, len(p.parties)) // never fails
+	phone, err := p.way.phone(p.bed, p.seed, h.Sum64()|1)
 	if err != nil {
 		return nil, err
 	}
-	p.parties[name] = newParty(phone, p.uri)
-	return p.parties[name], nil
+	k := newParty(phone, p.uri)
+	p.parties[name] = k
+	if slices.ContainsFunc(p.s.steps, step.withAudio) {
+		k.media, err = rig.NewMedia()
+	}
+	return k, err
 }
 
 func (p *play) step(st step) error {
@@ -115,7 +117,7 @@ func (p *play) step(st step) error {
 	}
 	st.headers = slices.Clone(st.headers)
 	for i, h := range st.headers {
-		st.headers[i] = strings.NewReplacer("{self}", k.phone.Self(), "{rseq}", k.last.Header("RSeq")).Replace(h)
+		st.headers[i] = strings.NewReplacer("{self}", k.at(), "{rseq}", k.last.Header("RSeq")).Replace(h)
 	}
 	switch st.verb {
 	case ">":
@@ -126,6 +128,12 @@ func (p *play) step(st step) error {
 		return p.place(k, st)
 	case "operator":
 		return p.operate(k, st)
+	case "keys", "tones", "heard":
+		return k.plays(st)
+	case "agent":
+		return p.agent(k, st)
+	case "event":
+		return p.event(k, st)
 	case "wait":
 		d, err := time.ParseDuration(st.args[0])
 		time.Sleep(d) // real: what the script does not do meanwhile is its point
@@ -209,7 +217,7 @@ func (k *party) quiet(st step) error {
 }
 
 // examine looks into what came last: has Reason: cause=16, lacks Reason, body
-// a=sendrecv.
+// a=sendrecv, version 2 of its o= line.
 func (k *party) examine(st step) error {
 	name := strings.TrimSuffix(st.args[0], ":")
 	text := strings.Join(st.args[1:], " ")
@@ -219,68 +227,13 @@ func (k *party) examine(st step) error {
 		return fmt.Errorf("%s is %q, want %q in it", name, all, text)
 	case st.verb == "lacks" && all != "":
 		return fmt.Errorf("%s is %q, want none", name, all)
+	case st.verb == "version":
+		_, origin, _ := strings.Cut(string(k.last), "\r\no=")
+		if words := strings.Fields(origin); len(words) < 3 || words[2] != st.args[0] {
+			return fmt.Errorf("want version %s in the o= line of\n%s", st.args[0], k.last)
+		}
 	case st.verb == "body" && !strings.Contains(string(k.last), strings.Join(st.args, " ")):
 		return fmt.Errorf("want %q in\n%s", strings.Join(st.args, " "), k.last)
 	}
 	return nil
-}
-
-// place has the node call the party: by its address, or by a trunk that proves
-// itself.
-func (p *play) place(k *party, st step) error {
-	in := control.NewCall{To: "sip:bob@" + k.phone.Self(), AgentID: p.bed.agents["echo"]}
-	if len(st.args) > 0 && st.args[0] == "trunk" {
-		id, err := p.bed.trunk(k.phone.Self())
-		if err != nil {
-			return err
-		}
-		in.To, in.Trunk = "15550199", id
-	}
-	var v control.CallView
-	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
-		return err
-	}
-	p.placed[st.party] = v.ID
-	return nil
-}
-
-// operate does to the party's call what an operator may: hang up, or transfer it.
-// One that does not know its ACK yet is tried again.
-func (p *play) operate(k *party, st step) (err error) {
-	in, verb := rig.Fields{}, st.args[0]
-	if verb == "transfer" && len(st.args) == 2 {
-		in["to"] = st.args[1]
-	} else if verb != "hangup" {
-		return fmt.Errorf("operator %v: want hangup, or transfer and a URI", st.args)
-	}
-	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
-		var id call.ID
-		if id, err = p.call(k, st.party); err != nil {
-			continue
-		}
-		in["id"] = id.String()
-		err = p.bed.Op.Try("call", verb, in, nil)
-		var refusal *control.Error
-		if !errors.As(err, &refusal) || refusal.Code != control.CodeConflict && refusal.Code != control.CodeNotFound {
-			return err
-		}
-	}
-	return fmt.Errorf("%s: %w", verb, err)
-}
-
-// call finds the party's live call.
-func (p *play) call(k *party, name string) (call.ID, error) {
-	if id := p.placed[name]; id != 0 {
-		return id, nil
-	}
-	var page control.Page[control.CallView]
-	if err := p.bed.Op.Try("call", "list", control.PageRequest{Limit: 200}, &page); err != nil {
-		return 0, err
-	}
-	for _, c := range page.Items {
-		if c.CallID == k.callID {
-			return c.ID, nil
-		}
-	}
-	return 0, fmt.Errorf("the call is not listed")
 }

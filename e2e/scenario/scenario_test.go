@@ -11,58 +11,35 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"patchbay/actors/call"
+	"patchbay/cluster/subject"
 	"patchbay/control"
 	"patchbay/e2e/rig"
+	"patchbay/internal/testkit/zone"
 )
 
 func TestMain(m *testing.M) { rig.Main(m) }
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the relays, as a failure shows it; 0: a new one")
 
-// A way is how messages reach the cluster.
-type way struct {
-	name  string
-	spray bool
-	lossy bool
-}
-
-var ways = []way{{name: "straight"}, {name: "sprayed", spray: true}, {name: "lossy", lossy: true}}
-
-// edges are those that a run's messages take in turn, another first for each
-// seed.
-func (w way) edges(b *bed, seed uint64) []netip.AddrPort {
-	all := b.SIP()
-	first := int(seed % uint64(len(all)))
-	all = slices.Concat(all[first:], all[:first])
-	if !w.spray {
-		all = all[:1]
-	}
-	return all
-}
-
 // A bed is a cluster with agents, and what is known of the runs on it.
 type bed struct {
 	*rig.Cluster
-	t1     time.Duration
-	agents map[string]string // id: echo, nobody
-	slugs  map[string]string
+	t1       time.Duration
+	agents   map[string]string // id: echo, nobody
+	slugs    map[string]string
+	names    *zone.Zone // server of names under rig.SecureDomain
+	balancer *rig.Balancer
 
-	calls int // whose records are in order
+	within *nats.Conn // as the echo agent's workers are
+	told   told
+	calls  int // whose records are in order
 
-	mu   sync.Mutex
-	seen map[string]*traffic // by the way's name
-}
-
-// A traffic is what the phones and relays of a way have counted.
-type traffic struct {
-	phones, resent, copies int
-	lost, twice, late      int64
-}
-
-func (f *traffic) String() string {
-	return fmt.Sprintf("%d phones, %d requests repeated, %d copies came; the network lost %d, doubled %d and delayed %d packets",
-		f.phones, f.resent, f.copies, f.lost, f.twice, f.late)
+	mu    sync.Mutex
+	seen  map[string]*traffic // by the way's name
+	named []string            // records of names
 }
 
 func newBed(t *testing.T, t1 time.Duration) *bed {
@@ -70,27 +47,24 @@ func newBed(t *testing.T, t1 time.Duration) *bed {
 	if rig.Race {
 		t.Skip("eight processes under the race detector miss every deadline: run this with an ordinary build")
 	}
-	b := &bed{t1: t1, seen: map[string]*traffic{}, Cluster: rig.StartCluster(t, rig.Plan{Brokers: 1, Actors: 1, Medias: 1,
-		Settings: rig.Settings{"sip.t1": t1.String(), "sip.allow_private_trunks": "true", "media.first_rtp_timeout": "1m"}})}
+	b := &bed{t1: t1, seen: map[string]*traffic{}, names: zone.Start(t)}
+	b.Cluster = rig.StartCluster(t, rig.Plan{Brokers: 1, Actors: 1, Medias: 1, Secure: true,
+		Settings: rig.Settings{"sip.t1": t1.String(), "sip.allow_private_trunks": "true", "sip.dns_servers": b.names.Addr().String(),
+			"sip.balancers": rig.BalancerHost, "media.first_rtp_timeout": "1m"}})
+	var secure []netip.AddrPort
+	for _, e := range b.Edges {
+		secure = append(secure, e.TLS)
+	}
+	b.balancer = rig.NewBalancer(t, secure)
+	b.told = told{by: map[call.ID][]string{}}
+	b.within = b.Control.Within(t, b.Agent)
+	if _, err := b.Op.Inside.Subscribe(subject.Prefix+"call.*.evt", b.told.take); err != nil {
+		t.Fatal(err)
+	}
 	nobody := b.Op.Agent(t, "dialin", nil).ID
 	b.agents = map[string]string{"echo": b.Agent, "nobody": nobody}
 	b.slugs = map[string]string{"echo": b.Op.Endpoint(t, b.Agent, nil).Slug, "nobody": b.Op.Endpoint(t, nobody, nil).Slug}
 	return b
-}
-
-func (b *bed) count(w way, p *rig.Phone) {
-	resent, copies := p.Repeated()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	f := b.seen[w.name]
-	if f == nil {
-		f = &traffic{}
-		b.seen[w.name] = f
-	}
-	f.phones, f.resent, f.copies = f.phones+1, f.resent+resent, f.copies+copies
-	if r := p.Network(); r != nil {
-		f.lost, f.twice, f.late = f.lost+r.Lost.Load(), f.twice+r.Twice.Load(), f.late+r.Late.Load()
-	}
 }
 
 // endpoint makes an endpoint and returns its slug.
@@ -101,11 +75,11 @@ func (b *bed) endpoint(agent string, spec rig.Fields) (string, error) {
 }
 
 // trunk makes a trunk that knows a password, and returns its id.
-func (b *bed) trunk(at string) (string, error) {
-	to := netip.MustParseAddrPort(at)
+func (b *bed) trunk(k *party) (string, error) {
+	to := netip.MustParseAddrPort(k.phone.Self())
 	var view control.TrunkView
 	err := b.Op.Try("trunk", "create", rig.Fields{"spec": rig.Fields{"name": "carrier", "username": "acme", "password": "s3cret-of-the-trunk",
-		"from": rig.Fields{"default": "+15550100"}, "addresses": []rig.Fields{{"host": to.Addr().String(), "port": to.Port()}}}}, &view)
+		"from": rig.Fields{"default": "+15550100"}, "addresses": []rig.Fields{{"host": to.Addr().String(), "port": to.Port(), "transport": k.phone.Over()}}}}, &view)
 	return view.ID, err
 }
 
@@ -122,9 +96,15 @@ func (p played) String() string { return fmt.Sprintf("%s/%s -seed %d", p.way, p.
 // TestEveryScenarioEndsAsWritten plays each file of testdata in each way.
 func TestEveryScenarioEndsAsWritten(t *testing.T) {
 	b := newBed(t, 50*time.Millisecond)
-	b.matrix(t, scripts(t), 4, *seedFlag)
+	all := quick(scripts(t))
+	b.matrix(t, all, 4, *seedFlag)
 	b.left(t)
-	b.sum(t, scripts(t))
+	b.sum(t, all)
+}
+
+// quick leaves the slow scenarios to make soak.
+func quick(all []script) []script {
+	return slices.DeleteFunc(slices.Clone(all), func(s script) bool { return s.slow })
 }
 
 // matrix plays each script so often in each way.
@@ -143,8 +123,11 @@ func (b *bed) matrix(t *testing.T, all []script, times int, seed uint64) {
 				for _, s := range all {
 					t.Run(s.name, func(t *testing.T) {
 						t.Parallel()
+						if !s.fits(w) {
+							t.Skip("the scenario is of other ways")
+						}
 						var runs sync.WaitGroup
-						for i := range times {
+						for i := range s.plays(w, times) {
 							runs.Go(func() {
 								seed := first + uint64(i)
 								calls, err := b.run(s, w, seed)
@@ -238,9 +221,10 @@ func TestSoakEveryScenario(t *testing.T) {
 	began := time.Now()
 	for round := uint64(1); round == 1 || time.Since(began) < lasts; round++ {
 		b.matrix(t, all, 4, round*1000)
+		all = quick(all)
 	}
 	b.left(t)
-	b.sum(t, all)
+	b.sum(t, scripts(t))
 	t.Logf("%v at T1 = 500 ms", time.Since(began).Round(time.Second))
 }
 

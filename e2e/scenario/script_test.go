@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +16,21 @@ type script struct {
 	name  string
 	to    string            // whom it calls: echo, nobody, missing; "": it is called
 	spec  map[string]any    // of an endpoint of its own
+	only  []string          // ways that it is played in; none: all
+	slow  bool              // takes a minute: only make soak plays it
 	wants map[string]record // by the party's name
 	steps []step
+}
+
+// fits reports whether a scenario is played in a way.
+func (s script) fits(w way) bool { return len(s.only) == 0 || slices.Contains(s.only, w.name) }
+
+// plays is how often it is played in a way, in a round of so many.
+func (s script) plays(w way, times int) int {
+	if s.slow {
+		return 1
+	}
+	return cmp.Or(w.times, times)
 }
 
 // A record is what one says of a call; none of a call that never was one.
@@ -76,7 +90,8 @@ func read(name, text string) (script, error) {
 }
 
 // verbs and how many words each needs at least.
-var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "has": 2, "lacks": 1, "body": 1}
+var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "agent": 1, "event": 1, "has": 2, "lacks": 1, "body": 1, "version": 1,
+	"keys": 1, "tones": 1, "heard": 1}
 
 func (s *script) row(n int, row string, words []string) error {
 	switch words[0] {
@@ -84,6 +99,17 @@ func (s *script) row(n int, row string, words []string) error {
 		return s.callee(words[1:])
 	case "record":
 		return s.record(words[1:])
+	case "only":
+		for _, name := range words[1:] {
+			if !slices.ContainsFunc(ways, func(w way) bool { return w.name == name }) {
+				return fmt.Errorf("only %s: there is no such way", name)
+			}
+		}
+		s.only = words[1:]
+		return nil
+	case "slow":
+		s.slow = true
+		return nil
 	case "+":
 		if len(s.steps) == 0 {
 			return fmt.Errorf("a header field of nothing")

@@ -100,7 +100,7 @@ func (d *UAC) earlyServe(now time.Time, m *wire.Message, flow call.Flow) {
 		d.answer(now, m, flow, wire.Reply{Status: 481})
 	case m.Method == "INVITE":
 		d.answer(now, m, flow, wire.Reply{Status: 491})
-	case m.Method == "UPDATE" && len(m.Body()) > 0:
+	case m.Method == "UPDATE" && m.Described():
 		d.answer(now, m, flow, wire.Reply{Status: 491})
 	case m.Method == "UPDATE": // its 2xx says where to reach it
 		d.answer(now, m, flow, wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m))})

@@ -57,6 +57,8 @@ func sceneOf(settings map[string]string) scene {
 // remembers what it needs of our answers.
 type peer struct {
 	scene
+	callID   string // empty: ladder@carrier.example
+	tag      string // empty: f1
 	toTag    string
 	target   string // our Contact
 	accepted bool   // the last final response to an INVITE was a 2xx
@@ -165,9 +167,9 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		method + " " + uri + " SIP/2.0",
 		"Via: SIP/2.0/" + strings.ToUpper(string(p.transport)) + " 192.0.2.10:5060;branch=" + branch,
 		"Max-Forwards: 70",
-		"From: \"Alice\" <sip:+15551000@carrier.example>;tag=f1",
+		"From: \"Alice\" <sip:+15551000@carrier.example>;tag=" + p.fromTag(),
 		"To: " + to,
-		"Call-ID: ladder@carrier.example",
+		"Call-ID: " + p.id(),
 		fmt.Sprintf("CSeq: %d %s", seq, method),
 	}
 	if contact, ok := options["contact"]; ok {

@@ -31,13 +31,13 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	case d.asked != nil: // RFC 3261 14.2: the one before has no answer yet
 		d.answer(now, m, flow, d.later())
 		return
-	case d.hangup != nil, d.offering() && (m.Method == "INVITE" || len(m.Body()) > 0): // our offer has no answer yet: RFC 3311 5.2
+	case d.hangup != nil, d.offering() && (m.Method == "INVITE" || m.Described()): // our offer has no answer yet: RFC 3311 5.2
 		d.answer(now, m, flow, wire.Reply{Status: 491})
 		return
-	case len(m.Body()) == 0 && m.Method == "UPDATE":
+	case !m.Described() && m.Method == "UPDATE":
 		d.answer(now, m, flow, d.changed(now, m, flow))
 		return
-	case len(m.Body()) == 0:
+	case !m.Described():
 		d.ask(asked{m: m, flow: flow}, nil)
 		return
 	}
@@ -57,7 +57,7 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 // it crosses the one in the INVITE (RFC 3311 5.2), for nothing that we say
 // before the 200 is an answer to that.
 func (d *dialog) earlyUpdate(now time.Time, m *wire.Message, flow call.Flow, refusal wire.Reply) {
-	if len(m.Body()) > 0 {
+	if m.Described() {
 		d.answer(now, m, flow, refusal)
 		return
 	}

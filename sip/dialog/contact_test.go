@@ -17,15 +17,16 @@ type visit struct {
 
 func visited(t *testing.T, advertise string, over call.Transport, edit func(string) string) visit {
 	t.Helper()
-	return visitedBy(t, "", advertise, over, edit)
+	return visitedBy(t, "", advertise, call.Flow{Transport: over, Local: netip.MustParseAddrPort("198.51.100.1:7443")}, edit)
 }
 
-// visitedBy is visited by an edge that advertises an address of its own.
-func visitedBy(t *testing.T, edge, advertise string, over call.Transport, edit func(string) string) visit {
+// visitedBy is visited by a flow of its own, and an edge that advertises
+// something.
+func visitedBy(t *testing.T, edge, advertise string, by call.Flow, edit func(string) string) visit {
 	t.Helper()
-	p := inviteWith(t, edit)
+	p, over := inviteWith(t, edit), by.Transport
 	p.Flow.Advertise = edge
-	p.Flow.Transport, p.Flow.Local = over, netip.MustParseAddrPort("198.51.100.1:7443")
+	p.Flow.Transport, p.Flow.Local = over, by.Local
 	if over.Reliable() {
 		p.Flow.Conn = 7
 	}
@@ -65,7 +66,6 @@ func TestOurContactLeadsBackOverTheTransportOfTheInvite(t *testing.T) {
 		"TLS":                     {"", call.TLS, asIs, "198.51.100.1:7443;transport=tls>", "<sip:"},
 		"advertised":              {"sip.example.com", call.TCP, asIs, "sip.example.com;transport=tcp>", "<sip:"},
 		"another port than UDP's": {"sip.example.com:5070", call.TLS, asIs, "sip.example.com:7443;transport=tls>", "<sip:"},
-		"an IPv6 address":         {"[2001:db8::1]:5070", call.WS, asIs, "[2001:db8::1]:7443;transport=ws>", "<sip:"},
 		"ws in a URI is WSS too":  {"sip.example.com", call.WSS, asIs, "sip.example.com:7443;transport=ws>", "<sip:"},
 		"a SIPS Request-URI":      {"", call.TLS, replace("INVITE sip:", "INVITE sips:"), "198.51.100.1:7443>", "<sips:"},
 		"a SIPS Contact":          {"", call.WSS, replace("<sip:trunk", "<sips:trunk"), "198.51.100.1:7443;transport=ws>", "<sips:"},
@@ -83,12 +83,44 @@ func TestOurContactLeadsBackOverTheTransportOfTheInvite(t *testing.T) {
 
 func TestAnEdgesOwnAddressGoesFirst(t *testing.T) {
 	t.Parallel()
-	got := visitedBy(t, "203.0.113.10:5070", "sip.example.com", call.UDP, func(s string) string { return s })
+	by := call.Flow{Transport: call.UDP, Local: netip.MustParseAddrPort("198.51.100.1:7443")}
+	got := visitedBy(t, "203.0.113.10:5070", "sip.example.com", by, func(s string) string { return s })
 	if !strings.HasSuffix(got.contact, "@203.0.113.10:5070;transport=udp>") {
 		t.Errorf("Contact: %s", got.contact)
 	}
 	if via := field(string(got.bye.Raw), "Via"); !strings.HasPrefix(via, "SIP/2.0/UDP 203.0.113.10:5070;") {
 		t.Errorf("Via: %s", via)
+	}
+}
+
+// A carrier of IPv6 hears an address of IPv6 in Contact and Via, whatever is
+// advertised to those of IPv4, and the other way round.
+func TestACarrierHearsAnAddressOfItsFamily(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		advertise, local string
+		over             call.Transport
+		want             string
+	}{
+		"nothing advertised":          {"", "[2001:db8::7]:5060", call.UDP, "[2001:db8::7]:5060"},
+		"its family":                  {"[2001:db8::1]:5070", "[2001:db8::7]:5060", call.UDP, "[2001:db8::1]:5070"},
+		"its family, another port":    {"[2001:db8::1]:5070", "[2001:db8::7]:7443", call.WS, "[2001:db8::1]:7443"},
+		"its family, no port":         {"[2001:db8::1]", "[2001:db8::7]:5061", call.TLS, "[2001:db8::1]:5061"},
+		"the other family":            {"203.0.113.10:5070", "[2001:db8::7]:5060", call.TCP, "[2001:db8::7]:5060"},
+		"the other family, IPv4 here": {"[2001:db8::1]", "198.51.100.1:5061", call.TLS, "198.51.100.1:5061"},
+		"a name is of both":           {"sip.example.com", "[2001:db8::7]:5060", call.UDP, "sip.example.com"},
+	} {
+		by := call.Flow{Transport: tc.over, Local: netip.MustParseAddrPort(tc.local)}
+		got := visitedBy(t, "", tc.advertise, by, func(s string) string { return s })
+		if want := "@" + tc.want + ";transport=" + string(tc.over) + ">"; !strings.HasSuffix(got.contact, want) {
+			t.Errorf("%s: Contact %s, want %s", name, got.contact, want)
+		}
+		if tc.over.Reliable() {
+			continue // its BYE goes out on the connection, with the same Via
+		}
+		if via := field(string(got.bye.Raw), "Via"); !strings.Contains(via, " "+tc.want+";") {
+			t.Errorf("%s: Via %s, want %s", name, via, tc.want)
+		}
 	}
 }
 

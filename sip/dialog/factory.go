@@ -114,7 +114,7 @@ func check(m *wire.Message) (target wire.URI, _ *call.Refusal) {
 // readFirst reads the offer of the INVITE that begins a call. Where it has none
 // we shall offer, in the 2xx (RFC 3261 13.2.1).
 func readFirst(m *wire.Message) (*sdp.Session, *call.Offer, *call.Refusal) {
-	if len(m.Body()) == 0 {
+	if !m.Described() {
 		return nil, nil, nil
 	}
 	session, offer, refusal := readOffer(m)

@@ -11,7 +11,7 @@ import (
 
 // passed names the header fields that reach the agent, beside all X- ones.
 var passed = map[string]bool{
-	"p-asserted-identity": true, "diversion": true, "user-to-user": true, "identity": true, "history-info": true,
+	"p-asserted-identity": true, "diversion": true, "user-to-user": true, "identity": true, "history-info": true, "referred-by": true,
 }
 
 // invitation returns what the INVITE says. A bearer slug in it is redacted

@@ -24,6 +24,8 @@ var (
 		"202 to REFER", "603 to REFER", "NOTIFY event=refer state=active frag=180", "NOTIFY event=refer state=terminated;reason=noresource frag=200",
 		"NOTIFY event=refer state=terminated;reason=noresource frag=486", "NOTIFY again", "REFER",
 		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp",
+		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
+		"B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
 	}
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
@@ -68,11 +70,21 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 
 // can reports whether the carrier has what the row needs.
 func (s *sim) can(text string) bool {
+	p := s.peer
+	if second, ok := strings.CutPrefix(text, "B "); ok {
+		if text = second; strings.Contains(text, " replaces") {
+			_, movable := s.machine.Call.Movable()
+			return movable && s.second == nil
+		}
+		if p = s.second; p == nil || p.toTag == "" {
+			return false
+		}
+	}
 	method, rest, _ := strings.Cut(text, " ")
 	if asked, ok := strings.CutPrefix(rest, "to "); ok {
-		return s.peer.ours[strings.Fields(asked)[0]] != ""
+		return p.ours[strings.Fields(asked)[0]] != ""
 	}
-	_, sent := s.peer.sent[method]
+	_, sent := p.sent[method]
 	return sent || !strings.Contains(rest, "again")
 }
 
@@ -115,7 +127,7 @@ func (j *judge) message(raw string) {
 		j.r.Fatalf("BYE after %d", j.final)
 	}
 	status := statusOf(raw)
-	if header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
+	if header(raw, "Call-ID") == secondCallID || header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
 		return
 	}
 	_, tag, _ := strings.Cut(header(raw, "To"), ";tag=")

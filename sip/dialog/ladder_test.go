@@ -72,6 +72,7 @@ type sim struct {
 	printer
 	t       testing.TB
 	peer    *peer
+	second  *peer // who takes the call over, in rows that begin with B; nil: nobody yet
 	factory *dialog.Factory
 	machine *actors.Machine
 	timers  map[call.Timer]time.Duration
@@ -112,6 +113,10 @@ func newFactoryOf(t testing.TB, o dialog.Options) *dialog.Factory {
 func (s *sim) do(st step) {
 	switch st.from {
 	case carrier:
+		if text, ok := strings.CutPrefix(st.text, "B "); ok {
+			s.receiveSecond(text)
+			return
+		}
 		s.receive(s.peer.packet(s.t, st.text))
 	case agent:
 		s.tell(agentEvent(s.t, st.text))
@@ -167,7 +172,7 @@ func (s *sim) carryOut(actions []actors.Action) {
 			if s.heardEvents != nil {
 				s.heardEvents(e.Name, e.Event)
 			}
-			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)))
+			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)+moverText(e.Event.Mover)))
 		case call.UpdateMedia:
 			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
@@ -207,8 +212,13 @@ func (s *sim) print(tx call.Transmission) {
 	if tx.Flow.Edge != "edge-1" {
 		text += " via " + tx.Flow.Edge
 	}
+	if header(raw, "Call-ID") == secondCallID {
+		text = "B " + text
+		s.second.hear(raw)
+	} else {
+		s.peer.hear(raw)
+	}
 	s.toCarrier(s.now, text, details)
-	s.peer.hear(raw)
 }
 
 // runUntil lets everything happen that is due by then.

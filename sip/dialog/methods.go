@@ -24,7 +24,7 @@ var (
 func (d *dialog) method(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
 	case m.Method == "OPTIONS": // RFC 3261 11.2
-		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{allow, acceptSDP}})
+		d.answer(now, m, flow, wire.Reply{Status: 200, Headers: []call.Header{allow, acceptSDP, supported}})
 	case m.Method == "INFO":
 		d.signal(now, m, flow)
 	case m.Method == "PRACK": // nothing of ours waits for one

@@ -110,7 +110,7 @@ func (d *UAS) prack(now time.Time, m *wire.Message, flow call.Flow) {
 	r.acked = true
 	next := r.next
 	r.stop()
-	if len(m.Body()) > 0 {
+	if m.Described() {
 		d.answer(now, m, flow, wire.Reply{Status: 488, Headers: []call.Header{d.warning(399, "the offer before has no answer yet")}})
 	} else {
 		d.answer(now, m, flow, wire.Reply{Status: 200})

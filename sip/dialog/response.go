@@ -113,7 +113,7 @@ func (d *UAC) early(m *wire.Message) *call.Answer {
 // answerIn reads the SDP of a response as the answer to our offer. Without any
 // it is nil, and no error.
 func (d *UAC) answerIn(m *wire.Message) (*call.Answer, error) {
-	if len(m.Body()) == 0 {
+	if !m.Described() {
 		return nil, nil
 	}
 	session, err := sdp.Read(m.Header("Content-Type"), m.Body())

@@ -19,8 +19,9 @@ const (
 )
 
 var (
-	allow  = call.Header{Name: "Allow", Value: wire.Allow}
-	accept = call.Header{Name: "Accept", Value: "application/sdp"}
+	allow = call.Header{Name: "Allow", Value: wire.Allow}
+	// able is what else we say of ourselves (RFC 3261 11.2).
+	able = []call.Header{allow, {Name: "Accept", Value: "application/sdp"}, {Name: "Accept-Encoding", Value: "identity"}, {Name: "Supported", Value: wire.Supported}}
 )
 
 // answer sends a stateless final response (RFC 3261 8.2.7).
@@ -79,7 +80,7 @@ func (e *Edge) options(r *request) {
 		e.answer(r, 503)
 		return
 	}
-	e.answer(r, 200, allow, accept)
+	e.answer(r, 200, able...)
 }
 
 // refuse answers what the guard did not let through, or lets it go.

@@ -77,20 +77,66 @@ func TestABalancerSaysWhoseItsConnectionIs(t *testing.T) {
 	}
 }
 
+// A balancer that checks whether we live, or keeps a connection of its own,
+// says LOCAL. What it adds is for others (PROXY protocol 2.2).
 func TestABalancerMaySpeakForItself(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)
 	rig := behind(t, sources(seen))
-	p := rig.tcp()
-	local := proxyproto.HeaderProxyFromAddrs(2, nil, nil)
-	raw, err := local.Format()
+	bare, err := proxyproto.HeaderProxyFromAddrs(2, nil, nil).Format()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.send(string(raw))
+	of := func(client, dialled string) []byte { // LOCAL with addresses, which mean nothing
+		raw := told(t, client, dialled)
+		raw[12] = 0x20
+		return raw
+	}
+	for what, raw := range map[string][]byte{
+		"no-address": bare, "IPv4": of("203.0.113.9:40000", "198.51.100.1:5060"), "IPv6": of("[2001:db8::9]:1", "[2001:db8::1]:2"),
+	} {
+		p := rig.tcp()
+		p.send(string(raw))
+		p.ask(msg{method: "INVITE", callID: what}.String())
+		if got := take(t, seen); !strings.HasPrefix(got, p.conn.LocalAddr().String()+" ") {
+			t.Errorf("%s: from %s, want the balancer's own address %s", what, got, p.conn.LocalAddr())
+		}
+	}
+}
+
+func TestWhatABalancerAddsToTheAddressesIsPassedOver(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	rig := behind(t, sources(seen))
+	h := proxyproto.HeaderProxyFromAddrs(2, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("203.0.113.9:40000")), net.TCPAddrFromAddrPort(netip.MustParseAddrPort("198.51.100.1:5060")))
+	if err := h.SetTLVs([]proxyproto.TLV{{Type: proxyproto.PP2_TYPE_AUTHORITY, Value: []byte("sip.example")}, {Type: 0xEA, Value: make([]byte, 200)}}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := h.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rig.tcp()
+	p.send(string(raw) + msg{method: "INVITE"}.String())
+	if got := take(t, seen); !strings.HasPrefix(got, "203.0.113.9:40000 ") {
+		t.Errorf("from %s", got)
+	}
+}
+
+// Over UDP nobody announces: a datagram's source is what it is, and a header in
+// front of a message makes it no SIP.
+func TestADatagramIsOfItsSourceAlone(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	rig := behind(t, sources(seen))
+	p := rig.udp()
+	header := told(t, "203.0.113.9:40000", "198.51.100.1:5060")
+	header[13] = 0x12 // a datagram's
+	p.send(string(header) + msg{method: "INVITE", callID: "announced"}.String())
+	rig.seen.await(t, "malformed not_sip", 1)
 	p.ask(msg{method: "INVITE"}.String())
 	if got := take(t, seen); !strings.HasPrefix(got, p.conn.LocalAddr().String()+" ") {
-		t.Errorf("from %s, want the balancer's own address %s", got, p.conn.LocalAddr())
+		t.Errorf("from %s", got)
 	}
 }
 

@@ -108,7 +108,7 @@ func (e *Edge) connect(ctx context.Context, to peer) (link, error) {
 		return nil, err
 	}
 	if to.transport == call.TLS {
-		secure := tls.Client(nc, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: to.name, RootCAs: e.roots})
+		secure := tls.Client(nc, towardsPeer(to.name, e.roots))
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
 			return nil, err

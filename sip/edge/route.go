@@ -33,11 +33,13 @@ func (e *Edge) route(r *request) {
 		e.response(r)
 	case m.Method == "OPTIONS" && m.ToTag == "":
 		e.options(r)
-	case e.inDialog(r):
+	case e.inDialog(r), e.takeover(r):
 	case m.Method == "INVITE", m.Method == "CANCEL":
 		e.invite(r)
 	case m.Method == "ACK":
 		e.obs.dropped(DropStrayAck)
+	case wire.OfDialogs(m.Method):
+		e.answer(r, 481) // of what dialog?
 	case wire.Recognised(m.Method):
 		e.answer(r, 405, allow)
 	default:
@@ -82,6 +84,28 @@ func (e *Edge) inDialog(r *request) bool {
 	}
 	e.router.InDialog(t.Slot, t.ID, r.packet(), func(err error) {
 		defer e.contain("in-dialog")
+		if err != nil {
+			e.lost(r, err)
+		}
+	})
+	return true
+}
+
+// takeover takes an INVITE that asks to take the place of a dialog to the call
+// that our tag in Replaces names; false: r is none. One that names no dialog of
+// ours is 481 (RFC 3891 3). Whether its sender may is for the call to find out.
+func (e *Edge) takeover(r *request) bool {
+	asks, ok := r.m.Replaces()
+	if !ok {
+		return false
+	}
+	t, ours := e.keys.Open(asks.ToTag, asks.CallID)
+	if !ours || t.Kind != token.Call {
+		e.lost(r, nil)
+		return true
+	}
+	e.router.InDialog(t.Slot, t.ID, r.packet(), func(err error) {
+		defer e.contain("takeover")
 		if err != nil {
 			e.lost(r, err)
 		}

@@ -247,7 +247,8 @@ func TestOptionsSayWhetherCallsAreTaken(t *testing.T) {
 		probe := msg{method: "OPTIONS", uri: "sip:sip.example"}.String()
 		healthy <- true
 		res := p.ask(probe)
-		if status(res) != "200" || header(res, "Allow") != wire.Allow || header(res, "Accept") != "application/sdp" || toTag(res) == "" {
+		if status(res) != "200" || header(res, "Allow") != wire.Allow || header(res, "Accept") != "application/sdp" ||
+			header(res, "Supported") != wire.Supported || header(res, "Accept-Encoding") != "identity" || toTag(res) == "" {
 			t.Errorf("got %q", res)
 		}
 		healthy <- false
@@ -321,7 +322,8 @@ func TestMethodsThatAreNotServedAre405AndUnknownOnes501(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
 	p := rig.udp()
-	for method, want := range map[string]string{"REGISTER": "405", "BYE": "405", "SUBSCRIBE": "405", "MESSAGE": "405", "PRACK": "405", "NEWFANGLED": "501", "invite": "501"} {
+	for method, want := range map[string]string{"REGISTER": "405", "SUBSCRIBE": "405", "MESSAGE": "405", "REFER": "405", "NOTIFY": "405", "PUBLISH": "405",
+		"NEWFANGLED": "501", "invite": "501"} {
 		if res := p.ask(msg{method: method}.String()); status(res) != want || header(res, "Allow") == "" {
 			t.Errorf("%s: got %q, want %s", method, res, want)
 		}

@@ -65,6 +65,11 @@ func (c *client) ask(ctx context.Context, kind, name string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return recordsIn(reply), nil
+}
+
+// recordsIn reads the NAPTR and SRV records of a reply.
+func recordsIn(reply *dns.Msg) answer {
 	a := answer{ttl: lifeOf(reply)}
 	for _, rr := range reply.Answer[:min(len(reply.Answer), maxRecords)] {
 		switch r := rr.(type) {
@@ -75,7 +80,7 @@ func (c *client) ask(ctx context.Context, kind, name string) (answer, error) {
 			a.records = append(a.records, record{priority: r.Priority, weight: r.Weight, port: r.Port, target: canonical(r.Target)})
 		}
 	}
-	return a, nil
+	return a
 }
 
 // hosts implements source for addresses. Names without a dot, and those that
@@ -119,6 +124,11 @@ func (c *client) family(ctx context.Context, name string, kind uint16) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
+	return addressesIn(reply), nil
+}
+
+// addressesIn reads the A and AAAA records of a reply.
+func addressesIn(reply *dns.Msg) answer {
 	a := answer{ttl: lifeOf(reply)}
 	for _, rr := range reply.Answer[:min(len(reply.Answer), maxRecords)] {
 		var ip net.IP
@@ -132,7 +142,7 @@ func (c *client) family(ctx context.Context, name string, kind uint16) (answer, 
 			a.addrs = append(a.addrs, addr.Unmap())
 		}
 	}
-	return a, nil
+	return a
 }
 
 // local asks the system's resolver.

@@ -193,6 +193,60 @@ func TestAnAnswerIsKeptForItsTTL(t *testing.T) {
 	}
 }
 
+// That there is nothing is kept as long as the zone says, and half a minute at
+// most (RFC 2308 5): for each kind of record that was asked for.
+func TestThatThereIsNothingIsKeptAsLongAsItsZoneSays(t *testing.T) {
+	t.Parallel()
+	for minimum, keeps := range map[int]time.Duration{5: 5 * time.Second, 3600: 30 * time.Second, 0: time.Second} {
+		z, at := zone.Start(t), &clock{at: time.Unix(1e9, 0)}
+		soa := fmt.Sprintf("test. 7200 IN SOA ns.test. hostmaster.test. 1 7200 600 86400 %d", minimum)
+		z.Set(soa)
+		l := locator(t, locate.Config{Now: at.now}, z)
+		ask := func() string {
+			hops, _ := l.Locate(t.Context(), locate.Target{Host: "later.test"})
+			return spell(hops)
+		}
+		if got := ask(); got != "" {
+			t.Fatalf("found %s", got)
+		}
+		z.Set(soa, `_sip._udp.later.test. 60 IN SRV 0 0 5080 a.test.`, `a.test. 60 IN A 192.0.2.1`)
+		n := z.Questions()
+		at.pass(keeps - time.Millisecond)
+		if got := ask(); got != "" || z.Questions() != n {
+			t.Errorf("minimum %d s: asked again before %s: %s", minimum, keeps, got)
+		}
+		at.pass(2 * time.Millisecond)
+		if got := ask(); got != "udp 192.0.2.1:5080" {
+			t.Errorf("minimum %d s: after %s: %q", minimum, keeps, got)
+		}
+	}
+}
+
+// Servers, their names' addresses and what leads to them have TTLs of their own.
+func TestEachAnswerIsKeptForItsOwnTTL(t *testing.T) {
+	t.Parallel()
+	z, at := zone.Start(t, `ttl.test. 3000 IN NAPTR 1 1 "s" "SIP+D2T" "" _sip._tcp.ttl.test.`, `_sip._tcp.ttl.test. 300 IN SRV 0 0 5060 a.ttl.test.`,
+		`a.ttl.test. 30 IN A 192.0.2.1`), &clock{at: time.Unix(1e9, 0)}
+	l := locator(t, locate.Config{Now: at.now}, z)
+	ask := func(want string) {
+		t.Helper()
+		if hops, err := l.Locate(t.Context(), locate.Target{Host: "ttl.test"}); spell(hops) != want || err != nil {
+			t.Errorf("%s, %v; want %s", spell(hops), err, want)
+		}
+	}
+	ask("tcp 192.0.2.1:5060")
+	z.Set(`ttl.test. 3000 IN NAPTR 1 1 "s" "SIP+D2U" "" _sip._udp.ttl.test.`, `_sip._udp.ttl.test. 300 IN SRV 0 0 5066 a.ttl.test.`,
+		`_sip._tcp.ttl.test. 300 IN SRV 0 0 5062 a.ttl.test.`, `a.ttl.test. 30 IN A 192.0.2.2`)
+	at.pass(29 * time.Second)
+	ask("tcp 192.0.2.1:5060")
+	at.pass(2 * time.Second)
+	ask("tcp 192.0.2.2:5060")
+	at.pass(270 * time.Second)
+	ask("tcp 192.0.2.2:5062")
+	at.pass(2700 * time.Second)
+	ask("udp 192.0.2.2:5066")
+}
+
 func TestWhatWasFoundServesOnWhileNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	z, at := zone.Start(t, `plain.test. 60 IN A 192.0.2.7`), &clock{at: time.Unix(1e9, 0)}

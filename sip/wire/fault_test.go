@@ -61,9 +61,68 @@ func TestAFaultSaysWhatWouldDo(t *testing.T) {
 	if got := string(f.Reply("t")); f.Status != 415 || !strings.Contains(got, "\r\nAccept: application/sdp, multipart/mixed\r\n") {
 		t.Errorf("got %s", got)
 	}
+	f = fault(t, request("NEWMETHOD sip:h SIP/2.0"))
+	if got := string(f.Reply("t")); f.Status != 501 || !strings.Contains(got, "\r\nAllow: "+wire.Allow+"\r\n") { // RFC 4475 3.1.2.18
+		t.Errorf("got %s", got)
+	}
+	f = fault(t, request("Accept: text/plain, application/pidf+xml"))
+	if got := string(f.Reply("t")); f.Status != 406 || !strings.Contains(got, "\r\nWarning: 399 ") { // RFC 4475 3.3.15
+		t.Errorf("got %s", got)
+	}
 	f = fault(t, strings.Replace(carrier, "X-Trunk: gold", "e: gzip", 1))
 	if got := string(f.Reply("t")); f.Status != 415 || !strings.Contains(got, "\r\nAccept-Encoding: identity\r\n") {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestAMandatoryFieldThatIsMissingIs400(t *testing.T) {
+	t.Parallel()
+	for name, word := range map[string]string{"Via": "no_via", "From": "no_from", "To": "no_to", "Call-ID": "no_call_id", "CSeq": "no_cseq"} {
+		var left []string
+		for line := range strings.SplitSeq(request(), "\r\n") {
+			if !strings.HasPrefix(line, name+":") {
+				left = append(left, line)
+			}
+		}
+		f := fault(t, strings.Join(left, "\r\n"))
+		if f.Status != 400 || f.Word != word {
+			t.Errorf("without %s: %v", name, f)
+		}
+		if answered := f.Reply("t") != nil; answered != (name != "Via") {
+			t.Errorf("without %s: answered is %t", name, answered)
+		}
+	}
+	read(t, strings.Replace(request(), "Max-Forwards: 70\r\n", "", 1)) // RFC 2543 knew none
+}
+
+func TestANewDialogHasOneContact(t *testing.T) {
+	t.Parallel()
+	for _, contacts := range []string{"Contact: <sip:a@h>, <sip:b@h>", "Contact: <sip:a@h>\r\nm: <sip:b@h>"} {
+		if f := fault(t, request(contacts)); f.Status != 400 || f.Word != "several_contacts" || f.Reply("t") == nil { // RFC 3261 8.1.1.8
+			t.Errorf("%q: %v", contacts, f)
+		}
+		read(t, request(contacts, "To: <sip:desk@example.com>;tag=1")) // a call that goes on is not lost for it
+		read(t, request("REGISTER sip:h SIP/2.0", "CSeq: 1 REGISTER", contacts))
+	}
+}
+
+func TestABodyThatMayBeLeftUnreadIsNoReasonToRefuse(t *testing.T) {
+	t.Parallel()
+	isup := func(disposition string) string {
+		return request("Content-Type: application/isup", "Content-Length: 3", disposition) + "\x01\x02\x03"
+	}
+	for _, how := range []string{"Content-Disposition: signal;handling=optional", "Content-Disposition: signal ; Handling = Optional"} {
+		if m := read(t, isup(how)); m.Described() || len(m.Body()) != 3 {
+			t.Errorf("%q: it has to be read: %t", how, m.Described())
+		}
+	}
+	for _, how := range []string{"X: y", "Content-Disposition: signal;handling=required", "Content-Disposition: signal"} { // required is what is meant: RFC 3261 20.11
+		if f := fault(t, isup(how)); f.Status != 415 {
+			t.Errorf("%q: %v", how, f)
+		}
+	}
+	if m := read(t, carrier); !m.Described() {
+		t.Error("SDP need not be read")
 	}
 }
 
@@ -117,6 +176,9 @@ func TestLimitsHoldAtTheLastOctet(t *testing.T) {
 	lines := func(n int, line string) string {
 		return strings.TrimSuffix(request(), "\r\n") + strings.Repeat(line+"\r\n", n) + "\r\n"
 	}
+	joined := func(n int) string { // of a dialog: a new one has one Contact
+		return strings.Replace(lines(1, "Contact: "+strings.Repeat("sip:a@h,", n-1)+"sip:a@h"), "To: <sip:desk@example.com>", "To: <sip:desk@example.com>;tag=1", 1)
+	}
 	body := func(n int) string {
 		return request(fmt.Sprintf("Content-Length: %d", n), "Content-Type: application/sdp") + strings.Repeat("x", n)
 	}
@@ -127,7 +189,7 @@ func TestLimitsHoldAtTheLastOctet(t *testing.T) {
 		status, word any
 	}{
 		{"headers", lines(l.MaxHeaders-few, "X: y"), lines(l.MaxHeaders-few+1, "X: y"), 400, "too_many_headers"},
-		{"joined headers", lines(1, "Contact: "+strings.Repeat("sip:a@h,", l.MaxHeaders-few-1)+"sip:a@h"), lines(1, "Contact: "+strings.Repeat("sip:a@h,", l.MaxHeaders-few)+"sip:a@h"), 400, "too_many_headers"},
+		{"joined headers", joined(l.MaxHeaders - few), joined(l.MaxHeaders - few + 1), 400, "too_many_headers"},
 		{"vias", lines(l.MaxVias-1, "v: SIP/2.0/UDP h"), lines(l.MaxVias, "v: SIP/2.0/UDP h"), 400, "too_many_vias"},
 		{"joined vias", lines(1, "v: SIP/2.0/UDP h"+strings.Repeat(",SIP/2.0/UDP h", l.MaxVias-2)), lines(1, "v: SIP/2.0/UDP h"+strings.Repeat(",SIP/2.0/UDP h", l.MaxVias-1)), 400, "too_many_vias"},
 		{"routes", lines(l.MaxRoutes, "Route: <sip:h;lr>"), lines(l.MaxRoutes+1, "Route: <sip:h;lr>"), 400, "too_many_routes"},

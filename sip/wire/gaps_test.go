@@ -49,7 +49,7 @@ func TestAFieldThatIdentifiesMayStandOnce(t *testing.T) {
 	for _, line := range []string{
 		"to: <sip:b@example.com>", "t : <sip:b@example.com>", "F: <sip:b@example.com>;tag=x", "i: c-2",
 		"CSEQ: 9 BYE", "max-forwards: 1", "l: 0", "Content-length: 0",
-		"c: text/plain\r\nContent-Type: application/sdp",
+		"c: text/plain\r\nContent-Type: application/sdp", "r: <sip:a@h>\r\nRefer-To: <sip:b@h>", "Replaces: a\r\nREPLACES: b", "RAck: 1 1 INVITE\r\nrack: 2 1 INVITE",
 	} {
 		if f := fault(t, strings.TrimSuffix(request(), "\r\n")+line+"\r\n\r\n"); f.Status != 400 || f.Word != "duplicate_header" {
 			t.Errorf("%q: %v", line, f)
@@ -95,8 +95,8 @@ func TestCSeqIsANumberAndTheMethod(t *testing.T) {
 
 func TestJoinedViasAreOneLineEach(t *testing.T) {
 	t.Parallel()
-	m := read(t, request("Via: SIP/2.0/UDP 192.0.2.1, SIP/2.0/TCP [2001:db8::1]:5070 ,SIP/2.0/UDP c.example.com;branch=z9hG4bK3"))
-	want := "SIP/2.0/UDP 192.0.2.1|SIP/2.0/TCP [2001:db8::1]:5070|SIP/2.0/UDP c.example.com;branch=z9hG4bK3"
+	m := read(t, request("Via: SIP/2.0/UDP 192.0.2.1, SIP/2.0/TCP [2001:db8::1]:5070 ,SIP/2.0/UDP c.example.com;branch=z9hG4bK3, SIP/2.0/UDP [2001:db8:::192.0.2.1]"))
+	want := "SIP/2.0/UDP 192.0.2.1|SIP/2.0/TCP [2001:db8::1]:5070|SIP/2.0/UDP c.example.com;branch=z9hG4bK3|SIP/2.0/UDP [2001:db8::192.0.2.1]"
 	if got := strings.Join(m.Vias(), "|"); got != want || m.Branch != "" {
 		t.Errorf("got %s, branch %q", got, m.Branch)
 	}
@@ -104,13 +104,23 @@ func TestJoinedViasAreOneLineEach(t *testing.T) {
 
 func TestCompactNamesAreLongOnes(t *testing.T) {
 	t.Parallel()
-	m := read(t, request("k: timer", "r: <sip:x@example.com>", "b: <sip:y@example.com>", "x: 1800", "o: talk", "u: dialog", "S: hello"))
+	m := read(t, "INVITE sip:desk@example.com SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nf: <sip:a@example.net>;tag=f1\r\nt: <sip:desk@example.com>\r\ni: c-1\r\nCSeq: 1 INVITE\r\n"+
+		"m: <sip:a@192.0.2.1>\r\nc: application/sdp\r\ne: identity\r\nk: timer\r\nr: <sip:x@example.com>\r\nb: <sip:y@example.com>\r\nx: 1800\r\no: talk\r\nu: dialog\r\nS: hello\r\n"+
+		"a: *\r\nj: *;audio\r\nd: no-fork\r\ny: token\r\nn: <https://c.example>\r\nl: 4\r\n\r\nv=0\n")
 	for name, want := range map[string]string{
+		"Via": "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1", "From": "<sip:a@example.net>;tag=f1", "To": "<sip:desk@example.com>", "Call-ID": "c-1",
+		"Contact": "<sip:a@192.0.2.1>", "Content-Type": "application/sdp", "Content-Encoding": "identity", "Content-Length": "4",
 		"Supported": "timer", "Refer-To": "<sip:x@example.com>", "referred-by": "<sip:y@example.com>",
 		"Session-Expires": "1800", "Event": "talk", "ALLOW-EVENTS": "dialog", "s": "hello",
+		"Accept-Contact": "*", "Reject-Contact": "*;audio", "Request-Disposition": "no-fork", "Identity": "token", "Identity-Info": "<https://c.example>",
 	} {
 		if got := m.Header(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for line := range strings.SplitSeq(string(m.Raw), "\r\n") {
+		if name, _, ok := strings.Cut(line, ": "); ok && len(name) == 1 {
+			t.Errorf("%q is still compact", line)
 		}
 	}
 }

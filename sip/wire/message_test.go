@@ -130,6 +130,8 @@ func TestURIs(t *testing.T) {
 		"sip:user;par=u%40example.net@example.com":  "user;par=u@example.net|example.com|0",
 		"SIPS:[2001:db8::10:5070]":                  "|2001:db8::10:5070|0",
 		"sip:[2001:db8::10]:5070":                   "|2001:db8::10|5070",
+		"sip:[2001:db8:::192.0.2.1]:5070":           "|2001:db8::192.0.2.1|5070", // RFC 5118 4.10
+		"sip:a@[:::192.0.2.1]":                      "a|::192.0.2.1|0",
 		"sip:alice:secret@Host.Example:5062;lr":     "alice|host.example|5062",
 		"sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com": "1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*|example.com|0",
 	} {
@@ -142,7 +144,7 @@ func TestURIs(t *testing.T) {
 		"": wire.ErrURI, "sip": wire.ErrURI, "sip:": wire.ErrURI, "sip:@h": wire.ErrURI, "sip:a@": wire.ErrURI,
 		"sip:a@b@c": wire.ErrURI, "sip:a@h:0": wire.ErrURI, "sip:a@h:65536": wire.ErrURI, "sip:a@h:+5": wire.ErrURI,
 		"sip:a@h:5x": wire.ErrURI, "sip:a:b:c@h": wire.ErrURI, "sip:a[b@h": wire.ErrURI, "sip:[::1]x": wire.ErrURI,
-		"sip:[1.2.3.4]": wire.ErrURI, "sip:[fe80::1%25eth0]": wire.ErrURI, "sip:2001:db8::10": wire.ErrURI,
+		"sip:[1.2.3.4]": wire.ErrURI, "sip:[2001:db8:::1]": wire.ErrURI, "sip:[1:::192.0.2.1:::192.0.2.2]": wire.ErrURI, "sip:[fe80::1%25eth0]": wire.ErrURI, "sip:2001:db8::10": wire.ErrURI,
 		"sip:a%4@h": wire.ErrURI, "sip:a%zz@h": wire.ErrURI, "sip:a b@h": wire.ErrURI, "sip:a@h\r\nX: 1": wire.ErrURI,
 		"tel:+1555": wire.ErrScheme, "soap.beep://h": wire.ErrScheme, "1sip:h": wire.ErrURI, "<sip:a@h>": wire.ErrURI,
 	} {

@@ -16,6 +16,10 @@ const (
 	contact
 	route
 	recordRoute
+	referTo
+	replaces
+	rack
+	fieldIDs // how many there are
 )
 
 // A fieldName is how a header field is called in what we write.
@@ -24,9 +28,10 @@ type fieldName struct {
 	name string
 }
 
-// single holds the fields that may stand once (RFC 3261 7.3.1): of two, each
-// reader may believe another one.
-const single = 1<<from | 1<<to | 1<<callID | 1<<cseq | 1<<maxForwards | 1<<contentLength | 1<<contentType
+// single holds the fields that may stand once (RFC 3261 7.3.1, RFC 3515 2.4.2,
+// RFC 3891 3, RFC 3262 7.2): of two, each reader may believe another one.
+const single = 1<<from | 1<<to | 1<<callID | 1<<cseq | 1<<maxForwards | 1<<contentLength | 1<<contentType |
+	1<<referTo | 1<<replaces | 1<<rack
 
 // names maps lower-case long and compact names (IANA SIP parameters, Header
 // Fields) to the one that is written. Others keep the spelling they came with.
@@ -50,7 +55,8 @@ var names = map[string]fieldName{
 	"supported": {other, "Supported"}, "k": {other, "Supported"},
 	"identity-info": {other, "Identity-Info"}, "n": {other, "Identity-Info"},
 	"event": {other, "Event"}, "o": {other, "Event"},
-	"refer-to": {other, "Refer-To"}, "r": {other, "Refer-To"},
+	"refer-to": {referTo, "Refer-To"}, "r": {referTo, "Refer-To"},
+	"replaces": {replaces, "Replaces"}, "rack": {rack, "RAck"},
 	"subject": {other, "Subject"}, "s": {other, "Subject"},
 	"allow-events": {other, "Allow-Events"}, "u": {other, "Allow-Events"},
 	"session-expires": {other, "Session-Expires"}, "x": {other, "Session-Expires"},

@@ -52,6 +52,9 @@ func appendSentBy(dst []byte, c *cursor) ([]byte, bool) {
 	if len(host) == 0 {
 		return dst, false
 	}
+	if host[0] == '[' {
+		host = []byte(mendIPv6(string(host[:len(host)-1])) + "]")
+	}
 	dst = append(dst, host...)
 	if !c.take(':') {
 		return dst, true

@@ -55,7 +55,7 @@ func compare(t *testing.T, m *wire.Message, parsed sipmsg.Message) {
 	}
 	if req, ok := parsed.(*sipmsg.Request); ok {
 		pairs["method"] = [2]string{strings.ToUpper(m.Method), string(req.Method)}
-		pairs["host"] = [2]string{m.RequestURI.Host, strings.ToLower(strings.Trim(req.Recipient.Host, "[]"))}
+		pairs["host"] = [2]string{m.RequestURI.Host, strings.ReplaceAll(strings.ToLower(strings.Trim(req.Recipient.Host, "[]")), ":::", "::")} // RFC 5118 4.10
 	}
 	for name, p := range pairs {
 		if p[0] != p[1] && !strings.Contains(p[1], "%") { // sipgo leaves escapes as they are

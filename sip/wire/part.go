@@ -24,6 +24,24 @@ func (m *Message) SDP() []byte {
 	return nil
 }
 
+// Described reports whether the body has to be read. There is none to read, or
+// it is of a type that we do not know and whose sender leaves it to us, as ISUP
+// alone with handling=optional (RFC 3261 8.2.3, 20.11).
+func (m *Message) Described() bool { return m.bodyLen > 0 && !m.ignorable() }
+
+// ignorable reports whether a body may be left unread.
+func (m *Message) ignorable() bool {
+	if t := m.ContentType(); t == sdpType || t == multipartType {
+		return false
+	}
+	for p := range strings.SplitSeq(m.Header("Content-Disposition"), ";") {
+		if name, value, ok := strings.Cut(p, "="); ok && strings.EqualFold(strings.TrimSpace(name), "handling") {
+			return strings.EqualFold(strings.TrimSpace(value), "optional")
+		}
+	}
+	return false
+}
+
 func (m *Message) part(want string) []byte {
 	_, params, err := mime.ParseMediaType(m.first(contentType))
 	if err != nil || params["boundary"] == "" {

@@ -7,8 +7,8 @@ const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
 
 // Supported lists the extensions that we serve, for the Supported header (RFC
 // 3261 20.37): session timers (RFC 4028), reliable provisional
-// responses (RFC 3262).
-const Supported = "timer, 100rel"
+// responses (RFC 3262), dialogs that take the place of others (RFC 3891).
+const Supported = "timer, 100rel, replaces"
 
 // MinSessionExpires is the shortest session timer that we take: the shortest
 // that there is (RFC 4028 4).
@@ -20,6 +20,16 @@ func Recognised(method string) bool {
 	switch method {
 	case "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", // RFC 3261
 		"PRACK", "UPDATE", "INFO", "REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH": // RFC 3262, 3311, 6086, 3515, 6665, 3428, 3903
+		return true
+	}
+	return false
+}
+
+// OfDialogs reports whether a method that we serve has its place in a dialog
+// only: without one it is 481 (RFC 3261 15.1.2, RFC 3262 3, RFC 3311 5.2, RFC 6086 4.2.2).
+func OfDialogs(method string) bool {
+	switch method {
+	case "BYE", "PRACK", "UPDATE", "INFO":
 		return true
 	}
 	return false

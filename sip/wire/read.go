@@ -54,7 +54,7 @@ type reader struct {
 	fields    []field
 	scratch   []byte
 	seen      uint32 // of the fields that may stand once
-	counts    [recordRoute + 1]int
+	counts    [fieldIDs]int
 	m         *Message
 	length    int // Content-Length; -1: none
 	nameStart int // of the field being written

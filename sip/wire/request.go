@@ -26,17 +26,21 @@ func (h Hop) String() string {
 
 // SentBy returns by what peers reach a listener of ours: what is advertised, if
 // anything is, else its local address. The port that is advertised is that of
-// UDP and TCP; the other listeners have their own.
+// UDP and TCP; the other listeners have their own. An address that is advertised
+// is for peers of its family: those of the other could not reach it.
 func SentBy(advertised string, t call.Transport, local netip.AddrPort) string {
-	switch {
-	case advertised == "":
+	if advertised == "" {
 		return local.String()
-	case t == call.UDP, t == call.TCP:
-		return advertised
 	}
 	host := advertised
 	if h, _, err := net.SplitHostPort(advertised); err == nil {
 		host = h
+	}
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && local.IsValid() && a.Unmap().Is4() != local.Addr().Unmap().Is4() {
+		return local.String()
+	}
+	if t == call.UDP || t == call.TCP {
+		return advertised
 	}
 	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(local.Port())))
 }

@@ -91,7 +91,7 @@ var owes = map[string]string{
 	"ltgtruri.dat":   "400 bad_request_uri",
 	"lwsruri.dat":    "400 bad_start_line",
 	"mismatch01.dat": "400 cseq_method",
-	"mismatch02.dat": "400 cseq_method",
+	"mismatch02.dat": "501 unknown_method",
 	"insuf.dat":      "400 no_from",
 	"multi01.dat":    "400 duplicate_header",
 	"mcl01.dat":      "400 duplicate_header",

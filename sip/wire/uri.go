@@ -53,7 +53,7 @@ func ParseURI(s string) (URI, error) {
 		return URI{}, ErrURI
 	}
 	return URI{
-		Scheme: parsed.Scheme, User: user, Host: strings.ToLower(strings.Trim(parsed.Host, "[]")), Port: uint16(parsed.Port),
+		Scheme: parsed.Scheme, User: user, Host: hostOf(parsed.Host), Port: uint16(parsed.Port),
 		Headers: len(parsed.Headers) > 0 || strings.Contains(s, "?") && !strings.Contains(parsed.User, "?"),
 		raw:     s, params: parsed.UriParams,
 	}, nil
@@ -158,7 +158,7 @@ func plainHostPort(s string) bool {
 			return false
 		}
 		host, port = s[:end+1], s[end+1:]
-		if a, err := netip.ParseAddr(host[1:end]); err != nil || !a.Is6() || a.Zone() != "" {
+		if a, err := netip.ParseAddr(mendIPv6(host[1:end])); err != nil || !a.Is6() || a.Zone() != "" {
 			return false
 		}
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
@@ -168,6 +168,23 @@ func plainHostPort(s string) bool {
 		return false
 	}
 	return port == "" || port[0] == ':' && plainPort(port[1:])
+}
+
+// hostOf is a host without brackets, in lower case.
+func hostOf(s string) string { return mendIPv6(strings.ToLower(strings.Trim(s, "[]"))) }
+
+// mendIPv6 leaves out the colon too many that the grammar of RFC 3261 puts
+// between a "::" and an IPv4 address. Who builds addresses by that grammar must
+// be tolerated (RFC 5118 4.10); no other address has three colons.
+func mendIPv6(s string) string {
+	before, v4, ok := strings.Cut(s, ":::")
+	if !ok {
+		return s
+	}
+	if a, err := netip.ParseAddr(v4); err != nil || !a.Is4() {
+		return s
+	}
+	return before + "::" + v4
 }
 
 func plainPort(s string) bool {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -19,22 +20,25 @@ const (
 // validate decides what a well-formed message is owed before anybody asks whom
 // it is for (RFC 3261 8.1.1, 8.2, RFC 4475 3.3).
 func validate(m *Message) *Fault {
-	if word := missing(m); word != "" {
+	if word := count(m); word != "" {
 		return owed(400, word)
 	}
 	if !m.IsRequest() {
 		return nil
 	}
 	if m.CSeqMethod != m.Method {
-		return owed(400, "cseq_method")
+		return mismatch(m.Method)
 	}
 	if f := m.target(); f != nil {
 		return f
 	}
+	// The OPTIONS of a probe are an endpoint's to answer whatever the hops (RFC
+	// 4475 3.3.11), and a dialog is where it is. A call whose caller may be sent on
+	// from here is of a back-to-back agent, and ends with its hops (RFC 7332 5).
 	if m.hops == 0 && m.ToTag == "" && m.Method != "OPTIONS" && m.Method != "CANCEL" && m.Method != "ACK" {
 		return owed(483, "too_many_hops")
 	}
-	if f := extensions(m); f != nil {
+	if f := cmp.Or(extensions(m), replacing(m)); f != nil {
 		return f
 	}
 	if m.Method == "INVITE" {
@@ -43,25 +47,39 @@ func validate(m *Message) *Fault {
 	return nil
 }
 
-// missing returns the word for a mandatory header field that is not there. A
-// From-tag and Max-Forwards may be absent: RFC 2543 knew neither (RFC 3261
-// 8.1.1, 12.1.1).
-func missing(m *Message) string {
-	var seen [recordRoute + 1]bool
+// mismatch refuses a request whose CSeq names another method (RFC 3261
+// 8.1.1.5). Where nobody knows the method that is the better answer (RFC 4475
+// 3.1.2.18).
+func mismatch(method string) *Fault {
+	if Recognised(method) {
+		return owed(400, "cseq_method")
+	}
+	f := owed(501, "unknown_method")
+	f.Headers = []call.Header{{Name: "Allow", Value: Allow}}
+	return f
+}
+
+// count returns the word for a mandatory header field that is not there, or for
+// more Contacts than the one that a new dialog can have (RFC 3261 8.1.1.8). A
+// From-tag and Max-Forwards may be absent: RFC 2543 knew neither (8.1.1, 12.1.1).
+func count(m *Message) string {
+	var seen [fieldIDs]int
 	for i := range m.fields {
-		seen[m.fields[i].id] = true
+		seen[m.fields[i].id]++
 	}
 	switch {
-	case !seen[via]:
+	case seen[via] == 0:
 		return "no_via"
-	case !seen[from]:
+	case seen[from] == 0:
 		return "no_from"
-	case !seen[to]:
+	case seen[to] == 0:
 		return "no_to"
-	case !seen[callID]:
+	case seen[callID] == 0:
 		return "no_call_id"
-	case !seen[cseq]:
+	case seen[cseq] == 0:
 		return "no_cseq"
+	case seen[contact] > 1 && m.Method == "INVITE" && m.ToTag == "":
+		return "several_contacts"
 	}
 	return ""
 }
@@ -116,7 +134,7 @@ func sessionTimer(m *Message) *Fault {
 
 // inviteBody refuses bodies that hold no SDP, and callers that take no SDP.
 func inviteBody(m *Message) *Fault {
-	if m.bodyLen > 0 {
+	if m.Described() {
 		if t := m.ContentType(); t != sdpType && t != multipartType {
 			f := owed(415, "media_type")
 			f.Headers = []call.Header{{Name: "Accept", Value: sdpType + ", " + multipartType}}
@@ -136,7 +154,9 @@ func inviteBody(m *Message) *Fault {
 		}
 	}
 	if len(accepted) > 0 {
-		return owed(406, "accepts_no_sdp")
+		f := owed(406, "accepts_no_sdp")
+		f.Headers = []call.Header{{Name: "Warning", Value: `399 patchbay "answers are application/sdp"`}} // RFC 4475 3.3.15
+		return f
 	}
 	return nil
 }

@@ -24,7 +24,8 @@ type Zone struct {
 	rcode   int
 }
 
-// Start opens a server with some records. It ends with the test.
+// Start opens a server with some records. It ends with the test. A SOA record
+// stands beside answers that have nothing, for the names below it (RFC 2308 2).
 func Start(t testing.TB, records ...string) *Zone {
 	t.Helper()
 	z := &Zone{records: records, asked: map[string]int{}}
@@ -70,9 +71,16 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	z.asked[dns.TypeToString[kind]+" "+name]++
 	for _, line := range z.records {
 		rr, err := dns.NewRR(line)
-		if err == nil && z.rcode == dns.RcodeSuccess && strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == kind {
+		switch {
+		case err != nil || z.rcode != dns.RcodeSuccess:
+		case strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == kind:
 			reply.Answer = append(reply.Answer, rr)
+		case rr.Header().Rrtype == dns.TypeSOA && dns.IsSubDomain(rr.Header().Name, name):
+			reply.Ns = append(reply.Ns, rr)
 		}
+	}
+	if len(reply.Answer) > 0 {
+		reply.Ns = nil
 	}
 	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
 		reply.Truncate(512)

@@ -1,0 +1,240 @@
+package scenario_test
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay/actors/call"
+	"patchbay/cluster/subject"
+	"patchbay/control"
+	"patchbay/e2e/rig"
+)
+
+// place has the node call the party: by its address; "trunk", by a trunk that
+// proves itself; "srv a b", by a name whose servers are the parties a and b, in
+// that order, and b is the call's. dead stands for a server that is not there.
+func (p *play) place(k *party, st step) error {
+	in := control.NewCall{To: "sip:bob@" + k.at(), AgentID: p.bed.agents["echo"]}
+	kind, servers := "", []string(nil)
+	if len(st.args) > 0 {
+		kind, servers = st.args[0], st.args[1:]
+	}
+	name := st.party
+	switch kind {
+	case "":
+	case "trunk":
+		id, err := p.bed.trunk(k)
+		if err != nil {
+			return err
+		}
+		in.To, in.Trunk = "15550199", id
+	case "srv":
+		var err error
+		if in.To, err = p.named(servers); err != nil {
+			return err
+		}
+		name = servers[len(servers)-1]
+	default:
+		return fmt.Errorf("place %s: want nothing, trunk, or srv and its servers", kind)
+	}
+	var v control.CallView
+	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
+		return err
+	}
+	p.placed[name] = v.ID
+	return nil
+}
+
+// named makes a name of some servers and returns a URI of it.
+func (p *play) named(servers []string) (string, error) {
+	name := strings.ToLower(rand.Text()) + "." + rig.SecureDomain
+	over := map[string]string{"": "udp", "tcp": "tcp", "tls": "tls"}[p.way.over]
+	kind := map[string]string{"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}[over]
+	records := []string{"host." + name + ". 60 IN A 127.0.0.1"}
+	for i, server := range servers {
+		port := "9" // discard: nobody is there
+		if server != "dead" {
+			k, err := p.party(server)
+			if err != nil {
+				return "", err
+			}
+			_, port, _ = strings.Cut(k.phone.Self(), ":")
+		}
+		records = append(records, fmt.Sprintf("%s%s. 60 IN SRV %d 0 %s host.%s.", kind, name, i, port, name))
+	}
+	p.bed.mu.Lock()
+	defer p.bed.mu.Unlock()
+	p.bed.named = append(p.bed.named, records...)
+	p.bed.names.Set(p.bed.named...)
+	return "sip:bob@" + name + ";transport=" + over, nil
+}
+
+// fieldsOf are header fields as control and agents name them.
+func fieldsOf(lines []string) (all []rig.Fields) {
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		all = append(all, rig.Fields{"name": name, "value": strings.TrimSpace(value)})
+	}
+	return all
+}
+
+// agent does to the party's call what its agent may: "hangup", "send_dtmf
+// digits=12", "transfer to=sip:a@b". A call that is not ready is asked again.
+func (p *play) agent(k *party, st step) error {
+	command := map[string]any{"id": "1", "type": st.args[0]}
+	if fields := fieldsOf(st.headers); fields != nil {
+		command["headers"] = fields
+	}
+	for _, w := range st.args[1:] {
+		name, value, _ := strings.Cut(w, "=")
+		command[name] = value
+	}
+	raw, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	last := ""
+	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
+		id, err := p.established(k, st.party)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		m, err := p.bed.within.Request(subject.AgentDo(p.bed.Agent, id), raw, time.Second)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		if last = string(m.Data); strings.Contains(last, `"ok":true`) {
+			return nil
+		}
+	}
+	return fmt.Errorf("agent %s: %s", st.args[0], last)
+}
+
+// established finds the party's live call once its ACK is known.
+func (p *play) established(k *party, name string) (call.ID, error) {
+	id, err := p.call(k, name)
+	if err != nil {
+		return 0, err
+	}
+	var v control.CallView
+	if err := p.bed.Op.Try("call", "get", control.ID{ID: id.String()}, &v); err != nil {
+		return 0, err
+	}
+	if v.State != string(call.StateEstablished) {
+		return 0, fmt.Errorf("the call is %s", v.State)
+	}
+	return id, nil
+}
+
+// event waits for an event that the agent of the party's call has with some text
+// in it. The call must be live where it was not asked for before.
+func (p *play) event(k *party, st step) error {
+	text := strings.Join(st.args[1:], " ")
+	var came []string
+	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // real: the node is a process
+		id, err := p.call(k, st.party)
+		if err != nil {
+			continue
+		}
+		came = p.bed.told.of(id)
+		for _, raw := range came {
+			if strings.Contains(raw, `"type":"`+st.args[0]+`"`) && strings.Contains(raw, text) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("no event %s with %q came within %v, only %q", st.args[0], text, rig.Patience, came)
+}
+
+// told are the events of all calls, as their agents have them.
+type told struct {
+	mu sync.Mutex
+	by map[call.ID][]string // as JSON
+}
+
+func (b *told) take(m *nats.Msg) {
+	var ev struct {
+		Call string `json:"call_id"`
+	}
+	if json.Unmarshal(m.Data, &ev) != nil {
+		return
+	}
+	id, err := call.ParseID(ev.Call)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.by[id] = append(b.by[id], string(m.Data))
+}
+
+func (b *told) of(id call.ID) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.by[id])
+}
+
+// operate does to the party's call what an operator may: "hangup", "transfer
+// sip:a@b", "transfer replaces=b" to the other side of the party b's call. One
+// that does not know its ACK yet is tried again.
+func (p *play) operate(k *party, st step) (err error) {
+	in, verb := rig.Fields{}, st.args[0]
+	if fields := fieldsOf(st.headers); fields != nil {
+		in["headers"] = fields
+	}
+	for _, w := range st.args[1:] {
+		if other, attended := strings.CutPrefix(w, "replaces="); attended {
+			id, err := p.call(p.parties[other], other)
+			if err != nil {
+				return err
+			}
+			in["replaces"] = id.String()
+		} else if name, value, set := strings.Cut(w, "="); set && !strings.Contains(name, ":") {
+			in[name] = value
+		} else {
+			in["to"] = w
+		}
+	}
+	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
+		var id call.ID
+		if id, err = p.call(k, st.party); err != nil {
+			continue
+		}
+		in["id"] = id.String()
+		err = p.bed.Op.Try("call", verb, in, nil)
+		var refusal *control.Error
+		if !errors.As(err, &refusal) || refusal.Code != control.CodeConflict && refusal.Code != control.CodeNotFound {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: %w", verb, err)
+}
+
+// call finds the party's live call.
+func (p *play) call(k *party, name string) (call.ID, error) {
+	if id := cmp.Or(p.placed[name], p.live[name]); id != 0 {
+		return id, nil
+	}
+	var page control.Page[control.CallView]
+	if err := p.bed.Op.Try("call", "list", control.PageRequest{Limit: 200}, &page); err != nil {
+		return 0, err
+	}
+	for _, c := range page.Items {
+		if c.CallID == k.callID {
+			p.live[name] = c.ID
+			return c.ID, nil
+		}
+	}
+	return 0, fmt.Errorf("the call is not listed")
+}
