@@ -28,7 +28,6 @@ var parts = []struct{ name, text string }{
 // scenario leaves.
 var unshown = []string{
 	"183 early media with ringback or the agent's own audio (per endpoint)",
-	"transfer by a second INVITE and a bridge when the carrier refuses REFER",
 	"TCP when a request exceeds 1300 bytes and the peer allows",
 	"IPv6 throughout",
 	"in-band detection only where the carrier offers no telephone-event",
