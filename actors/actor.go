@@ -74,6 +74,7 @@ func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	if a.job.Dial != nil {
 		a.outbound(&params)
 	}
+	params.Early = a.earliness()
 	params.Invitation, a.invitation = inv, inv
 	a.machine = Machine{Dialog: dialog, Call: call.New(params)}
 	a.arm()
@@ -216,6 +217,8 @@ func (a *actor) actOnMedia(now time.Time, effect *call.Effect) {
 		a.bridge.Ask(a.asked(now, effect.Dispatch))
 	case effect.Do == call.TakeAnswer:
 		a.bridge.Join(*effect.Answer)
+	case effect.Do == call.PlayKeys:
+		a.bridge.Press(effect.Keys)
 	case effect.Do == call.UpdateMedia:
 		a.bridge.Update(*effect.Agreement)
 	}
@@ -237,7 +240,8 @@ func (a *actor) timer(name call.Timer) *Timer {
 
 func (a *actor) open(first Asked) {
 	a.bridge = a.calls.ports.Switchboard.Open(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Codecs: a.job.Codecs,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Asked: first, Invitation: a.invitation, Codecs: a.job.Codecs, DTMF: a.job.DTMF,
+		Ringback: a.job.Early.Tone(),
 	}, a.post)
 }
 
@@ -254,6 +258,9 @@ func (a *actor) close(cause call.Cause) {
 func (a *actor) finish(rec call.Record) {
 	a.leave()
 	rec.Quality, rec.Metadata = a.quality, call.Document(a.ruling.Metadata)
+	if a.job.Dial == nil {
+		rec.Headers = a.invitation.Told()
+	}
 	if !a.yielded || a.job.Dial == nil { // the other copy of a call of ours has its id
 		a.calls.ports.Ledger.Record(rec)
 	}

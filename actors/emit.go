@@ -21,17 +21,23 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		a.farewell(ev.Cause)
 	}
 	switch name {
-	case call.EventRuled, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined, call.EventMoved:
+	case call.EventRuled, call.EventEarly, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined, call.EventMoved:
 		a.keep(now)
 	case call.EventRinging:
 		if a.job.Dial != nil {
 			a.keep(now) // its dialog is there now
 		}
 	}
-	if a.bridge == nil {
-		return
+	if a.bridge != nil {
+		a.announce(name, ev)
 	}
+}
+
+// announce tells the bridge, and its agent.
+func (a *actor) announce(name string, ev call.Event) {
 	switch name {
+	case call.EventEarly:
+		a.bridge.Early()
 	case call.EventAnswered:
 		a.bridge.Answered()
 	case call.EventRuled:
@@ -73,18 +79,18 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 			return map[string]any{"status": ev.Status}
 		}
 		return map[string]any{"worker": ev.Agent}
-	case call.EventAnswered:
-		return map[string]any{"codec": a.machine.Call.Record().Codec}
+	case call.EventEarly, call.EventAnswered:
+		return a.codecDetails(name)
 	case call.EventAgentFailed, call.EventAgentLeft:
 		return map[string]any{"agent": ev.Agent, "cause": ev.Cause.Word}
 	case call.EventAgentJoined:
 		return map[string]any{"agent": ev.Agent, "worker": a.machine.Call.Record().Worker}
 	case call.EventDigit:
 		return map[string]any{"digit": ev.Digit, "duration_ms": ev.Held.Milliseconds()}
+	case call.EventDigitsFailed:
+		return unsentDetails(ev)
 	case call.EventHeld, call.EventResumed:
 		return map[string]any{"direction": wanted(ev)}
-	case call.EventJoined:
-		return map[string]any{"joined_call": ev.Other}
 	case call.EventEnded:
 		rec := a.machine.Call.Record()
 		return map[string]any{"status": rec.Status, "cause": rec.Cause.Word, "q850": rec.Cause.Q850, "ended_by": rec.EndedBy,
@@ -93,18 +99,21 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 	return movedDetails(ev)
 }
 
-// beginning is what call.started says.
+// beginning is what the first event of a call says.
 func (a *actor) beginning() map[string]any {
 	inv := &a.invitation
-	all := map[string]any{"from": inv.From, "to": inv.To, "sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent}
-	d := a.job.Dial
-	if d == nil {
-		all["transport"], all["source"], all["decision_id"] = inv.Transport, inv.Source, a.job.DecisionID
-		return all
+	if d := a.job.Dial; d != nil {
+		details := map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
+			"agent": a.machine.Call.Record().Agent}
+		if d.For != 0 {
+			details["for_call"] = d.For
+		}
+		return details
 	}
-	all["direction"], all["trunk"] = Outbound, d.Trunk
-	if d.For != 0 {
-		all["for_call"] = d.For
+	details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
+		"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}
+	if told := inv.Told(); len(told) > 0 {
+		details["headers"] = told
 	}
-	return all
+	return details
 }

@@ -25,7 +25,7 @@ type Machine struct {
 
 // An Action is something the shell must do: send a message if Send is set,
 // else carry out Effect, which is never Respond, SendBye, SendRefer,
-// AnswerOffer or AnswerReplacing. SendInvite says that the INVITE is among the messages before it.
+// SendKeys, AnswerOffer or AnswerReplacing. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -101,6 +101,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.bye(now, &effect)
 			case call.SendRefer:
 				m.refer(now, effect.Transfer)
+			case call.SendKeys:
+				m.press(now, &effect)
 			case call.SendInvite:
 				m.invite(now, effect)
 			case call.AnswerReplacing:

@@ -79,7 +79,7 @@ func (a *actor) reserve() {
 		codecs = a.job.Codecs
 	}
 	a.bridge = a.calls.ports.Switchboard.Reserve(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: codecs, Outbound: true,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: codecs, DTMF: a.job.DTMF, Outbound: true,
 	}, a.post)
 }
 

@@ -132,6 +132,7 @@ type phone struct {
 	request map[call.ID]actors.BridgeRequest
 	oracles *oracles // nil: rule
 
+	headers []call.Header   // of the INVITE, by Dialogs.New
 	noPorts bool            // of Switchboard.Reserve
 	out     []call.Outgoing // by Dialogs.Call
 	lost    []func()        // of messages that say so
@@ -142,12 +143,14 @@ type bridge struct {
 	id       call.ID
 	post     func(call.Event)
 	answered bool
+	early    bool
 	closed   int
 	cause    call.Cause
 	heard    []string
 	asked    []actors.Asked // beside the first
 	carriers []call.Answer  // joined
 	agreed   []call.Agreement
+	pressed  []string
 }
 
 func (b *bridge) Notify(name string, _ call.Event) {
@@ -158,8 +161,10 @@ func (b *bridge) Notify(name string, _ call.Event) {
 }
 func (b *bridge) Ask(next actors.Asked)     { b.asked = append(b.asked, next) }
 func (b *bridge) Update(a call.Agreement)   { b.agreed = append(b.agreed, a) }
+func (b *bridge) Press(keys string)         { b.pressed = append(b.pressed, keys) }
 func (b *bridge) Answered()                 { b.answered = true }
 func (b *bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
+func (b *bridge) Early()                    { b.early = true }
 func (b *bridge) Quality() call.Quality     { return call.Quality{PacketsReceived: 42} }
 func (b *bridge) Close(cause call.Cause) {
 	b.closed++
@@ -203,7 +208,7 @@ func (ph *phone) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, cal
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
 	ph.dialogs[id] = d
-	return d, call.Invitation{From: call.Party{User: "alice"}, Transport: call.UDP, Source: "203.0.113.9:5060",
+	return d, call.Invitation{Headers: ph.headers, From: call.Party{User: "alice"}, Transport: call.UDP, Source: "203.0.113.9:5060",
 		Key: call.TransactionKey{CallID: "sip-" + id.String()}}, nil
 }
 

@@ -73,23 +73,27 @@ type Intake interface {
 // A Job is one message for the call actor of a transaction: an accepted
 // initial INVITE, or a CANCEL of one.
 type Job struct {
-	V          int                      `json:"v"`
-	Cancel     bool                     `json:"cancel,omitempty"`
-	Known      bool                     `json:"known,omitempty"` // only a copy: no call begins with it, 481
-	Key        call.TransactionKey      `json:"txkey"`
-	Branch     string                   `json:"branch"` // top Via branch
-	Tenant     string                   `json:"tenant,omitempty"`
-	Endpoint   endpoint.Key             `json:"endpoint,omitempty"`
-	Project    endpoint.Key             `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
-	Agent      *endpoint.Agent          `json:"agent,omitempty"`    // who answers; secrets still sealed
-	Failover   []endpoint.Agent         `json:"failover,omitempty"` // asked in this order where Agent does not take the call
-	Consult    *Consult                 `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
-	Codecs     []string                 `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
-	DecisionID string                   `json:"decision_id,omitempty"`
-	Partition  *uint8                   `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
-	Dial       *Dial                    `json:"dial,omitempty"`      // a call that we place: there is no INVITE in Packet
-	Transfer   *endpoint.TransferPolicy `json:"transfer,omitempty"`  // how the call may be transferred by another call of ours
-	Packet     call.Packet              `json:"-"`                   // travels beside the JSON, as bytes
+	V          int                 `json:"v"`
+	Cancel     bool                `json:"cancel,omitempty"`
+	Known      bool                `json:"known,omitempty"` // only a copy: no call begins with it, 481
+	Key        call.TransactionKey `json:"txkey"`
+	Branch     string              `json:"branch"` // top Via branch
+	Tenant     string              `json:"tenant,omitempty"`
+	Endpoint   endpoint.Key        `json:"endpoint,omitempty"`
+	Project    endpoint.Key        `json:"project,omitempty"`  // counts the call too: endpoint.ProjectKey
+	Agent      *endpoint.Agent     `json:"agent,omitempty"`    // who answers; secrets still sealed
+	Failover   []endpoint.Agent    `json:"failover,omitempty"` // asked in this order where Agent does not take the call
+	Consult    *Consult            `json:"consult,omitempty"`  // the owner's webhook says who answers: at once, or where Agent and Failover do not
+	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
+	DTMF       endpoint.KeyPolicy  `json:"dtmf,omitzero"`      // how keys go to the carrier and come from it
+	DecisionID string              `json:"decision_id,omitempty"`
+	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
+	// Early is what the carrier hears before the answer; nil: nothing of ours.
+	Early *endpoint.EarlyPolicy `json:"early,omitempty"`
+	// Transfer is how the call may be transferred by another call of ours.
+	Transfer *endpoint.TransferPolicy `json:"transfer,omitempty"`
+	Dial     *Dial                    `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
+	Packet   call.Packet              `json:"-"`              // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.
@@ -227,7 +231,8 @@ type Wire interface {
 // A Switchboard joins carriers' media with agents.
 type Switchboard interface {
 	// Open reserves a port for the carrier and looks for the agent, without
-	// blocking. Everything that follows is told to post: AgentChosen, then
+	// blocking. Everything that follows is told to post: EarlyReady, where there
+	// is to be a ringing tone and the carrier can hear one, AgentChosen, then
 	// AgentJoined or AgentFailed, later FirstRTP, Digit, MediaTimeout,
 	// AgentLeft. After AgentFailed and AgentLeft the bridge waits to be asked
 	// for another agent, or to be closed. post never blocks and may be called
@@ -258,7 +263,11 @@ type BridgeRequest struct {
 	Asked      Asked // the first agent
 	Invitation call.Invitation
 	Codecs     []string // the endpoint's media policy, or what a carrier is offered, by name; empty: all
-	Outbound   bool     // we call the carrier
+	DTMF       endpoint.KeyPolicy
+	Outbound   bool // we call the carrier
+	// Ringback is the ringing tone that the carrier hears until the answer; "":
+	// none.
+	Ringback string
 }
 
 // A Bridge is one call's media.
@@ -277,6 +286,12 @@ type Bridge interface {
 	// the call's codec, directions. A carrier on hold is sent no audio, and its
 	// silence does not count.
 	Update(agreed call.Agreement)
+	// Press sends keys, and w for a pause, as tones in the audio. DigitsUnsent
+	// says where that cannot be.
+	Press(keys string)
+	// Early says that the carrier has been told of our side before the answer: it
+	// hears its ringing tone, or the agent, which may now answer or refuse.
+	Early()
 	// Answered says that the carrier has our answer, or we have its: silence
 	// counts from here.
 	Answered()

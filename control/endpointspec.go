@@ -11,7 +11,7 @@ import (
 func specOf(ep endpoint.Endpoint) EndpointSpec {
 	spec := EndpointSpec{
 		Name: ep.Name, IsActive: ep.IsActive, Handler: ep.Handler,
-		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy,
+		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy, EarlyPolicy: ep.EarlyPolicy,
 		Auth:  AuthSpec{Mode: ep.Auth.Mode, Username: ep.Auth.Username, PasswordSetAt: ep.Auth.PasswordSetAt},
 		Media: ep.Media, CallerID: ep.CallerID, SendAs: ep.SendAs,
 		CallerIDTrusted: ep.CallerIDTrusted, Transfer: ep.Transfer, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
@@ -37,6 +37,7 @@ func (o *Operations) putEndpoint(spec EndpointSpec, ep *endpoint.Endpoint) ([]en
 	now := o.Now()
 	ep.Name, ep.IsActive, ep.Handler = spec.Name, spec.IsActive, spec.Handler
 	ep.MaxConcurrentCalls, ep.MaxCallsPerSecond, ep.CapPolicy = spec.MaxConcurrentCalls, spec.MaxCallsPerSecond, spec.CapPolicy
+	ep.EarlyPolicy = spec.EarlyPolicy
 	ep.Media, ep.CallerID, ep.SendAs, ep.SubAccount = spec.Media, spec.CallerID, spec.SendAs, spec.SubAccount
 	ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt, ep.Transfer = spec.CallerIDTrusted, spec.Perm, spec.Compat, now, spec.Transfer
 	var problems []endpoint.Problem

@@ -231,6 +231,7 @@ func (o *Operations) jobOf(p *placing, id call.ID) (actors.Job, error) {
 	}
 	if p.trunk != nil {
 		job.Endpoint = endpoint.TrunkKey(p.tenant, p.trunk.ID)
+		job.DTMF = p.trunk.Keys()
 		p.through(d, uint64(id))
 	}
 	return job, nil

@@ -27,6 +27,7 @@ type EndpointSpec struct {
 	SubAccount         *string                    `json:"sub_account,omitempty"`
 	Register           *RegisterSpec              `json:"register,omitempty"` // of kind register
 	Compat             map[string]json.RawMessage `json:"compat,omitempty"`
+	endpoint.EarlyPolicy
 }
 
 // An AuthSpec is how callers prove themselves: none, or digest of an endpoint

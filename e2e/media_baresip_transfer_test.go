@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -179,6 +181,75 @@ func TestBaresipMayNotTransferUs(t *testing.T) {
 	if rec := b.record(t, v.ID); rec.Cause.Word != "normal_clearing" || rec.EndedBy != call.ByCarrier {
 		t.Errorf("the record: %+v", rec)
 	}
+	r.quit()
+	b.Idle(t, settle)
+}
+
+// dialogue names the dialog of a call that baresip began with an answered
+// INVITE, as Replaces in a Refer-To does: of the requests to that address, the
+// ACK's tags (RFC 3891 3, RFC 3515 2.1).
+func (r *remote) dialogue(with string) (replaces string) {
+	r.t.Helper()
+	rig.Until(r.t, settle, func() (string, bool) {
+		for _, ack := range r.requests("ACK") {
+			_, from, _ := strings.Cut(ack.Header("From"), ";tag=")
+			if strings.Contains(ack.Header("To"), with) && from != "" {
+				replaces = ack.Header("Call-ID") + ";to-tag=" + ack.ToTag() + ";from-tag=" + from
+			}
+		}
+		return "baresip acknowledges the answer of " + with, replaces != ""
+	})
+	return replaces
+}
+
+// Baresip talks to a friend and to us, and has the friend take its place in our
+// call (RFC 5589 7): it asks for an INVITE with Replaces, which our own client
+// sends for the friend, for baresip 1.0.0 would not. Our call goes on with its
+// agent; baresip's side of it is over.
+func TestBaresipHasAFriendTakeItsCallOver(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	friend := rig.NewCallee(t, rig.Loopback())
+	phone := baresip{dir: t.TempDir(), transport: "udp", sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: "PCMU", lines: 2}
+	phone.write(t, 700, 8000)
+	ep := b.endpoint(t, nil)
+	r := phone.begin(t, b.Port(t, 2))
+	r.tell("dial", friend.URI("friend"))
+	talk := friend.Next("INVITE").Answer("a")
+	talk.Heard(50)
+	r.tell("dial", b.URI(ep.Slug))
+	v := b.talks(t, b.op.CallOf(t, ep, string(call.StateEstablished)).ID, word/2)
+	replaces := r.dialogue(ep.Slug)
+	r.tell("line", "1")
+	r.tell("transfer", fmt.Sprintf("<%s?Replaces=%s>", b.URI(ep.Slug), url.QueryEscape(replaces)))
+	refer := friend.Next("REFER")
+	refer.Reply("202 Accepted", "", "")
+	to, asked, _ := strings.Cut(strings.Trim(refer.Header("Refer-To"), "<>"), "?Replaces=")
+	if said, err := url.QueryUnescape(asked); err != nil || said != replaces {
+		t.Fatalf("baresip asks for %q, %v", refer.Header("Refer-To"), err)
+	}
+	carrier := rig.NewCarrier(t, "udp", rig.Loopback(), []netip.AddrPort{b.SIP})
+	d := carrier.Dial(to, 0).With("Replaces: "+replaces, "Require: replaces", "Referred-By: <sip:phone@127.0.0.1>")
+	if !d.Invite(rig.Way{Sound: true}) {
+		t.Fatalf("the friend may not take the call over: %+v", d.Close())
+	}
+	rig.WaitFor(t, settle, "the friend hears the agent", func() bool { return d.Sound().Heard >= word/2 })
+	rig.Until(t, settle, func() (string, bool) {
+		byes := r.requests("BYE")
+		return fmt.Sprintf("baresip's side is ended by us: %q", byes), len(byes) == 1 && byes[0].Header("Call-ID") == v.CallID
+	})
+	if now := b.talks(t, v.ID, word/4); now.ID != v.ID {
+		t.Errorf("the call is now %+v", now)
+	}
+	d.Bye()
+	if out := d.Close(); out.Fault != "" || out.Bye != 200 {
+		t.Errorf("%+v", out)
+	}
+	if rec := b.record(t, v.ID); rec.Cause.Word != "normal_clearing" || rec.EndedBy != call.ByCarrier || rec.Moved == nil || rec.Moved.How != "replaces" || rec.Moved.SIPCallID != d.CallID() {
+		t.Errorf("the record: %+v, moved %+v", rec, rec.Moved)
+	}
+	talk.Notify(refer.From, "SIP/2.0 200 OK")
+	friend.Next("BYE").Reply("200 OK", "", "")
 	r.quit()
 	b.Idle(t, settle)
 }

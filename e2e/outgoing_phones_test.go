@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"patchbay/actors/call"
 	"patchbay/control"
 	"patchbay/e2e/rig"
@@ -87,30 +89,69 @@ func (b *bed) placeWhere(t *testing.T, transport string, port int, to string) co
 	return v
 }
 
-// TestSIPpIsCalledAndAnswers has SIPp's own scenario take calls.
-func TestSIPpIsCalledAndAnswers(t *testing.T) {
-	t.Parallel()
-	b := newBed(t, nil)
-	const calls = 5
+// sippAnswers runs SIPp's own scenario of who is called, for so many calls, and
+// returns its port and what waits for its end.
+func (b *bed) sippAnswers(t *testing.T, calls int, more ...string) (port int, wait func()) {
+	t.Helper()
 	port, media := b.Port(t, 2), b.Port(t, 4)
-	ctx, cancel := context.WithTimeout(t.Context(), settle)
-	defer cancel()
-	sipp := exec.CommandContext(ctx, testkit.Tool(t, "sipp"), "-sn", "uas", "-i", "127.0.0.1", "-p", fmt.Sprint(port), "-mi", "127.0.0.1", "-mp", fmt.Sprint(media),
-		"-cp", fmt.Sprint(port+1), "-m", fmt.Sprint(calls), "-nostdin", "-nd", "-timeout", "60s", "-timeout_error")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*settle)
+	t.Cleanup(cancel)
+	sipp := exec.CommandContext(ctx, testkit.Tool(t, "sipp"), append([]string{"-sn", "uas", "-i", "127.0.0.1", "-p", fmt.Sprint(port), "-mi", "127.0.0.1",
+		"-mp", fmt.Sprint(media), "-cp", fmt.Sprint(port + 1), "-m", fmt.Sprint(calls), "-nostdin", "-nd", "-timeout", "60s", "-timeout_error"}, more...)...)
 	sipp.Dir = t.TempDir()
 	var out bytes.Buffer
 	sipp.Stdout, sipp.Stderr = &out, &out
 	if err := sipp.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return port, func() {
+		t.Helper()
+		if err := sipp.Wait(); err != nil {
+			t.Errorf("sipp: %v\n%s", err, out.String())
+		}
+	}
+}
+
+func TestSIPpIsCalledAndAnswers(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	const calls = 5
+	port, wait := b.sippAnswers(t, calls)
 	for range calls {
 		v := b.placeWhere(t, "udp", port, fmt.Sprintf("sip:service@127.0.0.1:%d", port))
 		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
 		b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
 	}
-	if err := sipp.Wait(); err != nil {
-		t.Errorf("sipp: %v\n%s", err, out.String())
-	}
+	wait()
+	b.Idle(t, settle)
+}
+
+// The agent speaks, SIPp sends its RTP back: every byte is as it was said.
+func TestSIPpSaysBackWhatTheAgentSays(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	w := s.worker(t, []string{"PCMU"}, nil, nil)
+	b := &bed{Node: s.Node, op: s.op, echo: &rig.Echo{Agent: w.view.ID}}
+	port, wait := b.sippAnswers(t, 1, "-rtp_echo")
+	v := b.placeWhere(t, "udp", port, fmt.Sprintf("sip:service@127.0.0.1:%d", port))
+	took := w.next(t)
+	word := bytes.Repeat([]byte("patchbay"), 20)
+	p := &rtp.Packet{Header: rtp.Header{Version: 2}, Payload: word}
+	rig.Until(t, settle, func() (string, bool) { // one word each time that it is looked at: 20 ms
+		p.SequenceNumber++
+		p.Timestamp += 160
+		_ = took.track.WriteRTP(p) // lost before DTLS is up
+		back := 0
+		for _, heard := range took.packets() {
+			if bytes.Equal(heard.Payload, word) {
+				back++
+			}
+		}
+		return fmt.Sprintf("50 words come back, %d of %d have", back, p.SequenceNumber), back >= 50
+	})
+	b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
+	b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
+	wait()
 	b.Idle(t, settle)
 }
 

@@ -39,6 +39,7 @@ type bridge struct {
 	leg     AgentLeg    // nil while there is no agent
 	carrier *carrierLeg // nil before the first
 	started bool        // packets of the carrier move
+	early   bool        // the agent is heard, and says when the call is answered
 	waiting [][]byte    // notifications for an agent that has not joined
 	closed  bool
 	cause   call.Cause
@@ -100,10 +101,15 @@ func (b *bridge) command(c Command, number int) error {
 		}
 		b.post(call.Event{Kind: call.Hangup, Cause: call.CauseAgentHangup, Dispatch: number, Headers: c.Headers})
 		return nil
+	case CommandAnswer, CommandReject:
+		return b.decide(c, number)
 	case CommandTransfer:
 		return b.transfer(c, number)
 	case CommandSendDTMF:
-		return carrier.sendDigits(c.Digits)
+		return carrier.sendDigits(c.Digits, func(ev call.Event) {
+			ev.Dispatch = number
+			b.post(ev)
+		})
 	}
 	return ErrUnknownCommand
 }
@@ -125,10 +131,23 @@ func (b *bridge) Notify(name string, ev call.Event) {
 	}
 }
 
+// Press implements [actors.Bridge].
+func (b *bridge) Press(keys string) {
+	c := b.carrierNow()
+	if c == nil || c.sendTones(keys) != nil {
+		b.post(call.Event{Kind: call.DigitsUnsent, Keys: keys, Reason: call.ReasonNoWay})
+	}
+}
+
 // Answered implements [actors.Bridge].
 func (b *bridge) Answered() {
-	if c := b.carrierNow(); c != nil {
+	b.mu.Lock()
+	c := b.carrier
+	b.early = false
+	b.mu.Unlock()
+	if c != nil {
 		c.answered(b.node.now())
+		c.ringOff(b.node.now())
 		if b.outbound {
 			c.release()
 		}

@@ -216,7 +216,7 @@ func TestTheCarrierGetsAnRTCPByeAndTheAgentTheCause(t *testing.T) {
 func TestCommandsOfTheAgent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newAgent(pcmu), settings(), "127.0.0.1")
-	b.req.Invitation.Offer.DTMF = nil
+	b.req.Invitation.Offer.DTMF, b.req.DTMF.Out = nil, "rfc4733"
 	b.join()
 	left := []call.Header{{Name: "X-Left", Value: "yes"}}
 	for _, try := range []struct {

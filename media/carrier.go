@@ -2,9 +2,11 @@ package media
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 	"patchbay/config"
 	"patchbay/media/rtp"
 )
@@ -23,8 +25,8 @@ type terms struct {
 	signal netip.Addr // source of the carrier's SIP
 	agentTerms
 
-	// Of a call that we place.
-	hold bool // nothing is sent before the carrier has answered
+	// Of a call that we place, and of one that rings.
+	hold bool // nothing is sent before the carrier has answered, or been told of our side
 
 	// Where the carrier's numbers and ours are told apart.
 	apart bool
@@ -82,6 +84,9 @@ type carrierLeg struct {
 	random   func() uint32
 	epoch    time.Time
 
+	keys endpoint.KeyPolicy
+	deaf atomic.Int64 // until when tones of the carrier's may be an echo of ours
+
 	in  inbound
 	out outbound
 	rep reports
@@ -90,6 +95,7 @@ type carrierLeg struct {
 // A legConfig holds what a carrierLeg is made of.
 type legConfig struct {
 	terms     terms
+	keys      endpoint.KeyPolicy
 	limits    config.Media
 	cname     string
 	rtp, rtcp socket
@@ -99,16 +105,18 @@ type legConfig struct {
 	panicked  func(where string, what any)
 	random    func() uint32
 	epoch     time.Time // wall clock at time zero
+	deaf      *atomic.Int64
 }
 
 func newCarrierLeg(now time.Duration, c legConfig) *carrierLeg {
 	l := &carrierLeg{
 		terms: c.terms, limits: c.limits, cname: c.cname, rtp: c.rtp, rtcp: c.rtcp,
-		post: c.post, panicked: c.panicked, random: c.random, epoch: c.epoch,
+		keys: c.keys, post: c.post, panicked: c.panicked, random: c.random, epoch: c.epoch,
 	}
 	if l.rtcp == nil {
 		l.rtcp = l.rtp
 	}
+	c.deaf = &l.deaf
 	l.in.init(c)
 	l.out.init(now, c)
 	l.rep.next = now + reportEvery/2 + time.Duration(c.random()%1000)*time.Millisecond
@@ -186,14 +194,49 @@ func (l *carrierLeg) fromAgent(now time.Duration, number int, packet []byte) {
 	}
 }
 
-// sendDigits queues digits for the carrier.
-func (l *carrierLeg) sendDigits(digits string) error {
+// sendDigits takes digits for the carrier. They leave in its RTP, where
+// telephone-event was agreed on; else the call says how, and ask brings them to
+// it.
+func (l *carrierLeg) sendDigits(digits string, ask func(call.Event)) error {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	if l.terms.answer.DTMF == nil || !l.terms.sends() || l.out.held {
+	if l.out.held {
 		return ErrNoDTMF
 	}
-	switch l.out.digits.Push(digits) {
+	switch {
+	case l.out.keyed && l.keys.Out != endpoint.DTMFInfo:
+		return l.queueDigits(digits)
+	case l.keys.Out == endpoint.DTMFRFC4733:
+		return ErrNoDTMF
+	}
+	if err := rtp.CheckDigits(digits); err != nil {
+		return refusalOf(err)
+	}
+	ask(call.Event{Kind: call.DigitsAsked, Keys: digits, Info: l.keys.Out == endpoint.DTMFInfo})
+	return nil
+}
+
+// sendTones sends digits as tones, where the carrier takes nothing better.
+func (l *carrierLeg) sendTones(digits string) error {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	if !l.out.keyed && !rtp.KeyTones(l.out.codec) {
+		return ErrNoDTMF
+	}
+	return l.queueDigits(digits)
+}
+
+// queueDigits is called with the lock of out held.
+func (l *carrierLeg) queueDigits(digits string) error {
+	if !l.out.sends || l.out.held {
+		return ErrNoDTMF
+	}
+	return refusalOf(l.out.digits.Push(digits))
+}
+
+// refusalOf is what an agent is told of an error of its digits.
+func refusalOf(err error) error {
+	switch err {
 	case nil:
 		return nil
 	case rtp.ErrDigitsFull:

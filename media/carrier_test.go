@@ -86,6 +86,8 @@ func text(ev call.Event) string {
 	switch ev.Kind {
 	case call.Digit:
 		return fmt.Sprintf("digit %s %v", ev.Digit, ev.Held)
+	case call.DigitsAsked:
+		return strings.TrimSpace(fmt.Sprintf("digits-asked %s %s", ev.Keys, map[bool]string{true: "by INFO"}[ev.Info]))
 	case call.MediaTimeout:
 		return "timeout " + ev.Cause.Word
 	}

@@ -123,9 +123,10 @@ func TestOtherNumbersOfTheSameFormats(t *testing.T) {
 	r.want("first-rtp, digit 5 100ms, first-agent-rtp")
 
 	r.leg.update(0, agreement(func(a *call.Agreement) { a.Carrier.DTMF, a.Ours.DTMF = nil, nil }))
-	if err := r.leg.sendDigits("1"); err != ErrNoDTMF {
+	if err := r.leg.sendDigits("1", r.leg.post); err != nil {
 		t.Errorf("digits for a carrier without telephone-event: %v", err)
 	}
+	r.want("first-rtp, digit 5 100ms, first-agent-rtp, digits-asked 1")
 	r.leg.fromAgent(0, 1, packet(97, 8, 3, 5, 0, 0, 160))
 	if len(r.rtp.sent) != 2 {
 		t.Error("a key was sent to a carrier that takes none")

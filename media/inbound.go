@@ -3,6 +3,7 @@ package media
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"patchbay/actors/call"
@@ -23,9 +24,12 @@ type inbound struct {
 	known   [128]bool // payload types that were negotiated
 
 	keys     *rtp.DigitReader // nil: no telephone-event was negotiated
+	tones    *rtp.ToneReader  // finds keys in the audio; nil: none are looked for there
+	deaf     *atomic.Int64    // until when our own tones may come back as an echo
 	keyType  uint8
 	nextKey  time.Duration                   // when the allowance of keys is used up
 	passKeys bool                            // the agent takes telephone-event
+	listens  bool                            // tones may be keys
 	scratch  [rtp.HeaderSize + maxFrame]byte // a frame of silence in place of one
 	silence  []byte
 
@@ -59,6 +63,8 @@ func (in *inbound) init(c legConfig) {
 		in.keys, in.keyType = rtp.NewDigitReader(d.ClockRate), d.PayloadType
 		in.known[d.PayloadType&0x7f] = true
 	}
+	in.deaf, in.listens = c.deaf, c.keys.Listens()
+	in.listen()
 	in.attach(t.agentTerms, c.random, c.toAgent)
 	in.silence = rtp.Silence(in.codec.Name)
 	in.hears = t.hears()
@@ -68,6 +74,17 @@ func (in *inbound) init(c legConfig) {
 		in.rtcpOffered = t.offer.Addr
 	}
 	in.rtcpTarget = rtp.NewLatch(rtp.LatchOff, in.rtcpOffered, t.signal, 0).Target()
+}
+
+// listen looks for keys in the audio of a carrier that has no telephone-event,
+// unless nobody wants that or the audio passes undecoded.
+func (in *inbound) listen() {
+	switch {
+	case in.keys != nil || !in.listens:
+		in.tones = nil
+	case in.tones == nil || in.tones.Codec() != in.codec.Name:
+		in.tones = rtp.NewToneReader(in.codec.Name)
+	}
 }
 
 // attach begins a stream towards an agent: its leg has an SSRC and payload
@@ -90,6 +107,14 @@ type news struct {
 	first   bool                // the first audio of the call
 	presses [4]rtp.Press
 	n       int
+}
+
+// press adds a key that was released.
+func (n *news) press(p rtp.Press) {
+	if p.Ended && n.n < len(n.presses) {
+		n.presses[n.n] = p
+		n.n++
+	}
 }
 
 // take judges one packet and returns it as the agent is to get it, or nil. It
@@ -125,19 +150,33 @@ func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte)
 	if isKey {
 		return in.key(now, h, packet, start, end, &news), news
 	}
+	in.hear(now, h, packet[start:end], &news)
 	out, _ = in.rw.Rewrite(now, packet)
 	return out, news
+}
+
+// hear looks for keys in a packet of audio.
+func (in *inbound) hear(now time.Duration, h rtp.Header, payload []byte, news *news) {
+	if in.tones == nil || h.PayloadType != in.codec.PayloadType || int64(now) < in.deaf.Load() {
+		return
+	}
+	presses, n := in.tones.Read(now, h.Timestamp, payload)
+	for _, p := range presses[:n] {
+		news.press(p)
+	}
 }
 
 // restart begins a new stream; a key of the old one is released.
 func (in *inbound) restart(news *news) {
 	in.rw.Restart()
-	if in.keys == nil {
+	if in.keys != nil {
+		in.keys.Move()
+	}
+	if in.tones == nil {
 		return
 	}
-	if p, ok := in.keys.Reset(); ok {
-		news.presses[news.n] = p
-		news.n++
+	if p, ok := in.tones.Reset(); ok {
+		news.press(p)
 	}
 }
 
@@ -146,9 +185,8 @@ func (in *inbound) restart(news *news) {
 func (in *inbound) key(now time.Duration, h rtp.Header, packet []byte, start, end int, news *news) []byte {
 	presses, n, fresh := in.keys.Read(now, h.Timestamp, packet[start:end])
 	for _, p := range presses[:n] {
-		if p.Ended && news.n < len(news.presses) && in.allowKey(now) {
-			news.presses[news.n] = p
-			news.n++
+		if p.Ended && in.allowKey(now) {
+			news.press(p)
 		}
 	}
 	if in.passKeys {
@@ -186,13 +224,22 @@ func (in *inbound) allowKey(now time.Duration) bool {
 	return true
 }
 
+// expire ends a key whose end was lost.
+func (in *inbound) expire(now time.Duration) (rtp.Press, bool) {
+	switch {
+	case in.keys != nil:
+		return in.keys.Expire(now)
+	case in.tones != nil:
+		return in.tones.Expire(now)
+	}
+	return rtp.Press{}, false
+}
+
 // tick ends keys whose end was lost and finds carriers that have gone.
 func (in *inbound) tick(now time.Duration, limits config.Media) (p rtp.Press, released bool, cause call.Cause, late bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.keys != nil {
-		p, released = in.keys.Expire(now)
-	}
+	p, released = in.expire(now)
 	if !in.answered || in.timedOut || !in.hears || in.held {
 		return p, released, cause, false
 	}

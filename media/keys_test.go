@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 	"patchbay/media/rtp"
 )
 
@@ -88,7 +89,7 @@ func TestDigitsTakeThePlaceOfTheAgentsAudio(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.leg.fromAgent(0, 1, packet(96, 8, 1, 1))
-	if err := r.leg.sendDigits("4"); err != nil {
+	if err := r.leg.sendDigits("4", nil); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 10 {
@@ -113,12 +114,12 @@ func TestDigitsAreRefusedWithAReason(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for digits, want := range map[string]error{"12a": nil, "": ErrBadDigits, "1 2": ErrBadDigits, strings.Repeat("1", 70): ErrDigitsFull} {
-		if err := r.leg.sendDigits(digits); err != want {
+		if err := r.leg.sendDigits(digits, nil); err != want {
 			t.Errorf("%q: %v, want %v", digits, err, want)
 		}
 	}
-	none := newRig(t, func(c *legConfig) { c.terms.answer.DTMF = nil })
-	if err := none.leg.sendDigits("1"); err != ErrNoDTMF {
+	none := newRig(t, func(c *legConfig) { c.terms.answer.DTMF, c.keys.Out = nil, endpoint.DTMFRFC4733 })
+	if err := none.leg.sendDigits("1", nil); err != ErrNoDTMF {
 		t.Errorf("without telephone-event: %v", err)
 	}
 }

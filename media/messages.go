@@ -27,6 +27,9 @@ type message struct {
 	*untold
 	Digit      string `json:"digit,omitempty"`
 	DurationMs int64  `json:"duration_ms,omitempty"`
+	Digits     string `json:"digits,omitempty"` // of call.dtmf_failed, as Status and Reason
+	Status     int    `json:"status,omitempty"`
+	Reason     string `json:"reason,omitempty"`
 	Cause      string `json:"cause,omitempty"`
 	Q850       int    `json:"q850,omitempty"`
 	// Transfer is of the events about one.
@@ -63,30 +66,25 @@ func untoldOf(asked actors.Asked) *untold {
 // notification renders an event for the agent; nil where the agent does not
 // want it.
 func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev call.Event) []byte {
+	if untellable(req, name) {
+		return nil
+	}
 	m := message{V: 1, Type: name, CallID: req.ID}
 	if asked.Epoch > 1 {
 		m.Epoch, m.Resume = asked.Epoch, true
 	}
 	switch name {
-	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft, call.EventJoined:
-		return nil // the agent made it ring; of others it is not told
 	case call.EventAgentJoined:
 		m.Type = call.EventAnswered // as an agent of a new call is told
 	case call.EventStarted:
-		if req.Outbound {
-			m.Direction = call.Outbound
-		}
-		if !asked.Agent.WebRTC.NoMetadata {
-			from, to := req.Invitation.From, req.Invitation.To
-			from.Trusted = asked.Agent.TrustCallerID
-			m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
-		}
-		m.untold = untoldOf(asked)
+		m.started(req, asked)
 	case call.EventDigit:
 		if !hears(asked.Agent.DTMF).DataChannel {
 			return nil
 		}
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
+	case call.EventDigitsFailed:
+		m.Digits, m.Status, m.Reason = ev.Keys, ev.Status, ev.Reason
 	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
 		m.Transfer = newsOf(ev.Moved)
 	case call.EventMoved:
@@ -95,6 +93,30 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Cause, m.Q850 = ev.Cause.Word, ev.Cause.Q850
 	}
 	return m.text()
+}
+
+// started says what is known of the call.
+func (m *message) started(req actors.BridgeRequest, asked actors.Asked) {
+	if req.Outbound {
+		m.Direction = call.Outbound
+	}
+	if !asked.Agent.WebRTC.NoMetadata {
+		from, to := req.Invitation.From, req.Invitation.To
+		from.Trusted = asked.Agent.TrustCallerID
+		m.From, m.To, m.Headers = &from, &to, req.Invitation.Headers
+	}
+	m.untold = untoldOf(asked)
+}
+
+// untellable reports events that are no news to an agent: it made it ring, of
+// other agents it is not told, and ringing of ours is not it that the carrier
+// hears.
+func untellable(req actors.BridgeRequest, name string) bool {
+	switch name {
+	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft, call.EventJoined:
+		return true
+	}
+	return name == call.EventEarly && req.Ringback != ""
 }
 
 // mover says whom the agent speaks to from here on.

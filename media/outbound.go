@@ -3,6 +3,7 @@ package media
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"patchbay/media/rtp"
@@ -21,7 +22,7 @@ type outbound struct {
 	target  netip.AddrPort
 	latch   uint32 // number of the latch that may change it
 	sends   bool
-	held    bool // the carrier that we call has not answered
+	held    bool // the carrier that we call has not answered, or that calls us knows nothing of our side
 	closed  bool
 	audio   uint8
 	silence []byte // nil: none is sent
@@ -29,10 +30,14 @@ type outbound struct {
 	types   []uint8 // of the agent's leg, as mapped
 	from    int     // number of the agent that is heard; 0: none
 	comfort [][]byte
-	round   int // frames of comfort that were sent
+	tone    [][]byte // ringing until the answer; nil: there is none
+	round   int      // frames of comfort, or of the tone, that were sent
 
 	digits  rtp.DigitWriter
+	keyed   bool // telephone-event was agreed on; else keys are tones
 	keyType uint8
+	codec   string
+	deaf    *atomic.Int64
 
 	heard   bool          // the agent has sent something
 	agentAt time.Duration // last packet of the agent, or the join
@@ -43,8 +48,8 @@ type outbound struct {
 func (o *outbound) init(now time.Duration, c legConfig) {
 	t := c.terms
 	o.rw = rtp.NewRewriter(c.random(), uint16(c.random()), c.random(), t.answer.Codec.ClockRate)
-	o.audio = t.answer.Codec.PayloadType
-	if t.answer.DTMF != nil {
+	o.audio, o.codec, o.deaf = t.answer.Codec.PayloadType, t.answer.Codec.Name, c.deaf
+	if o.keyed = t.answer.DTMF != nil; o.keyed {
 		o.keyType = t.answer.DTMF.PayloadType
 	}
 	o.comfort = rtp.Comfort(t.answer.Codec.Name)
@@ -101,7 +106,7 @@ func (o *outbound) forward(now time.Duration, number int, packet []byte, s socke
 		return false // of an agent that was let go
 	}
 	o.agentAt = now
-	if !o.open() || o.digits.Busy() {
+	if !o.open() || o.digits.Busy() || o.tone != nil {
 		o.rw.Skip()
 		return false
 	}
@@ -132,7 +137,11 @@ func (o *outbound) tick(now time.Duration, s socket) {
 		return
 	}
 	for f, due := o.digits.Next(now); due; f, due = o.digits.Next(now) {
-		o.send(o.rw.Event(now, o.scratch[:], o.keyType, f), s)
+		o.press(now, f, s)
+	}
+	if o.tone != nil && !o.digits.Busy() {
+		o.sound(now, s)
+		return
 	}
 	if o.from == 0 {
 		o.console(now, s)
@@ -144,6 +153,22 @@ func (o *outbound) tick(now time.Duration, s socket) {
 	}
 	o.filled++
 	o.send(o.rw.Fill(now, o.scratch[:], o.audio, o.silence), s)
+}
+
+// echo is how long our own tones may come back, and be taken for the carrier's.
+const echo = 500 * time.Millisecond
+
+// press sends one packet of a key: as telephone-event where that was agreed on,
+// else as it sounds.
+func (o *outbound) press(now time.Duration, f rtp.EventFrame, s socket) {
+	if o.keyed {
+		o.send(o.rw.Event(now, o.scratch[:], o.keyType, f), s)
+		return
+	}
+	if t := f.Tone(o.codec); t != nil {
+		o.deaf.Store(int64(now + echo))
+		o.send(o.rw.Fill(now, o.scratch[:], o.audio, t), s)
+	}
 }
 
 // console sends comfort to a carrier whose agent has gone.

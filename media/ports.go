@@ -117,10 +117,12 @@ type Command struct {
 	Type   string `json:"type"`
 	Digits string `json:"digits,omitempty"` // of send_dtmf; w is a pause of half a second
 	// Headers are further header fields: of hangup on the BYE, of transfer on the
-	// REFER. X-* and User-to-User.
+	// REFER, of answer on the 200. X-* and User-to-User.
 	Headers []call.Header `json:"headers,omitempty"`
-	To      string        `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
-	Mode    string        `json:"mode,omitempty"` // of transfer: auto, refer, bridge
+	// Status is of reject: 400 to 699; 0: 603.
+	Status int    `json:"status,omitempty"`
+	To     string `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
+	Mode   string `json:"mode,omitempty"` // of transfer: auto, refer, bridge
 	// Replaces is of transfer, in place of To: another call of the agent's, whose
 	// other side is the target.
 	Replaces string `json:"replaces,omitempty"`

@@ -170,7 +170,7 @@ func (l *carrierLeg) renew(now time.Duration, t terms) {
 	if before.answer.Codec.Name != t.answer.Codec.Name {
 		agent, number = nil, 0
 	}
-	c := legConfig{terms: t, limits: l.limits, number: number, toAgent: agent, random: l.random}
+	c := legConfig{terms: t, keys: l.keys, deaf: &l.deaf, limits: l.limits, number: number, toAgent: agent, random: l.random}
 	if l.rtcp != l.rtp {
 		c.rtcp = l.rtcp
 	}

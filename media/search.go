@@ -83,6 +83,9 @@ func (b *bridge) join(ctx context.Context, a actors.Asked) (err error) {
 	if err = b.reserve(); err != nil {
 		return err
 	}
+	if codecs, dtmf, err = b.ringable(a, codecs, dtmf); err != nil {
+		return err
+	}
 	leg, err := connector.Join(ctx, JoinRequest{
 		ID: b.req.ID, Tenant: b.req.Tenant, Endpoint: b.req.Endpoint, Agent: a.Agent, Invitation: b.req.Invitation,
 		Codecs: codecs, DTMF: dtmf, Context: a.Context, Metadata: a.Metadata, Settings: a.Settings,
@@ -194,7 +197,7 @@ func (b *bridge) enter(a actors.Asked, leg AgentLeg, t terms) (cause call.Cause,
 
 func (b *bridge) newCarrier(t terms, number int, toAgent func([]byte)) *carrierLeg {
 	c := legConfig{
-		terms: t, limits: b.node.cfg, cname: b.req.ID.String(), rtp: b.ports.rtp, number: number, toAgent: toAgent, post: b.post,
+		terms: t, keys: b.req.DTMF, limits: b.node.cfg, cname: b.req.ID.String(), rtp: b.ports.rtp, number: number, toAgent: toAgent, post: b.post,
 		panicked: func(where string, what any) { b.node.panicked(b.req.ID, where, what) },
 		random:   rand.Uint32, epoch: b.node.start,
 	}

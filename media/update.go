@@ -83,6 +83,7 @@ func (in *inbound) update(now time.Duration, t terms) {
 	case in.keys == nil:
 		in.keys = rtp.NewDigitReader(keys.ClockRate)
 	}
+	in.listen()
 	if keys != nil {
 		in.keyType = keys.PayloadType
 		in.known[in.keyType&0x7f] = true
@@ -114,7 +115,7 @@ func (o *outbound) update(t terms) {
 	for _, pt := range o.types {
 		o.rw.Unmap(pt)
 	}
-	o.audio, o.keyType = t.answer.Codec.PayloadType, 0
+	o.audio, o.keyed, o.keyType = t.answer.Codec.PayloadType, t.answer.DTMF != nil, 0
 	o.rw.Map(t.agent.PayloadType, o.audio)
 	o.types = append(o.types[:0], t.agent.PayloadType)
 	if d := t.answer.DTMF; d != nil {

@@ -67,7 +67,7 @@ func (c *Call) candidate() Candidate {
 // stale reports news of an agent that was given up.
 func (c *Call) stale(ev Event) bool {
 	switch ev.Kind {
-	case AgentChosen, AgentJoined, AgentFailed, AgentLeft, Hangup:
+	case AgentChosen, AgentJoined, AgentFailed, AgentLeft, AnswerAsked, Hangup:
 		return ev.Dispatch != 0 && ev.Dispatch != c.dispatch
 	}
 	return false // the carrier's news is never old

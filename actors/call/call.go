@@ -15,6 +15,7 @@ type Params struct {
 	Fallback     time.Duration // likewise, where none of the known candidates takes the call; 0: the owner is not asked then
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
+	Early        Early         // of a call that comes in: what its carrier hears before the answer
 
 	// Of a call that we place.
 	Outbound    bool
@@ -49,6 +50,8 @@ const (
 	EventAnswered = "call.answered"
 	EventDigit    = "dtmf"
 	EventEnded    = "call.ended"
+
+	EventDigitsFailed = "call.dtmf_failed" // keys that the agent pressed did not reach the carrier
 
 	EventHeld    = "call.held"    // the carrier put the call on hold: it takes no audio
 	EventResumed = "call.resumed" // and takes it again
@@ -132,21 +135,13 @@ func (c *Call) Step(now time.Time, ev Event) []Effect {
 	if c.stale(ev) {
 		return nil
 	}
-	if ev.Kind == CarrierReplaces {
-		c.replaced(now, ev)
-		return c.handOut()
-	}
-	if c.transfers(now, ev) {
-		return c.handOut()
-	}
-	if ev.Kind == NodeLost {
-		c.lost(now, ev)
+	if c.anyway(now, ev) {
 		return c.handOut()
 	}
 	switch c.state {
 	case StateNew:
 		c.begin(now, ev)
-	case StateDeciding, StateTrying, StateCalling, StateRinging:
+	case StateDeciding, StateTrying, StateCalling, StateRinging, StateEarly:
 		c.early(now, ev)
 	case StateAnswered, StateEstablished:
 		c.talking(now, ev)
@@ -217,6 +212,7 @@ func (c *Call) early(now time.Time, ev Event) {
 	switch {
 	case c.params.Outbound:
 		c.calling(now, ev)
+	case c.beforeAnswer(now, ev):
 	case c.state == StateDeciding:
 		c.deciding(now, ev)
 	default:
@@ -240,23 +236,22 @@ func (c *Call) unanswered(now time.Time, ev Event) {
 		c.ring(now, ev)
 	case AgentJoined:
 		if ev.Answer != nil {
-			c.answer(now, ev)
+			c.arrives(now, ev)
 		}
 	case Cancelled, CarrierBye: // BYE in an early dialog: RFC 3261 15
 		c.reject(now, ev, 487, ByCarrier, carrierCause(ev.Cause, CauseCancelled))
 	case AgentFailed, AgentLeft:
 		cause := orElse(ev.Cause, CauseAgentFailed)
+		c.leftEarly(now)
 		if c.another(now, ev, cause) || c.fallBack(ev, cause) {
 			return
 		}
 		c.reject(now, ev, ev.Status, blame(cause), cause)
 	case Hangup:
 		cause := orElse(ev.Cause, CauseOperator)
-		c.reject(now, ev, 0, blame(cause), cause)
+		c.reject(now, ev, ev.Status, blame(cause), cause)
 	case TimerDue:
-		if ev.Timer == TimerAgent && !c.fallBack(ev, CauseNoAgent) {
-			c.reject(now, ev, 480, ByNode, CauseNoAgent)
-		}
+		c.tooLongEarly(now, ev)
 	}
 }
 
@@ -302,9 +297,14 @@ func (c *Call) ring(now time.Time, ev Event) {
 	if c.rang {
 		return
 	}
-	c.state, c.rang = StateRinging, true
+	c.rang = true
+	if c.state != StateEarly {
+		c.state = StateRinging
+	}
 	c.record.Stages.AgentChosen = now
-	c.respond(Response{Status: 180})
+	if !c.isEarly() { // else it hears ringing
+		c.respond(Response{Status: 180})
+	}
 	c.emit(EventRinging, ev)
 }
 

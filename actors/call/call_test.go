@@ -1,6 +1,7 @@
 package call_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -146,7 +147,7 @@ func TestARecordHoldsTheMomentsOfTheCall(t *testing.T) {
 		Stages: call.Stages{Invited: at(0), AgentChosen: at(1), Answered: at(2), Acked: at(3),
 			FirstRTP: at(4), FirstAgentRTP: at(5), Ended: at(7)},
 	}
-	if rec == nil || *rec != want {
+	if rec == nil || !reflect.DeepEqual(*rec, want) {
 		t.Errorf("got  %+v\nwant %+v", rec, want)
 	}
 }

@@ -40,6 +40,14 @@ var CauseSessionExpired = Cause{102, "session_expired"}
 // never confirmed it (RFC 3262 3).
 var CauseNoPrack = Cause{102, "no_prack"}
 
+// Causes of calls whose agent is heard before the answer: one that refuses, whose
+// Q.850 number follows its status ([CauseRejected]), and one that never says what
+// becomes of the call.
+var (
+	CauseAgentRejected = Cause{21, "agent_rejected"}
+	CauseEarlyLimit    = Cause{102, "early_media_limit"}
+)
+
 // CauseWebhookTimeout is an owner's webhook that did not decide in time.
 var CauseWebhookTimeout = Cause{102, "webhook_timeout"}
 
@@ -116,7 +124,7 @@ func blame(c Cause) string {
 	switch c.Word {
 	case CauseOperator.Word:
 		return ByOperator
-	case CauseAgentHangup.Word, CauseAgentFailed.Word, CauseAgentLost.Word, CauseNoCodec.Word:
+	case CauseAgentRejected.Word, CauseAgentHangup.Word, CauseAgentFailed.Word, CauseAgentLost.Word, CauseNoCodec.Word:
 		return ByAgent
 	default:
 		return ByNode

@@ -19,9 +19,10 @@ type live struct {
 	left   Cause     // why the last agent was let go
 	offer  *Offer    // of a call of ours, until it is answered
 	ours   Answer    // our side
-	owed   bool      // our offer in the 200 waits for its answer in the ACK
+	owed   bool      // our offer in the 200, or a reliable 183, waits for its answer in the ACK, or PRACK
 	onHold time.Time // since when the carrier takes no audio; zero: it does
 	keypad *keypad   // nil: no key was pressed
+	early  earliness
 
 	unacked bool // our answer to the INVITE that moved the call has no ACK
 
@@ -53,8 +54,12 @@ func (d Direction) Mirror() Direction {
 	return SendRecv
 }
 
-// accept returns the 200 of a call that a carrier began, and notes our side.
+// accept returns the 200 of a call that a carrier began, and notes our side. It
+// is the 183 of one whose carrier hears something before.
 func (c *Call) accept(ev Event) Response {
+	if c.isEarly() {
+		return c.acceptEarly(ev.Headers)
+	}
 	c.live.ours = *ev.Answer
 	if ev.Offer != nil { // the INVITE had no SDP: the ACK brings the answer
 		c.live.owed = true
@@ -104,7 +109,7 @@ func (c *Call) offered(now time.Time, ev Event) {
 		c.do(Effect{Do: AnswerOffer, Response: Response{Status: 488, Cause: cause}})
 		return
 	}
-	c.live.ours = agreed.Ours
+	c.live.ours, c.live.early.settled = agreed.Ours, true
 	c.do(Effect{Do: UpdateMedia, Agreement: agreed})
 	c.do(Effect{Do: AnswerOffer, Response: Response{Status: 200, Answer: &agreed.Ours}})
 	c.hold(now, ev, c.live.ours.Direction)

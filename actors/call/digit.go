@@ -5,6 +5,18 @@ import "time"
 // SignalledDigit is a key that the carrier told of by SIP INFO: Digit and Held.
 const SignalledDigit EventKind = "signalled-digit"
 
+// Why keys did not reach the carrier.
+const (
+	ReasonNoInfo      = "info_not_allowed" // its Allow does not name INFO
+	ReasonInfoRefused = "info_refused"     // its status to the INFO
+	ReasonInfoSilent  = "info_unanswered"  // none came
+	ReasonTooMany     = "too_many"         // more than MaxKeysWaiting wait
+	ReasonNoWay       = "no_way"           // nor can its codec, or the call on hold, carry tones
+)
+
+// MaxKeysWaiting is how many keys and pauses may wait to leave by INFO.
+const MaxKeysWaiting = 64
+
 // Limits of keys.
 const (
 	// sameKey is how far apart RTP and SIP may tell of one press, beside the time
@@ -72,4 +84,19 @@ func (k *keypad) known(now time.Time, ev Event, signalled bool) bool {
 	}
 	k.heard = append(k.heard, press{ev.Digit, signalled, now})
 	return false
+}
+
+// pressing takes keys for an answered carrier: those that its RTP has no
+// telephone-event for leave by INFO where it takes that, else as tones.
+func (c *Call) pressing(ev Event) {
+	answered := c.state == StateAnswered || c.state == StateEstablished || c.state == StateHeld
+	switch {
+	case !answered:
+	case ev.Kind == DigitsAsked:
+		c.do(Effect{Do: SendKeys, Keys: ev.Keys, Info: ev.Info})
+	case ev.Reason == ReasonNoInfo:
+		c.do(Effect{Do: PlayKeys, Keys: ev.Keys})
+	default:
+		c.emit(EventDigitsFailed, ev)
+	}
 }

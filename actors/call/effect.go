@@ -25,6 +25,9 @@ const (
 	TellOther   EffectKind = "tell-other"   // tell the call Other of this node: Event
 	Couple      EffectKind = "couple"       // join the carrier with that of the call Other, in place of the agent
 
+	SendKeys EffectKind = "send-keys" // tell the carrier of keys by INFO: Keys, Info; DigitsUnsent follows where that cannot be
+	PlayKeys EffectKind = "play-keys" // send them as tones: Keys; likewise
+
 	OpenCarrier EffectKind = "open-carrier" // reserve RTP for a carrier that we call; CarrierReady brings the offer
 	SendInvite  EffectKind = "send-invite"  // call the carrier with Offer
 	TakeAnswer  EffectKind = "take-answer"  // Answer is the carrier's to our offer
@@ -51,6 +54,8 @@ type Effect struct {
 	Transfer *Transfer // of SendRefer, FindOther, PlaceTarget
 	Other    ID        // of TellOther, and of Couple
 	Answer   *Answer   // of TakeAnswer
+	Keys     string    // of SendKeys and PlayKeys
+	Info     bool      // of SendKeys: even where the carrier does not say that it takes INFO
 
 	Agreement *Agreement // of UpdateMedia
 }
@@ -95,6 +100,9 @@ type Record struct {
 	Direction string   `json:"direction,omitempty"`
 	Trunk     string   `json:"trunk,omitempty"`    // id; that a call of ours went through
 	Metadata  Document `json:"metadata,omitempty"` // that its owner gave it, an object of texts
+	// Headers are some of the INVITE's, of a call that a carrier began: see
+	// [Invitation.Told].
+	Headers []Header `json:"headers,omitempty"`
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
 	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did
@@ -128,6 +136,7 @@ type Stages struct {
 	Ringing       time.Time `json:"ringing,omitzero"` // of a call of ours: its carrier rings
 	AgentChosen   time.Time `json:"agent_chosen,omitzero"`
 	AgentJoined   time.Time `json:"agent_joined,omitzero"` // of a call of ours
+	EarlyMedia    time.Time `json:"early_media,omitzero"`  // 183 with SDP sent: the carrier hears ringing of ours, or the agent
 	Answered      time.Time `json:"answered,omitzero"`     // 200 sent
 	Acked         time.Time `json:"acked,omitzero"`
 	FirstRTP      time.Time `json:"first_rtp,omitzero"`

@@ -41,7 +41,10 @@ const (
 	MediaTimeout  EventKind = "media-timeout"   // no first RTP, or silence: Cause
 	FirstRTP      EventKind = "first-rtp"       // first audio from the carrier
 	FirstAgentRTP EventKind = "first-agent-rtp" // first audio from the agent
-	Digit         EventKind = "digit"           // RFC 4733 event from the carrier
+	Digit         EventKind = "digit"           // RFC 4733 event, or tones, from the carrier
+
+	DigitsAsked  EventKind = "digits-asked"  // keys for the carrier that its RTP has no telephone-event for: Keys, Info
+	DigitsUnsent EventKind = "digits-unsent" // they did not leave, or the carrier has refused them: Keys from there on; Status, Reason
 
 	TransferAsked EventKind = "transfer-asked" // by the control API or an agent's command: Transfer
 	ReferTold     EventKind = "refer-told"     // the carrier took our REFER, or tells how its call goes: Status
@@ -82,11 +85,13 @@ type Event struct {
 	Dispatch int
 	Timer    Timer
 	Digit    string
+	Keys     string        // of DigitsAsked and DigitsUnsent: keys, and w for a pause
+	Info     bool          // of DigitsAsked: by INFO, whether the carrier says that it takes it or not
 	Held     time.Duration // of Digit: how long the key was held
 	Headers  []Header      // of Hangup: further header fields of the BYE; of AgentJoined: of the 200
 
 	Transfer *Transfer    // of TransferAsked, OtherFound
-	Reason   string       // of ReferDone, TargetLost
+	Reason   string       // of ReferDone, TargetLost and DigitsUnsent
 	Other    ID           // of news of another call
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
 	Mover    *Moved       // of CarrierReplaces and call.moved: what carries the call from now on
@@ -104,3 +109,18 @@ const (
 	TimerTransfer Timer = "transfer" // longest wait for the BYE of a carrier that has left for somebody else
 	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )
+
+// anyway takes what is taken in any state, and reports that it was that.
+func (c *Call) anyway(now time.Time, ev Event) bool {
+	switch ev.Kind {
+	case CarrierReplaces:
+		c.replaced(now, ev)
+	case NodeLost:
+		c.lost(now, ev)
+	case DigitsAsked, DigitsUnsent:
+		c.pressing(ev)
+	default:
+		return c.transfers(now, ev)
+	}
+	return true
+}

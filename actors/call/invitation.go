@@ -23,13 +23,31 @@ type Invitation struct {
 	To        Party          `json:"to"` // of a bearer slug: user redacted
 	Transport Transport      `json:"transport"`
 	Source    string         `json:"source"`            // ip:port of the packet
-	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, at most MaxHeaders
+	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, Identity, History-Info, at most MaxHeaders
 	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
+	// Reliable says that the carrier confirms provisional responses (RFC 3262).
+	Reliable bool `json:"reliable,omitempty"`
 }
 
 // MaxHeaders is how many headers of an INVITE reach the agent, and
-// MaxHeaderBytes how long each may be.
+// MaxHeaderBytes how long each may be; MaxIdentityBytes, that of an Identity,
+// which holds a signed token (RFC 8224). Events and the record have as many of
+// them, from the first on, as ToldHeaders and ToldHeaderBytes in all allow.
 const (
-	MaxHeaders     = 64
-	MaxHeaderBytes = 1024
+	MaxHeaders       = 64
+	MaxHeaderBytes   = 1024
+	MaxIdentityBytes = 4096
+	ToldHeaders      = 32
+	ToldHeaderBytes  = 8192
 )
+
+// Told returns the headers that events and the record have.
+func (i *Invitation) Told() []Header {
+	bytes := 0
+	for n, h := range i.Headers {
+		if bytes += len(h.Name) + len(h.Value); n == ToldHeaders || bytes > ToldHeaderBytes {
+			return i.Headers[:n:n]
+		}
+	}
+	return i.Headers
+}

@@ -1,6 +1,7 @@
 package call_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func TestTheRecordOfACallThatWePlacedSaysHowItWent(t *testing.T) {
 	want := call.Record{ID: 6, Tenant: "default", Endpoint: "k", Agent: "a", Worker: "w1", Node: "n1", Direction: "outbound", Trunk: "t",
 		Codec: "PCMU", Status: 200, Cause: call.CauseOperator, EndedBy: call.ByOperator,
 		Stages: call.Stages{Invited: at(0), Ringing: at(2), Answered: at(3), Acked: at(3), AgentChosen: at(4), AgentJoined: at(5), FirstRTP: at(6), Ended: at(7)}}
-	if rec == nil || *rec != want {
+	if rec == nil || !reflect.DeepEqual(*rec, want) {
 		t.Errorf("record %+v\nwant   %+v", rec, want)
 	}
 }

@@ -42,7 +42,7 @@ func (c *Call) lost(now time.Time, ev Event) {
 	case StateNew, StateEnded:
 	case StateEnding:
 		c.finish()
-	case StateDeciding, StateTrying, StateCalling, StateRinging:
+	case StateDeciding, StateTrying, StateCalling, StateRinging, StateEarly:
 		if c.params.Outbound {
 			c.giveUp(now, ev, ByNode, CauseNodeLost)
 			if c.state == StateEnding {

@@ -26,6 +26,45 @@ func (m *MediaPolicy) validate(ps *problems) {
 	ps.word("media.encryption", m.Encryption, "", EncryptionDefault, EncryptionOptional, EncryptionForbidden, EncryptionRequired)
 	ps.names("media.codecs", orNothing(m.Codecs))
 	ps.names("media.ciphers", orNothing(m.Ciphers))
+	m.Keys().validate(ps, "media.")
+}
+
+// Ways of keys to a carrier and from it.
+const (
+	DTMFAuto    = "auto"    // out: as RFC 4733 where that was agreed on, else by INFO where the carrier takes it, else as tones
+	DTMFRFC4733 = "rfc4733" // out: as RFC 4733, or not at all
+	DTMFInfo    = "info"    // out: by INFO, whatever was agreed on
+	DTMFOff     = "off"     // in-band: tones in the audio are no keys
+)
+
+// A KeyPolicy says how keys go to a carrier and come from it. The zero value is
+// auto both ways.
+type KeyPolicy struct {
+	Out    string `json:"out,omitempty"`
+	InBand string `json:"inband,omitempty"` // auto: tones are keys where the carrier has no telephone-event
+}
+
+func (k KeyPolicy) validate(ps *problems, at string) {
+	ps.word(at+"dtmf_out", k.Out, "", DTMFAuto, DTMFRFC4733, DTMFInfo)
+	ps.word(at+"dtmf_inband", k.InBand, "", DTMFAuto, DTMFOff)
+}
+
+// Listens reports whether tones in the carrier's audio may be keys.
+func (k KeyPolicy) Listens() bool { return k.InBand != DTMFOff }
+
+// Keys is the policy for keys of the endpoint's calls.
+func (m *MediaPolicy) Keys() KeyPolicy { return KeyPolicy{Out: m.DTMFOut, InBand: m.DTMFInBand} }
+
+// Keys is the policy for keys of calls through the trunk.
+func (t *Trunk) Keys() KeyPolicy { return KeyPolicy{Out: t.DTMFOut, InBand: t.DTMFInBand} }
+
+// Keys is the policy for keys of the endpoint's calls; of an account's own
+// addresses it is auto.
+func (a *Account) Keys(ep *Endpoint) KeyPolicy {
+	if ep == nil {
+		return KeyPolicy{}
+	}
+	return ep.Media.Keys()
 }
 
 func (ps *problems) names(field string, list []string) {

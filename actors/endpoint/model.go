@@ -184,6 +184,7 @@ type Endpoint struct {
 	UpdatedAt          time.Time                  `json:"updated_at"`
 	DeletedAt          *time.Time                 `json:"deleted_at,omitempty"`
 	Revision           Revision                   `json:"-"` // of the store
+	EarlyPolicy
 }
 
 // A CapPolicy says what deciders do about caps while a partition has no owner.
@@ -209,7 +210,9 @@ type Auth struct {
 type MediaPolicy struct {
 	Codecs     *[]string `json:"codecs,omitempty"`
 	Ciphers    *[]string `json:"ciphers,omitempty"`
-	Encryption string    `json:"encryption,omitempty"` // default, required, optional, forbidden
+	Encryption string    `json:"encryption,omitempty"`  // default, required, optional, forbidden
+	DTMFOut    string    `json:"dtmf_out,omitempty"`    // auto, rfc4733, info; "": auto
+	DTMFInBand string    `json:"dtmf_inband,omitempty"` // auto, off; "": auto
 }
 
 // Modes of authentication, and the encryption that is never left out.

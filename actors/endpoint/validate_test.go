@@ -77,6 +77,10 @@ func TestEndpointMistakesNameTheirField(t *testing.T) {
 		"max_concurrent_calls out_of_range": func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = ptr(0) },
 		"max_calls_per_second out_of_range": func(e *endpoint.Endpoint) { e.MaxCallsPerSecond = ptr(-1) },
 		"cap_policy invalid":                func(e *endpoint.Endpoint) { e.CapPolicy = "loose" },
+		"early_media invalid":               func(e *endpoint.Endpoint) { e.EarlyMedia = "music" },
+		"ringback_tone invalid":             func(e *endpoint.Endpoint) { e.RingbackTone = "fr" },
+		"early_media_end invalid":           func(e *endpoint.Endpoint) { e.EarlyMediaEnd = "hangup" },
+		"early_media_limit_ms out_of_range": func(e *endpoint.Endpoint) { e.EarlyMediaLimitMs = 120_001 },
 		"register invalid":                  func(e *endpoint.Endpoint) { e.Register = &endpoint.OutRegistration{} },
 		"compat invalid":                    func(e *endpoint.Endpoint) { e.Compat = map[string]json.RawMessage{"x": json.RawMessage("{")} },
 		"compat too_long": func(e *endpoint.Endpoint) {

@@ -38,6 +38,7 @@ func fullEndpoint(t testing.TB) endpoint.Endpoint {
 		Transport: "tls", Region: "eu", PasswordEnc: "sealed-3", Status: "registered", Detail: "200", Successful: ptr(true), Expires: time.Hour, NextAttempt: made, CreatedAt: made}
 	ep.CallerIDTrusted, ep.LastCallAt, ep.Origin = ptr(true), &made, "yappr"
 	ep.Compat = map[string]json.RawMessage{"sip_connection": json.RawMessage(`{"region":"eu"}`)}
+	ep.EarlyPolicy = endpoint.EarlyPolicy{EarlyMedia: endpoint.EarlyAgent, RingbackTone: endpoint.TonesEU, EarlyMediaLimitMs: 20_000, EarlyMediaEnd: endpoint.EarlyReject}
 	ep.CreatedAt, ep.UpdatedAt, ep.DeletedAt = made, made, &made
 	return ep
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,7 @@ func TestASnapshotIsReadAsItWasKept(t *testing.T) {
 			t.Fatalf("%s: %d entries, %v", what, len(left), err)
 		}
 		l := left[0]
-		if l.Node != "m1" || l.Boot != 7 || l.Epoch != 1 || l.Record != record(5, 0) || string(l.Snapshot.Raw) != "INVITE" || l.Snapshot.Job.Tenant != "acme" {
+		if l.Node != "m1" || l.Boot != 7 || l.Epoch != 1 || !reflect.DeepEqual(l.Record, record(5, 0)) || string(l.Snapshot.Raw) != "INVITE" || l.Snapshot.Job.Tenant != "acme" {
 			t.Errorf("%s: %+v", what, l)
 		}
 	}
@@ -291,7 +292,7 @@ func TestEntriesOfVersion1AreStillRead(t *testing.T) {
 		}
 	}
 	s, err := j.Sweep(t.Context(), time.Now().Add(time.Minute), of("m1"))
-	if err != nil || s.Published != 1 || len(s.Left) != 1 || s.Left[0].Snapshot != nil || s.Left[0].Record != record(5, 0) {
+	if err != nil || s.Published != 1 || len(s.Left) != 1 || s.Left[0].Snapshot != nil || !reflect.DeepEqual(s.Left[0].Record, record(5, 0)) {
 		t.Fatalf("got %+v, %v", s, err)
 	}
 	hold, err := j.Claim(t.Context(), s.Left[0])

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -44,14 +45,14 @@ func TestCallsOfRelease1AreRead(t *testing.T) {
 	if err != nil || s.Published != 1 || s.Unread != 0 || len(s.Left) != 1 {
 		t.Fatalf("got %+v, %v", s, err)
 	}
-	if l := s.Left[0]; l.Record != record(5, 0) || l.Epoch != 1 || string(l.Snapshot.Raw) != "INVITE" || l.Snapshot.Job.Key.CallID != l.Record.SIPCallID {
+	if l := s.Left[0]; !reflect.DeepEqual(l.Record, record(5, 0)) || l.Epoch != 1 || string(l.Snapshot.Raw) != "INVITE" || l.Snapshot.Job.Key.CallID != l.Record.SIPCallID {
 		t.Errorf("the live call: %+v", l)
 	}
 	if _, err := j.Claim(t.Context(), s.Left[0]); err != nil {
 		t.Errorf("claim: %v", err)
 	}
 	for _, id := range []call.ID{6, 7} {
-		if rec, err := j.Get(t.Context(), "acme", id); err != nil || rec != record(id, 60) {
+		if rec, err := j.Get(t.Context(), "acme", id); err != nil || !reflect.DeepEqual(rec, record(id, 60)) {
 			t.Errorf("the record of %v: %+v, %v", id, rec, err)
 		}
 	}

@@ -190,7 +190,9 @@ func (bridge) Notify(string, call.Event) {}
 func (bridge) Ask(actors.Asked)          {}
 func (bridge) Join(call.Answer)          {}
 func (bridge) Update(call.Agreement)     {}
+func (bridge) Press(string)              {}
 func (bridge) Answered()                 {}
+func (bridge) Early()                    {}
 func (bridge) Quality() call.Quality     { return call.Quality{} }
 func (bridge) Snapshot() json.RawMessage { return json.RawMessage(`{"v":1}`) }
 func (bridge) Close(call.Cause)          {}

@@ -27,7 +27,7 @@ var listEndpoints = table("ID\tNAME\tACTIVE\tANSWERS\tSOURCES\tCALLS\tKEY", func
 var showEndpoint = fields(func(v control.EndpointView) [][2]string {
 	return [][2]string{{"id", v.ID}, {"name", v.Name}, {"sip uri", v.SIPURI}, {"key", string(v.Key)}, {"active", yesNo(v.IsActive)},
 		{"answers", handlerWord(v.Handler)}, {"sources", sourcesWord(v.IP)}, {"concurrent calls", capWord(v.MaxConcurrentCalls)},
-		{"calls per second", capWord(v.MaxCallsPerSecond)}, {"last call", lastCall(v)}, {"calls so far", totalsWord(v.Totals)},
+		{"calls per second", capWord(v.MaxCallsPerSecond)}, {"before the answer", earlyWord(v.EarlyPolicy)}, {"last call", lastCall(v)}, {"calls so far", totalsWord(v.Totals)},
 		{"revision", strconv.FormatUint(uint64(v.Revision), 10)}}
 })
 
@@ -66,6 +66,19 @@ func sourcesWord(ip control.IPSpec) string {
 	return strings.Join(raw, ",")
 }
 
+// earlyWord says what callers hear before the answer.
+func earlyWord(p endpoint.EarlyPolicy) string {
+	switch {
+	case p.EarlyMedia == endpoint.EarlyRingback:
+		return p.EarlyMedia + " " + p.Tone()
+	case p.EarlyMedia == endpoint.EarlyAgent && p.EarlyMediaEnd == endpoint.EarlyReject:
+		return fmt.Sprintf("%s, rejected after %v", p.EarlyMedia, p.Limit())
+	case p.EarlyMedia == endpoint.EarlyAgent:
+		return fmt.Sprintf("%s, answered after %v", p.EarlyMedia, p.Limit())
+	}
+	return ""
+}
+
 func capWord(n *int) string {
 	if n == nil {
 		return "no limit"
@@ -79,6 +92,7 @@ type endpointFlags struct {
 	sources           []string
 	calls, cps        int
 	active            bool
+	early, tone       string
 }
 
 func (e *endpointFlags) register(cmd *cobra.Command) {
@@ -89,6 +103,8 @@ func (e *endpointFlags) register(cmd *cobra.Command) {
 	f.IntVar(&e.calls, "max-calls", 0, "calls at once; 0: no limit")
 	f.IntVar(&e.cps, "max-cps", 0, "calls a second; 0: no limit")
 	f.BoolVar(&e.active, "active", true, "whether calls are taken")
+	f.StringVar(&e.early, "early-media", "", "what the caller hears before the answer: none, ringback or agent")
+	f.StringVar(&e.tone, "ringback-tone", "", "of ringback: us, eu or uk")
 	f.StringVar(&e.spec, "spec", "", "further fields as JSON, see docs/control-api.md")
 }
 
@@ -107,6 +123,9 @@ func (e *endpointFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
 		"max-calls": func() { doc["max_concurrent_calls"] = orNull(e.calls) },
 		"max-cps":   func() { doc["max_calls_per_second"] = orNull(e.cps) },
 		"active":    func() { doc["is_active"] = e.active },
+
+		"early-media":   func() { doc["early_media"] = e.early },
+		"ringback-tone": func() { doc["ringback_tone"] = e.tone },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()

@@ -359,7 +359,9 @@ func (quiet) Notify(string, call.Event) {}
 func (quiet) Ask(actors.Asked)          {}
 func (quiet) Join(call.Answer)          {}
 func (quiet) Update(call.Agreement)     {}
+func (quiet) Press(string)              {}
 func (quiet) Answered()                 {}
 func (quiet) Snapshot() json.RawMessage { return nil }
+func (quiet) Early()                    {}
 func (quiet) Quality() call.Quality     { return call.Quality{} }
 func (quiet) Close(call.Cause)          {}

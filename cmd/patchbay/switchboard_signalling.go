@@ -56,8 +56,10 @@ type nothing struct{ post func(call.Event) }
 func (nothing) Notify(string, call.Event) {}
 func (nothing) Join(call.Answer)          {}
 func (nothing) Update(call.Agreement)     {}
+func (nothing) Press(string)              {}
 func (nothing) Answered()                 {}
 func (nothing) Snapshot() json.RawMessage { return nil }
+func (nothing) Early()                    {}
 func (nothing) Quality() call.Quality     { return call.Quality{} }
 func (nothing) Close(call.Cause)          {}
 

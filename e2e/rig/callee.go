@@ -230,6 +230,13 @@ func (t *Talk) Bye(to netip.AddrPort) {
 	t.ask(to, "BYE", "")
 }
 
+// Notify tells whoever sent a REFER in the call what came of it, such as "SIP/2.0
+// 200 OK" (RFC 3515 2.4.4).
+func (t *Talk) Notify(to netip.AddrPort, outcome string) {
+	t.c.t.Helper()
+	t.ask(to, "NOTIFY", outcome+"\r\n")
+}
+
 // Change offers the callee's audio again, with a direction, by re-INVITE or
 // UPDATE, and returns what the node says; its 200 to an INVITE is acknowledged.
 func (t *Talk) Change(to netip.AddrPort, method, direction string) Response {
@@ -271,7 +278,10 @@ func (t *Talk) write(to netip.AddrPort, method, body string) {
 		uri, _, _ = strings.Cut(rest, ">")
 	}
 	more := lines("Route", t.invite.All("Record-Route")) // RFC 3261 12.1.1
-	if body != "" {
+	switch {
+	case method == "NOTIFY":
+		more = append(more, "Event: refer", "Subscription-State: terminated;reason=noresource", "Content-Type: message/sipfrag")
+	case body != "":
 		more = append(more, "Content-Type: application/sdp")
 	}
 	text := fmt.Sprintf("%[1]s %[2]s SIP/2.0\r\nVia: SIP/2.0/UDP %[3]s;branch=z9hG4bK-%[1]s-%[4]s-%[5]d;rport\r\nMax-Forwards: 70\r\n"+

@@ -52,6 +52,13 @@ func (d *Dialled) Expect(byPeer bool) { d.way.ByPeer = byPeer }
 // Answer is the 2xx to the INVITE.
 func (d *Dialled) Answer() Response { return d.answer }
 
+// With adds header fields, such as "X-Order: 7", to the INVITE, which was not sent
+// yet.
+func (d *Dialled) With(headers ...string) *Dialled {
+	d.invite.Headers = append(d.invite.Headers, headers...)
+	return d
+}
+
 // CallID is the Call-ID.
 func (d *Dialled) CallID() string { return d.invite.CallID }
 

@@ -20,10 +20,14 @@ type Fate struct {
 // Lossy is a bad network: others overtake what is late.
 var Lossy = Fate{Lost: 5, Twice: 5, Late: 10, Delay: 40 * time.Millisecond}
 
+// Careless loses and doubles packets, and keeps their order: SIPp cannot do
+// without.
+var Careless = Fate{Lost: 5, Twice: 5, Delay: time.Millisecond}
+
 // maxHeld is how many packets a relay holds back at once; further ones are lost.
 const maxHeld = 256
 
-// A Relay stands between one client and one edge, on loopback, and loses,
+// A Relay stands between one client and its edges, on loopback, and loses,
 // doubles and reorders UDP. What becomes of the n-th packet of a direction
 // follows from the seed alone.
 type Relay struct {
@@ -36,6 +40,12 @@ type Relay struct {
 
 // NewRelay opens a relay between a client's address and an edge's.
 func NewRelay(client, edge netip.AddrPort, seed uint64, fate Fate) (*Relay, error) {
+	return NewSprayingRelay(client, []netip.AddrPort{edge}, seed, fate)
+}
+
+// NewSprayingRelay opens a relay that gives each packet of its client to the next
+// of some edges.
+func NewSprayingRelay(client netip.AddrPort, edges []netip.AddrPort, seed uint64, fate Fate) (*Relay, error) {
 	r := &Relay{fate: fate, held: make(chan struct{}, maxHeld)}
 	var err error
 	if r.near, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0))); err != nil {
@@ -45,8 +55,8 @@ func NewRelay(client, edge netip.AddrPort, seed uint64, fate Fate) (*Relay, erro
 		_ = r.near.Close()
 		return nil, fmt.Errorf("open a relay: %w", err)
 	}
-	go r.pass(r.near, r.far, edge, rand.New(rand.NewPCG(seed, 1)))
-	go r.pass(r.far, r.near, client, rand.New(rand.NewPCG(seed, 2)))
+	go r.pass(r.near, r.far, edges, rand.New(rand.NewPCG(seed, 1)))
+	go r.pass(r.far, r.near, []netip.AddrPort{client}, rand.New(rand.NewPCG(seed, 2)))
 	return r, nil
 }
 
@@ -67,16 +77,18 @@ func (r *Relay) Close() {
 	_ = r.far.Close()
 }
 
-// pass carries one direction until the relay is closed.
-func (r *Relay) pass(in, out *net.UDPConn, to netip.AddrPort, dice *rand.Rand) {
+// pass carries one direction, by each way in turn, until the relay is closed.
+func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Rand) {
 	buf := make([]byte, 65535)
-	for failed := 0; failed < maxHeld; {
+	for failed, turn := 0, 0; failed < maxHeld; {
 		n, _, err := in.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			failed++ // a port that refuses shows here, and so does the end
 			continue
 		}
 		failed = 0
+		to := ways[turn%len(ways)]
+		turn++
 		roll := [4]int{dice.IntN(100), dice.IntN(100), dice.IntN(100), dice.IntN(1000)} // as many for each packet
 		if roll[0] < r.fate.Lost {
 			r.Lost.Add(1)

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,9 +27,14 @@ type Scenario struct {
 	Calls     int    // 0: 1
 	Rate      int    // calls a second; 0: 10
 	Limit     time.Duration
-	Args      []string // further arguments
-	Quiet     bool     // keep no trace of the messages, for loads
+	Args      []string       // further arguments
+	Quiet     bool           // keep no trace of the messages, for loads
+	At        netip.AddrPort // where its messages go; zero: the node
+	Ports     int            // the first of SIPpPorts ports that are its own; 0: new ones
 }
+
+// SIPpPorts is how many ports one run needs: SIP, its control, and RTP.
+const SIPpPorts = 6
 
 // A Run is a SIPp that runs, or has run.
 type Run struct {
@@ -65,8 +71,15 @@ func (n *Node) Begin(t testing.TB, s Scenario) *Run {
 		s.Limit = sippLimit
 	}
 	r := &Run{t: t, s: s, dir: t.TempDir(), done: make(chan error, 1)}
-	port, media := n.Port(t, 2), n.Port(t, 4)
-	args := append([]string{n.SIP.String(), "-sf", file, "-s", s.User, "-t", map[string]string{"udp": "u1", "tcp": "t1"}[s.Transport],
+	to := n.SIP
+	if s.At.IsValid() {
+		to = s.At
+	}
+	if s.Ports == 0 {
+		s.Ports = n.Port(t, SIPpPorts)
+	}
+	port, media := s.Ports, s.Ports+2
+	args := append([]string{to.String(), "-sf", file, "-s", s.User, "-t", map[string]string{"udp": "u1", "tcp": "t1"}[s.Transport],
 		"-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(media), "-cp", strconv.Itoa(port + 1),
 		"-m", strconv.Itoa(max(s.Calls, 1)), "-r", strconv.Itoa(max(s.Rate, 1)), "-l", "1000", "-nostdin", "-nd",
 		"-timeout", fmt.Sprintf("%ds", int(s.Limit.Seconds())), "-timeout_error", "-trace_err", "-error_file", r.file("errors")}, s.Args...)

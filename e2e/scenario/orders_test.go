@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +34,7 @@ func (p *play) place(k *party, st step) error {
 	switch kind {
 	case "":
 	case "trunk":
-		id, err := p.bed.trunk(k)
+		id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
 		if err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func (p *play) transferring(spec rig.Fields) (rig.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := p.bed.trunk(k)
+	id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
 	own := maps.Clone(spec)
 	own["transfer"] = rig.Fields{"trunk": id, "targets": []string{"*"}}
 	return own, err
@@ -231,7 +232,7 @@ func (p *play) operate(k *party, st step) (err error) {
 			if err != nil {
 				return err
 			}
-			if in["trunk"], err = p.bed.trunk(k); err != nil {
+			if in["trunk"], err = p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over()); err != nil {
 				return err
 			}
 		} else if name, value, set := strings.Cut(w, "="); set && !strings.Contains(name, ":") {

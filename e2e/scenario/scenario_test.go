@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -75,11 +76,10 @@ func (b *bed) endpoint(agent string, spec rig.Fields) (string, error) {
 }
 
 // trunk makes a trunk that knows a password, and returns its id.
-func (b *bed) trunk(k *party) (string, error) {
-	to := netip.MustParseAddrPort(k.phone.Self())
+func (b *bed) trunk(to netip.AddrPort, over string) (string, error) {
 	var view control.TrunkView
 	err := b.Op.Try("trunk", "create", rig.Fields{"spec": rig.Fields{"name": "carrier", "username": "acme", "password": "s3cret-of-the-trunk",
-		"from": rig.Fields{"default": "+15550100"}, "addresses": []rig.Fields{{"host": to.Addr().String(), "port": to.Port(), "transport": k.phone.Over()}}}}, &view)
+		"from": rig.Fields{"default": "+15550100"}, "addresses": []rig.Fields{{"host": to.Addr().String(), "port": to.Port(), "transport": over}}}}, &view)
 	return view.ID, err
 }
 
@@ -93,12 +93,20 @@ type played struct {
 
 func (p played) String() string { return fmt.Sprintf("%s/%s -seed %d", p.way, p.script, p.seed) }
 
-// TestEveryScenarioEndsAsWritten plays each file of testdata in each way.
+// TestEveryScenarioEndsAsWritten plays each file of testdata in each way, and has
+// SIPp play those of testdata/sipp beside it.
 func TestEveryScenarioEndsAsWritten(t *testing.T) {
 	b := newBed(t, 50*time.Millisecond)
 	all := quick(scripts(t))
+	files, slots := sippFiles(t), b.sippSlots(t)
+	var calls []played
+	var beside sync.WaitGroup
+	beside.Go(func() { calls = b.sipp(t, files, slots, cmp.Or(*seedFlag, rand.Uint64N(1<<40))) })
 	b.matrix(t, all, 4, *seedFlag)
+	beside.Wait()
+	b.records(t, calls)
 	b.left(t)
+	t.Logf("%d scenarios of SIPp's; %d calls likewise", len(files), len(calls))
 	b.sum(t, all)
 }
 

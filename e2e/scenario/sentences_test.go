@@ -94,11 +94,16 @@ func TestEverySentenceHasItsScenarios(t *testing.T) {
 	}
 }
 
-// scenarioNames are the names of all scenarios, of our own client's.
+// scenarioNames are the names of all scenarios, of our own client's and SIPp's.
 func scenarioNames(t *testing.T) (all []string) {
 	t.Helper()
 	for _, s := range scripts(t) {
 		all = append(all, s.name)
+	}
+	for _, f := range sippFiles(t) {
+		if !slices.Contains(all, f.name) {
+			all = append(all, f.name)
+		}
 	}
 	return all
 }

@@ -249,8 +249,10 @@ func (noBridge) Notify(string, call.Event) {}
 func (noBridge) Ask(actors.Asked)          {}
 func (noBridge) Join(call.Answer)          {}
 func (noBridge) Update(call.Agreement)     {}
+func (noBridge) Press(string)              {}
 func (noBridge) Answered()                 {}
 func (noBridge) Snapshot() json.RawMessage { return nil }
+func (noBridge) Early()                    {}
 func (noBridge) Quality() call.Quality     { return call.Quality{} }
 func (noBridge) Close(call.Cause)          {}
 

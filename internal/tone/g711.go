@@ -70,10 +70,16 @@ func EncodePCMU(pcm []int16) []byte { return encode(pcm, compressUlaw) }
 func EncodePCMA(pcm []int16) []byte { return encode(pcm, compressAlaw) }
 
 // DecodePCMU returns the samples of µ-law bytes.
-func DecodePCMU(b []byte) []int16 { return decode(b, &ulawTable) }
+func DecodePCMU(b []byte) []int16 { return AppendPCMU(make([]int16, 0, len(b)), b) }
 
 // DecodePCMA returns the samples of A-law bytes.
-func DecodePCMA(b []byte) []int16 { return decode(b, &alawTable) }
+func DecodePCMA(b []byte) []int16 { return AppendPCMA(make([]int16, 0, len(b)), b) }
+
+// AppendPCMU appends the samples of µ-law bytes.
+func AppendPCMU(dst []int16, b []byte) []int16 { return appendDecoded(dst, b, &ulawTable) }
+
+// AppendPCMA appends the samples of A-law bytes.
+func AppendPCMA(dst []int16, b []byte) []int16 { return appendDecoded(dst, b, &alawTable) }
 
 func encode(pcm []int16, compress func(int16) byte) []byte {
 	out := make([]byte, len(pcm))
@@ -83,10 +89,9 @@ func encode(pcm []int16, compress func(int16) byte) []byte {
 	return out
 }
 
-func decode(b []byte, t *[256]int16) []int16 {
-	out := make([]int16, len(b))
-	for i, c := range b {
-		out[i] = t[c]
+func appendDecoded(dst []int16, b []byte, t *[256]int16) []int16 {
+	for _, c := range b {
+		dst = append(dst, t[c])
 	}
-	return out
+	return dst
 }

@@ -27,6 +27,7 @@ const (
 	CodeRateLimited  = "rate_limited"
 	CodeNoDTMF       = "no_dtmf"
 	CodeBusy         = "busy"
+	CodeNotEarly     = "not_early"
 	CodeEnded        = "ended"
 	CodeInternal     = "internal"
 )
@@ -52,7 +53,8 @@ type Commands struct {
 	last   time.Time
 }
 
-// NewCommands returns Commands that pass on hangup, send_dtmf and transfer to do.
+// NewCommands returns Commands that pass on hangup, send_dtmf, transfer, answer
+// and reject to do.
 func NewCommands(do func(media.Command) error) *Commands {
 	return &Commands{do: do, tokens: CommandBurst}
 }
@@ -106,9 +108,9 @@ func run(cmd media.Command, do func(media.Command) error) *ackError {
 	switch cmd.Type {
 	case "":
 		return &ackError{CodeInvalid, "type is missing"}
-	case media.CommandHangup, media.CommandSendDTMF, media.CommandTransfer:
+	case media.CommandHangup, media.CommandSendDTMF, media.CommandTransfer, media.CommandAnswer, media.CommandReject:
 	default:
-		return &ackError{CodeNotSupported, "this command is not served; hangup, send_dtmf and transfer are"}
+		return &ackError{CodeNotSupported, "this command is not served; hangup, send_dtmf, transfer, answer and reject are"}
 	}
 	if do == nil {
 		return &ackError{CodeBusy, "the call has not begun"}
@@ -133,6 +135,8 @@ func refusal(err error) *ackError {
 		{media.ErrBadMode, CodeInvalid},
 		{media.ErrBadHeaders, CodeInvalid},
 		{media.ErrBadReplaces, CodeInvalid},
+		{media.ErrBadStatus, CodeInvalid},
+		{media.ErrNotEarly, CodeNotEarly},
 		{media.ErrNoDTMF, CodeNoDTMF},
 		{media.ErrDigitsFull, CodeBusy},
 		{media.ErrClosed, CodeEnded},

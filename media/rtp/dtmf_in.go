@@ -36,6 +36,7 @@ type DigitReader struct {
 	base     uint32 // ticks of earlier segments (RFC 4733 2.5.1.3)
 	duration uint32 // ticks of this segment
 	last     time.Duration
+	moved    bool // the source has changed since: its timestamps say nothing
 }
 
 // NewDigitReader reads events at rate ticks a second: 8000, or 48000 with Opus.
@@ -51,7 +52,10 @@ func (r *DigitReader) Read(now time.Duration, ts uint32, payload []byte) (presse
 	}
 	code, end := payload[0], payload[1]&0x80 != 0
 	duration := uint32(binary.BigEndian.Uint16(payload[2:]))
-	switch r.relate(code, ts) {
+	if r.moved {
+		r.follow(now, code, ts, duration)
+	}
+	switch r.relate(now, code, ts) {
 	case oldNews:
 		return presses, 0, false
 	case sameEvent:
@@ -87,16 +91,41 @@ const (
 	oldNews              // of an event that has ended
 )
 
-func (r *DigitReader) relate(code uint8, ts uint32) relation {
+func (r *DigitReader) relate(now time.Duration, code uint8, ts uint32) relation {
 	switch {
 	case r.any && ts == r.ts && r.active && code == r.code:
 		return sameEvent
 	case r.any && ts == r.ts, r.stale(ts):
 		return oldNews
-	case r.active && code == r.code && r.duration > 0 && ts == r.ts+r.duration:
+	case r.active && code == r.code && r.duration > 0 && r.continues(now, ts-r.ts):
 		return nextSegment
 	}
 	return newEvent
+}
+
+// continues reports whether what begins so many ticks after the key's segment is
+// its next one: that begins where the segment ended, and where its last packets
+// were lost, as late as a duration can say.
+func (r *DigitReader) continues(now time.Duration, ahead uint32) bool {
+	const longest = 0xffff
+	lost := ahead > r.duration && ahead <= longest && ahead > longest-r.rate/10 && now-r.last < missingEnd
+	if lost {
+		r.duration = ahead
+	}
+	return lost || ahead == r.duration
+}
+
+// follow decides about the first event of a source that has taken the place of
+// another. Where the same key is told of, held for as long as it was known to
+// be or longer, it is the same press, whatever its timestamp.
+func (r *DigitReader) follow(now time.Duration, code uint8, ts, duration uint32) {
+	r.moved = false
+	same := r.any && code == r.code && duration >= r.duration && r.duration > 0 && now-r.last < missingEnd
+	if same && (r.active || duration == r.duration) {
+		r.ts = ts
+		return
+	}
+	r.any = false
 }
 
 // stale reports whether ts belongs to an event before the last one.
@@ -123,13 +152,7 @@ func (r *DigitReader) Expire(now time.Duration) (Press, bool) {
 // and Start its first timestamp.
 func (r *DigitReader) Duration() (start, ticks uint32) { return r.ts - r.base, r.base + r.duration }
 
-// Reset forgets timestamps: the source has changed. A key held is released.
-func (r *DigitReader) Reset() (Press, bool) {
-	active := r.active
-	var p Press
-	if active {
-		p = r.end()
-	}
-	r.any = false
-	return p, active
-}
+// Move says that packets come from another source, which counts its own time. A
+// key that is held is released when that source tells of something else, or by
+// time.
+func (r *DigitReader) Move() { r.moved = true }

@@ -32,6 +32,7 @@ type EventFrame struct {
 	Held  time.Duration // so far
 	First bool          // the first packet of its key
 	End   bool          // the key was released
+	Again bool          // and that was said before
 }
 
 func (f EventFrame) payload(duration uint16) [4]byte {
@@ -58,18 +59,29 @@ type DigitWriter struct {
 // Push takes digits (0-9, A-D, *, #) and pauses (w, half a second each), all of
 // them or none.
 func (w *DigitWriter) Push(s string) error {
-	if s == "" {
-		return ErrDigits
-	}
-	for i := range len(s) {
-		if s[i] != 'w' && strings.IndexByte(digits, upper(s[i])) < 0 {
-			return ErrDigits
-		}
+	if err := CheckDigits(s); err != nil {
+		return err
 	}
 	if w.length+len(s) > MaxDigits {
 		return ErrDigitsFull
 	}
 	w.length += copy(w.queue[w.length:], s)
+	return nil
+}
+
+// CheckDigits says why no queue would take digits and pauses.
+func CheckDigits(s string) error {
+	for i := range len(s) {
+		if s[i] != 'w' && strings.IndexByte(digits, upper(s[i])) < 0 {
+			return ErrDigits
+		}
+	}
+	switch {
+	case s == "":
+		return ErrDigits
+	case len(s) > MaxDigits:
+		return ErrDigitsFull
+	}
 	return nil
 }
 
@@ -113,6 +125,7 @@ func (w *DigitWriter) frame(now time.Duration) (EventFrame, bool) {
 		Held:  min(time.Duration(w.step)*eventStep, eventHold),
 		First: w.step == 1,
 		End:   w.step > holding,
+		Again: w.step > holding+1,
 	}
 	if w.step == holding+endPackets {
 		w.active = false

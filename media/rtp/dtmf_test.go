@@ -124,18 +124,88 @@ func TestAClockSetBackFarBeginsANewPress(t *testing.T) {
 	h.want(t, "+1 -1:20ms +2 -2:20ms")
 }
 
-func TestResetReleasesTheKey(t *testing.T) {
+func TestAKeyIsOnePressThoughItsSourceChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		then func(h *heard)
+		want string
+	}{
+		"the same key goes on":          {func(h *heard) { h.read(40*ms, 900, event(5, false, 480)); h.read(60*ms, 900, event(5, true, 640)) }, "+5 -5:80ms"},
+		"with the timestamp it had":     {func(h *heard) { h.read(40*ms, 1000, event(5, false, 480)); h.read(60*ms, 1000, event(5, true, 640)) }, "+5 -5:80ms"},
+		"only its end comes":            {func(h *heard) { h.read(60*ms, 70000, event(5, true, 640)); h.read(80*ms, 70000, event(5, true, 640)) }, "+5 -5:80ms"},
+		"another key":                   {func(h *heard) { h.read(40*ms, 900, event(6, true, 160)) }, "+5 -5:40ms +6 -6:20ms"},
+		"the same key, pressed again":   {func(h *heard) { h.read(90*ms, 900, event(5, false, 160)); h.read(110*ms, 900, event(5, true, 320)) }, "+5 -5:40ms +5 -5:40ms"},
+		"the same key, long afterwards": {func(h *heard) { h.read(400*ms, 900, event(5, true, 800)) }, "+5 -5:40ms +5 -5:100ms"},
+		"nothing any more": {func(h *heard) {
+			if p, ok := h.r.Expire(400 * ms); ok {
+				h.add(p)
+			}
+		}, "+5 -5:40ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHeard(8000)
+			h.read(0, 1000, event(5, false, 160))
+			h.read(20*ms, 1000, event(5, false, 320))
+			h.r.Move()
+			tc.then(h)
+			h.want(t, tc.want)
+		})
+	}
+}
+
+func TestEndPacketsOfAnotherSourceAreNoSecondPress(t *testing.T) {
 	t.Parallel()
 	h := newHeard(8000)
-	h.read(0, 1000, event(1, false, 160))
-	if p, ok := h.r.Reset(); ok {
-		h.add(p)
+	h.read(0, 1000, event(5, false, 640))
+	h.read(20*ms, 1000, event(5, true, 800))
+	h.r.Move()
+	h.read(40*ms, 77, event(5, true, 800))
+	h.read(60*ms, 77, event(5, true, 800))
+	h.want(t, "+5 -5:100ms")
+	h.read(200*ms, 2000, event(5, true, 800)) // of the same source, later: pressed again
+	h.want(t, "+5 -5:100ms +5 -5:100ms")
+}
+
+func TestKeysThatOverlapAreBothPresses(t *testing.T) {
+	t.Parallel()
+	h := newHeard(8000)
+	for i := range 5 {
+		h.read(time.Duration(i)*20*ms, 1000, event(1, false, uint16(i+1)*160))
 	}
-	if _, ok := h.r.Reset(); ok {
-		t.Error("released twice")
+	h.read(100*ms, 1640, event(2, false, 160)) // began before the first had lasted its 100 ms
+	h.read(110*ms, 1000, event(1, true, 800))  // its end comes all the same
+	h.read(120*ms, 1640, event(2, false, 320))
+	h.read(125*ms, 1000, event(1, true, 800))
+	h.read(140*ms, 1640, event(2, true, 480))
+	h.read(150*ms, 2000, event(2, true, 160)) // the same key, again within what the last claimed
+	h.want(t, "+1 -1:100ms +2 -2:60ms +2 -2:20ms")
+}
+
+func TestNoMarkerIsNeededAndEndsMayBeOneOrThreeOrNone(t *testing.T) {
+	t.Parallel()
+	for ends, want := range map[int]string{0: "+9 -9:80ms", 1: "+9 -9:100ms", 3: "+9 -9:100ms", 9: "+9 -9:100ms"} {
+		h := newHeard(8000) // it never sees a marker: nothing of it goes by one
+		for i := range 4 {
+			h.read(time.Duration(i)*20*ms, 4000, event(9, false, uint16(i+1)*160))
+		}
+		for range ends {
+			h.read(100*ms, 4000, event(9, true, 800))
+		}
+		if p, ok := h.r.Expire(time.Second); ok {
+			h.add(p)
+		}
+		h.want(t, want)
 	}
-	h.read(ms, 900, event(2, true, 160)) // another source counts its own time
-	h.want(t, "+1 -1:20ms +2 -2:20ms")
+}
+
+func TestALongPressIsOneThoughTheEndOfASegmentIsLost(t *testing.T) {
+	t.Parallel()
+	h := newHeard(8000)
+	h.read(8100*ms, 1000, event(4, false, 64800))
+	h.read(8220*ms, 1000+65535, event(4, false, 160)) // what came between was lost
+	h.read(8240*ms, 1000+65535, event(4, true, 320))
+	h.want(t, "+4 -4:8.231875s")
 }
 
 func TestUnknownEventsAndShortPayloadsAreIgnored(t *testing.T) {

@@ -177,6 +177,34 @@ func (r *Rewriter) Fill(now time.Duration, dst []byte, payloadType uint8, payloa
 	return r.write(dst, h, payload)
 }
 
+// PlayDue is how many packets of 20 ms a sound of ours is behind the wall clock.
+func (r *Rewriter) PlayDue(now time.Duration) int {
+	if r.packets == 0 {
+		return 1
+	}
+	return int((now - r.at + playFrame/2) / playFrame)
+}
+
+const playFrame = 20 * time.Millisecond
+
+// maxPlayLag is how far a sound of ours may be behind the clock and still go on
+// without a gap.
+const maxPlayLag = time.Second
+
+// Play writes the next packet of a sound of ours into dst, which must have room,
+// and returns it. payload lasts 20 ms. Unlike those of [Rewriter.Fill] its packets
+// follow one another without a gap in their timestamps, however late they are
+// sent, so that what they sound like keeps its rhythm.
+func (r *Rewriter) Play(now time.Duration, dst []byte, payloadType uint8, payload []byte) []byte {
+	if r.packets == 0 || !r.broken || now-r.at > maxPlayLag {
+		return r.Fill(now, dst, payloadType, payload)
+	}
+	r.ts += r.rate / 50
+	r.at += playFrame
+	r.sent(r.seq + 1)
+	return r.write(dst, Header{PayloadType: payloadType, Sequence: r.seq, Timestamp: r.ts, SSRC: r.ssrc}, payload)
+}
+
 // Event writes one packet of a telephone-event into dst, which must have room,
 // and returns it. All packets of one key press carry the timestamp of its start
 // (RFC 4733 2.3.5).

@@ -141,6 +141,8 @@ func (s *callSim) do(st step) {
 		s.carryOut(s.dialog.Unsent(s.at()))
 	case words[0] == "bye":
 		s.carryOut(s.dialog.Bye(s.at(), causeOf(s.t, words[1])))
+	case words[0] == "press":
+		s.carryOut(s.dialog.(actors.Presser).Press(s.at(), words[1], slices.Contains(words, "always")))
 	default:
 		s.t.Fatalf("%q is nothing a call says", st.text)
 	}

@@ -24,9 +24,9 @@ var (
 		"180 tag=a require=100rel rseq=1", "183 tag=a sdp require=100rel rseq=2", "180 tag=b require=100rel rseq=9", "200 to PRACK tag=a", "481 to PRACK tag=b",
 		"422 tag=a min-se=900", "200 tag=a sdp se=90,uac allow=UPDATE", "200 tag=b sdp se=90", "200 to UPDATE tag=a se=90,uas", "481 to UPDATE tag=a", "200 to re-INVITE tag=b sdp", "491 to re-INVITE tag=b",
 		"BYE tag=a", "BYE tag=b", "BYE tag=a again", "INVITE tag=a", "INVITE tag=a again", "INVITE tag=a sdp o=2 dir=sendonly", "UPDATE tag=a sdp o=3",
-		"UPDATE tag=b", "ACK tag=a", "ACK tag=a sdp o=4", "OPTIONS tag=b", "INFO tag=a", "CANCEL tag=a",
+		"UPDATE tag=b", "ACK tag=a", "ACK tag=a sdp o=4", "OPTIONS tag=b", "INFO tag=a", "CANCEL tag=a", "200 to INFO tag=a", "407 to INFO tag=a nonce=n4 stale", "405 to INFO tag=b",
 	}
-	wishes = []string{"bye operator_hangup", "unsent", "invite"}
+	wishes = []string{"bye operator_hangup", "unsent", "invite", "press 1w2", "press 3 always"}
 )
 
 // TestOneOutcomeWhateverTheCarrierSays plays random histories of a call that we
@@ -142,7 +142,7 @@ func (j *callJudge) event(ev call.Event) {
 	case call.CarrierFailed:
 		j.outcome++
 		j.failed = true
-	case call.CarrierRings, call.CarrierBye, call.ByeDone, call.CarrierOffered, call.CarrierSettled, call.ChangeUnacked:
+	case call.CarrierRings, call.CarrierBye, call.ByeDone, call.CarrierOffered, call.CarrierSettled, call.ChangeUnacked, call.DigitsUnsent:
 	case call.Hangup:
 		if ev.Cause != call.CauseSessionExpired || j.outcome == 0 {
 			j.r.Fatalf("%s for %s", ev.Kind, ev.Cause.Word)

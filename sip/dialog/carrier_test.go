@@ -21,6 +21,8 @@ import (
 //	session-expires: 600s                that we ask for
 //	agent-timeout: 60s                   that an agent may take
 //	reliable: yes                        18x, where the carrier supports it
+//	early-media: ringback | agent        of the endpoint
+//	early-media-end: reject              of an agent that never says what becomes of the call
 type scene struct {
 	transport   call.Transport
 	contact     string
@@ -30,6 +32,7 @@ type scene struct {
 	session     time.Duration
 	reliable    bool
 	patience    time.Duration
+	early       call.Early
 }
 
 func sceneOf(settings map[string]string) scene {
@@ -43,6 +46,7 @@ func sceneOf(settings map[string]string) scene {
 	patience, _ := time.ParseDuration(get("agent-timeout", "20s"))
 	return scene{
 		patience:    patience,
+		early:       call.Early{Mode: get("early-media", ""), Limit: 30 * time.Second, Reject: get("early-media-end", "") == "reject"},
 		session:     session,
 		reliable:    get("reliable", "no") == "yes",
 		transport:   call.Transport(get("transport", "udp")),
@@ -262,12 +266,15 @@ func describe(raw string) (text string, details []string) {
 		text = words[0] + " cseq=" + strings.Fields(header(raw, "CSeq"))[0]
 		details = append(details, words[1])
 	}
+	if _, key, ok := strings.Cut(raw, "Signal="); ok {
+		text += " " + strings.TrimSpace(key[:1])
+	}
 	if strings.Contains(raw, "m=audio") {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)
 	}
 	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info",
-		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck"} {
+		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck", "P-Early-Media"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)
 		}

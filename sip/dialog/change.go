@@ -54,17 +54,14 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 
 // earlyUpdate takes an UPDATE before the INVITE that began the call has its
 // final response. Without SDP it may say where the carrier is now; an offer in
-// it crosses the one in the INVITE (RFC 3311 5.2), for nothing that we say
-// before the 200 is an answer to that.
+// it crosses the one in the INVITE (RFC 3311 5.2), unless that has had its answer
+// in a 183 that was confirmed.
 func (d *dialog) earlyUpdate(now time.Time, m *wire.Message, flow call.Flow, refusal wire.Reply) {
 	if m.Described() {
 		d.answer(now, m, flow, refusal)
 		return
 	}
-	reply := d.changed(now, m, flow)
-	d.clock.stop() // what rings has no session timer
-	reply.Headers = []call.Header{allow, supported}
-	d.answer(now, m, flow, reply)
+	d.answer(now, m, flow, d.changed(now, m, flow))
 }
 
 func (d *dialog) ask(a asked, offer *call.Offer) {
@@ -98,13 +95,20 @@ func (d *dialog) AnswerOffer(now time.Time, r call.Response) []call.Output {
 // changed begins the 2xx to a request that may move the carrier: from here on
 // our requests go to its Contact (RFC 3261 12.2.2, RFC 6141 4.4).
 func (d *dialog) changed(now time.Time, m *wire.Message, flow call.Flow) wire.Reply {
+	if m.Method == "PRACK" { // moves nobody
+		return wire.Reply{Status: 200}
+	}
 	if target, err := m.Contact(); err == nil { // else it stays where it is: a lost call helps nobody
 		if target, err = wire.ParseURI(strings.Clone(target.Reveal())); err == nil { // shall not keep the message
 			d.route.target = target
 			d.revision++
 		}
 	}
-	return wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m)), Headers: d.timed(now, m)}
+	reply := wire.Reply{Status: 200, Contact: d.contact(flow, asksForTLS(m)), Headers: []call.Header{allow, supported}}
+	if !d.ringing { // what rings has no session timer
+		reply.Headers = d.timed(now, m)
+	}
+	return reply
 }
 
 func (d *dialog) described(r wire.Reply, body []byte) wire.Reply {
@@ -217,5 +221,5 @@ func (d *dialog) cease(now time.Time) {
 		d.asked = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
-	d.said, d.clock = nil, nil
+	d.said, d.clock, d.keypress = nil, nil, nil
 }

@@ -31,6 +31,7 @@ type clock struct {
 	least    time.Duration // that the carrier has asked for by 422
 	raises   int
 	update   bool // the carrier takes UPDATE
+	info     bool // and INFO
 	login    *login
 	requests []*refresh // the last is the one that counts
 }
@@ -162,7 +163,7 @@ func (c *clock) raised(m *wire.Message) bool {
 // notes takes down which methods the carrier serves.
 func (c *clock) notes(m *wire.Message) {
 	if m.Header("Allow") != "" {
-		c.update = listed(m, "Allow", "UPDATE")
+		c.update, c.info = listed(m, "Allow", "UPDATE"), listed(m, "Allow", "INFO")
 	}
 }
 

@@ -22,10 +22,11 @@ type description struct {
 	heard   uint64       // digest of all of that
 	shape   sdp.Shape
 	refer   *refer // the last REFER of ours
-	owed    *owed  // an offer of ours in a 2xx that waits for its answer
+	owed    *owed  // an offer of ours, in a 2xx or a reliable 183, that waits for its answer
 }
 
-// An owed is the offer that the ACK of a 2xx must answer (RFC 3261 13.2.1).
+// An owed is the offer that the ACK of a 2xx must answer (RFC 3261 13.2.1), or
+// the PRACK of a 183 (RFC 3262 5).
 type owed struct {
 	seq   uint32 // CSeq of the INVITE
 	offer call.Offer
@@ -55,8 +56,8 @@ func (d *dialog) answerTo(session *sdp.Session, heard []byte, a call.Answer) []b
 	return body
 }
 
-// offerIn describes our offer in a 2xx to a request without SDP; the ACK with
-// that CSeq shall answer it.
+// offerIn describes our offer in a 2xx, or 183, to a request without SDP; the ACK
+// with that CSeq, or the PRACK, shall answer it.
 func (d *dialog) offerIn(seq uint32, offer call.Offer) []byte {
 	body := d.describe(func(o sdp.Origin) []byte { return d.said.shape.Offer(offer, o) })
 	d.said.answer, d.said.offer = nil, true
@@ -104,17 +105,24 @@ func (d *dialog) taken(m *wire.Message) (answer *call.Answer, due bool) {
 	if o == nil || o.seq != m.CSeq {
 		return nil, false
 	}
+	return d.settledBy(m), true
+}
+
+// settledBy reads the answer to the offer of ours that waits for one; nil: there
+// is none that we can use.
+func (d *dialog) settledBy(m *wire.Message) *call.Answer {
+	offer := d.said.owed.offer
 	d.said.owed = nil
 	d.revision++
 	session, err := sdp.Read(m.Header("Content-Type"), m.Body())
 	if err != nil {
-		return nil, true
+		return nil
 	}
-	a, err := session.AnswerTo(o.offer)
+	a, err := session.AnswerTo(offer)
 	if err != nil {
-		return nil, true
+		return nil
 	}
-	return &a, true
+	return &a
 }
 
 // ourOffer describes the offer of an INVITE of ours.

@@ -22,6 +22,7 @@ type dialog struct {
 	sent    uint32    // requests of ours so far: no two have the same branch
 	gone    bool      // the carrier sent BYE
 	over    bool      // no dialog any more: refused, or BYE in either direction
+	ringing bool      // the INVITE that began the call has no final response of ours
 	flow    call.Flow // of the dialog's latest message
 	route   *route    // never nil
 
@@ -30,6 +31,8 @@ type dialog struct {
 	changes []*invite    // re-INVITEs that were answered, until their ACK and their last copy
 	answers txn.Answers  // all other requests
 	clock   *clock       // session timer; nil: none was ever agreed on
+
+	keypress *keypress // nil: no key was sent by INFO
 
 	hangup *farewell // of our BYE
 	bye    *bye      // nil: none was sent
@@ -81,12 +84,13 @@ func (d *dialog) wake(now time.Time) {
 	d.wakeClock(now)
 	d.answers.Wake(now)
 	d.wakeRefer(now)
+	d.wakeKeys(now)
 	d.wakeBye(now)
 }
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}

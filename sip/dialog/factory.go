@@ -73,7 +73,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 		return nil, call.Invitation{}, refusal
 	}
 	inv := f.invitation(m, p.Flow)
-	inv.Offer = offer
+	inv.Offer, inv.Reliable = offer, takesReliable(m)
 	back := readRoute(m, target)
 	d := &UAS{
 		dialog: dialog{
@@ -86,6 +86,7 @@ func (f *Factory) New(_ time.Time, id call.ID, p call.Packet) (actors.Dialog, ca
 			peerSeq: m.CSeq,
 			route:   &back,
 			said:    new(description),
+			ringing: true,
 		},
 		first:   invite{branch: strings.Clone(m.Branch), seq: m.CSeq, flow: p.Flow},
 		message: m,

@@ -103,6 +103,43 @@ func TestAnInvitationSaysWhatTheInviteSays(t *testing.T) {
 	}
 }
 
+// TestEachHeaderThatAgentsAndEventsHaveIsOfTheInvitation names them one by one,
+// and that a bearer slug in one is blanked out.
+func TestEachHeaderThatAgentsAndEventsHaveIsOfTheInvitation(t *testing.T) {
+	t.Parallel()
+	identity := strings.Repeat("e", 2000) + ";info=<https://cert.example/c.pem>;alg=ES256;ppt=shaken"
+	for field, want := range map[string]string{
+		"P-Asserted-Identity: \"Bob\" <sip:+15551000@carrier.example>":   "\"Bob\" <sip:+15551000@carrier.example>",
+		"Diversion: <sip:" + slug + "@sip.example.com>;reason=user-busy": "<sip:demo-****@sip.example.com>;reason=user-busy",
+		"User-to-User: 56a390f3d2b7310023;encoding=hex":                  "56a390f3d2b7310023;encoding=hex",
+		"Identity: " + identity:                                          identity,
+		"History-Info: <sip:" + slug + "@sip.example.com>;index=1":       "<sip:demo-****@sip.example.com>;index=1",
+		"X-Anything-At-All: yes":                                         "yes",
+		"x-lower: yes":                                                   "yes",
+		"Authorization: Digest username=\"a\"":                           "",
+		"Proxy-Authorization: Digest username=\"a\"":                     "",
+		"P-Access-Network-Info: 3GPP":                                    "",
+		"Identity: " + strings.Repeat("e", call.MaxIdentityBytes+1):      "",
+	} {
+		p := inviteWith(t, replace("Max-Forwards: 70", "Max-Forwards: 70\r\n"+field))
+		_, inv, err := newFactory(t, "").New(epoch, 1, p)
+		if err != nil {
+			t.Fatalf("%.40s: %v", field, err)
+		}
+		name, _, _ := strings.Cut(field, ":")
+		got := ""
+		for _, h := range inv.Headers {
+			if h.Name != name {
+				t.Errorf("%.40s: also %s", field, h.Name)
+			}
+			got = h.Value
+		}
+		if got != want || len(inv.Headers) > 1 {
+			t.Errorf("%.40s: got %.80q, want %.80q", field, got, want)
+		}
+	}
+}
+
 func TestTheHeadersOfAnInvitationAreBounded(t *testing.T) {
 	t.Parallel()
 	var many strings.Builder

@@ -38,7 +38,7 @@ func furtherOf(options map[string]string) (further []string, body string) {
 		}
 		further = append(further, "Session-Expires: "+seconds)
 	}
-	for option, name := range map[string]string{"supported": "Supported", "require": "Require", "allow": "Allow", "min-se": "Min-SE", "rseq": "RSeq"} {
+	for option, name := range map[string]string{"supported": "Supported", "require": "Require", "allow": "Allow", "min-se": "Min-SE", "rseq": "RSeq", "early-media": "P-Early-Media"} {
 		if v, ok := options[option]; ok {
 			further = append(further, name+": "+v)
 		}

@@ -35,7 +35,11 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 	}
 	for name, value := range m.Fields() {
 		lower := strings.ToLower(name)
-		if !passed[lower] && !strings.HasPrefix(lower, "x-") || len(value) > call.MaxHeaderBytes {
+		longest := call.MaxHeaderBytes
+		if lower == "identity" {
+			longest = call.MaxIdentityBytes
+		}
+		if !passed[lower] && !strings.HasPrefix(lower, "x-") || len(value) > longest {
 			continue
 		}
 		if len(inv.Headers) == call.MaxHeaders {

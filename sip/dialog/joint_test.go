@@ -18,19 +18,19 @@ var (
 		"INVITE o=2 dir=sendonly", "INVITE nosdp", "UPDATE", "UPDATE sdp o=3", "ACK sdp",
 		"INVITE again", "INVITE again via edge-2", "INVITE", "INVITE branch=other to-tag=", "CANCEL", "CANCEL again",
 		"ACK", "ACK cseq=1 branch=invite-1", "ACK cseq=1", "ACK again", "BYE", "BYE again", "BYE cseq=1", "BYE to-tag=x",
-		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE",
+		"OPTIONS", "INFO", "100 to BYE", "200 to BYE", "481 to BYE", "200 to INFO", "405 to INFO",
 		"INFO relay=5,100", "INVITE supported=timer se=90,uas allow=INVITE o=2", "INVITE supported=timer se=90,uac o=3", "UPDATE supported=timer se=90,uas allow=UPDATE",
 		"UPDATE", "200 to UPDATE", "481 to UPDATE", "405 to UPDATE", "422 to UPDATE min-se=120", "200 to INVITE se=90,uac sdp", "491 to INVITE", "500 to INVITE", "481 to INVITE",
 		"202 to REFER", "603 to REFER", "NOTIFY event=refer state=active frag=180", "NOTIFY event=refer state=terminated;reason=noresource frag=200",
 		"NOTIFY event=refer state=terminated;reason=noresource frag=486", "NOTIFY again", "REFER",
-		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp",
+		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp", "PRACK rack=1,1 sdp o=4 dir=sendonly", "UPDATE sdp o=5",
 		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
 		"B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
 	}
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
 		"hangup operator_hangup", "hangup node_drained", "silence rtp_timeout", "digit 1", "audio",
-		"transfer sip:sales@pbx.example",
+		"transfer sip:sales@pbx.example", "joined PCMU", "ringing PCMU", "answer", "reject 486", "press 1w#", "press 2 always",
 	}
 )
 
@@ -42,10 +42,11 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		transport := rapid.SampledFrom([]string{"udp", "tcp"}).Draw(r, "transport")
 		s := newSim(t, sceneOf(map[string]string{"transport": transport, "max-duration": "100s",
+			"early-media":     rapid.SampledFrom([]string{"", "ringback", "agent"}).Draw(r, "early media"),
 			"session-expires": rapid.SampledFrom([]string{"0s", "90s"}).Draw(r, "session timer")}))
 		j := &judge{r: r}
 		s.seen = j.note
-		s.do(step{from: carrier, text: "INVITE" + rapid.SampledFrom([]string{"", " require=100rel", " supported=timer", " supported=timer se=90,uas allow=UPDATE"}).Draw(r, "asks")})
+		s.do(step{from: carrier, text: "INVITE" + rapid.SampledFrom([]string{"", " require=100rel", " supported=100rel", " nosdp supported=100rel", " supported=timer", " supported=timer se=90,uas allow=UPDATE"}).Draw(r, "asks")})
 		for range rapid.IntRange(0, 25).Draw(r, "rows") {
 			s.runUntil(s.now + time.Duration(rapid.SampledFrom([]int{0, 0, 10, 400, 700, 5000, 33000}).Draw(r, "pause"))*time.Millisecond)
 			j.over, j.done = s.machine.Call.Over(), s.machine.Done()
@@ -95,6 +96,7 @@ type judge struct {
 	cancelled, over, done    bool
 	opened, closed, finished int
 	tag                      string
+	pending, confirmed       string // RSeq of the last 183 with SDP, and of the last that was confirmed
 }
 
 func (j *judge) note(a actors.Action) {
@@ -127,8 +129,17 @@ func (j *judge) message(raw string) {
 		j.r.Fatalf("BYE after %d", j.final)
 	}
 	status := statusOf(raw)
+	if strings.HasSuffix(header(raw, "CSeq"), " PRACK") && (status == 200 || status == 488) {
+		j.confirmed = j.pending
+	}
+	if rseq := header(raw, "RSeq"); rseq != "" && strings.Contains(raw, "m=audio") {
+		j.pending = rseq
+	}
 	if header(raw, "Call-ID") == secondCallID || header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
 		return
+	}
+	if status/100 == 2 && j.pending != j.confirmed { // RFC 3262 3
+		j.r.Fatalf("%d before the PRACK of response %s", status, j.pending)
 	}
 	_, tag, _ := strings.Cut(header(raw, "To"), ";tag=")
 	if j.final != 0 && (status != j.final || tag != j.tag) {

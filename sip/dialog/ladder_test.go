@@ -139,7 +139,7 @@ func (s *sim) receive(p call.Packet) {
 	}
 	longest, _ := time.ParseDuration(s.peer.maxDuration)
 	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
-		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest,
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest, Early: s.peer.early,
 	})}
 	s.tell(call.Event{Kind: call.Invited})
 }
@@ -172,7 +172,9 @@ func (s *sim) carryOut(actions []actors.Action) {
 			if s.heardEvents != nil {
 				s.heardEvents(e.Name, e.Event)
 			}
-			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+movedText(e.Event.Moved)+moverText(e.Event.Mover)))
+			s.toAgent(s.now, strings.TrimSpace(e.Name+" "+e.Event.Digit+unsentText(e.Event)+movedText(e.Event.Moved)+moverText(e.Event.Mover)))
+		case call.PlayKeys:
+			s.toAgent(s.now, "tones "+e.Keys)
 		case call.UpdateMedia:
 			s.toAgent(s.now, "update media: "+agreementText(e.Agreement))
 		case call.Finish:
@@ -256,13 +258,19 @@ func (s *sim) next() (at time.Duration, timer call.Timer) {
 
 // agentEvent reads what a row lets the agent, an operator or the node say:
 // "chosen echo-1", "joined PCMU", "failed 480 no_agent", "left agent_hangup",
-// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "audio".
+// "hangup operator_hangup", "silence rtp_timeout", "digit 5", "press 12w3", "audio"; "ringing
+// PCMU" of a port that can ring, "answer" and "reject 486" of early media.
 func agentEvent(t testing.TB, text string) call.Event {
 	words := append(strings.Fields(text), "", "")
 	switch words[0] {
 	case "chosen":
 		return call.Event{Kind: call.AgentChosen, Agent: words[1]}
-	case "joined":
+	case "answer":
+		return call.Event{Kind: call.AnswerAsked, Headers: headersOf(words[1])}
+	case "reject":
+		status, _ := strconv.Atoi(words[1])
+		return call.Event{Kind: call.Hangup, Status: status, Cause: call.CauseRejected(status)}
+	case "joined", "ringing":
 		ev := call.Event{Kind: call.AgentJoined, Answer: &call.Answer{
 			Addr:  netip.MustParseAddrPort("198.51.100.9:20000"),
 			Codec: call.Codec{Name: words[1], ClockRate: 8000}, Ptime: 20,
@@ -270,6 +278,9 @@ func agentEvent(t testing.TB, text string) call.Event {
 		}}
 		if words[2] == "offers" {
 			ev.Offer = ev.Answer.Describe()
+		}
+		if words[0] == "ringing" {
+			ev.Kind = call.EarlyReady
 		}
 		return ev
 	case "failed":
@@ -288,6 +299,8 @@ func agentEvent(t testing.TB, text string) call.Event {
 		return call.Event{Kind: call.MediaTimeout, Cause: causeOf(t, words[1])}
 	case "digit":
 		return call.Event{Kind: call.Digit, Digit: words[1]}
+	case "press":
+		return call.Event{Kind: call.DigitsAsked, Keys: words[1], Info: words[2] == "always"}
 	case "audio":
 		return call.Event{Kind: call.FirstRTP}
 	}
@@ -302,6 +315,14 @@ func headersOf(text string) []call.Header {
 		return nil
 	}
 	return []call.Header{{Name: name, Value: value}}
+}
+
+// unsentText is what is told of keys that the carrier did not get.
+func unsentText(ev call.Event) string {
+	if ev.Kind != call.DigitsUnsent {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s: %d %s", ev.Keys, ev.Status, ev.Reason))
 }
 
 func movedText(m *call.Transferred) string {

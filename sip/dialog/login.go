@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"strings"
 
@@ -117,7 +118,34 @@ func (l *login) respond(c *digest.Challenge, method, uri string, use int) (strin
 		return "", false
 	}
 	credentials.Algorithm = c.Algorithm
-	return credentials.String(), true
+	return spelled(credentials), true
+}
+
+// spelled writes credentials (RFC 7616 3.4). The library's own writer quotes as
+// Go does, which changes what is not printable, and with it realm and nonce.
+func spelled(c *digest.Credentials) string {
+	all := []string{"username=" + quoted(c.Username), "realm=" + quoted(c.Realm), "nonce=" + quoted(c.Nonce), "uri=" + quoted(c.URI)}
+	if c.Algorithm != "" {
+		all = append(all, "algorithm="+c.Algorithm)
+	}
+	if c.QOP != "" {
+		all = append(all, "cnonce="+quoted(c.Cnonce))
+	}
+	if c.Opaque != "" {
+		all = append(all, "opaque="+quoted(c.Opaque))
+	}
+	if c.QOP != "" {
+		all = append(all, "qop="+c.QOP, fmt.Sprintf("nc=%08x", c.Nc))
+	}
+	if c.Userhash {
+		all = append(all, "userhash=true")
+	}
+	return "Digest " + strings.Join(append(all, "response="+quoted(c.Response)), ", ") // last: some peers read no further
+}
+
+// quoted writes a quoted-string (RFC 3261 25.1).
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 func sessionOf(algorithm string) (base string, session bool) {

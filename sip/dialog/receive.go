@@ -70,7 +70,9 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 	d.tell(call.Event{Kind: call.Acked, Answer: answer, Source: flow.Remote.Addr()})
 	if d.hangup != nil {
 		d.sendBye(now)
+		return
 	}
+	d.acknowledged(now)
 }
 
 // cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).
@@ -116,6 +118,10 @@ func (d *UAS) earlyRequest(now time.Time, m *wire.Message, flow call.Flow) {
 	case "INVITE":
 		d.answer(now, m, flow, d.later())
 	case "UPDATE":
+		if d.reliable != nil && d.reliable.settled && d.reliable.acked {
+			d.change(now, m, flow)
+			return
+		}
 		d.earlyUpdate(now, m, flow, d.later())
 	default:
 		d.serve(now, m, flow)

@@ -22,19 +22,15 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 	}
 	switch m.CSeqMethod {
 	case "INVITE":
-		for _, a := range d.attempts {
-			if a.is(m.Branch) {
-				d.inviteResponse(now, a, m, flow)
-				return
-			}
+		if a := d.attemptOf(m); a != nil {
+			d.inviteResponse(now, a, m, flow)
 		}
 	case "CANCEL":
-		for _, a := range d.attempts {
-			if a.is(m.Branch) {
-				a.cancel.Response(now, m.Status)
-				return
-			}
+		if a := d.attemptOf(m); a != nil {
+			a.cancel.Response(now, m.Status)
 		}
+	case "INFO":
+		d.keyResponse(now, m)
 	case "PRACK":
 		d.prackResponse(now, m)
 	case "BYE":
@@ -42,6 +38,16 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 	case "REFER":
 		d.referResponse(now, m, d.referAgain(now, m))
 	}
+}
+
+// attemptOf is the INVITE that a response is to, or to whose CANCEL; nil: none.
+func (d *UAC) attemptOf(m *wire.Message) *attempt {
+	for _, a := range d.attempts {
+		if a.is(m.Branch) {
+			return a
+		}
+	}
+	return nil
 }
 
 func (d *UAC) inviteResponse(now time.Time, a *attempt, m *wire.Message, flow call.Flow) {

@@ -110,7 +110,7 @@ func (f *Factory) Restore(id call.ID, raw json.RawMessage, p call.Packet) (actor
 		return nil, fmt.Errorf("%w: %w", ErrState, refusal)
 	}
 	back := readRoute(m, target)
-	d.message, d.session, d.route = m, session, &back
+	d.message, d.session, d.route, d.ringing = m, session, &back, true
 	d.first.tx = txn.StartInvite(f.options.Timers, s.InviteFlow.Transport.Reliable())
 	return d, nil
 }

@@ -20,6 +20,8 @@ type UAS struct {
 	message  *wire.Message // that INVITE; nil after its final response
 	reliable *reliable     // provisional responses that want a PRACK; nil: none was sent
 	session  *sdp.Session  // its offer; nil likewise, and where it has none
+
+	progressed progress // the last provisional response
 }
 
 // An invite is an INVITE server transaction and where its responses go: the
@@ -50,7 +52,7 @@ func (d *UAS) Respond(now time.Time, r call.Response) []call.Output {
 	d.send(call.Transmission{Flow: d.first.flow, Raw: raw})
 	if r.Status >= 200 {
 		d.reliable.stop()
-		d.message, d.session = nil, nil
+		d.message, d.session, d.ringing, d.progressed = nil, nil, false, progress{}
 		d.revision++
 	}
 	if r.Status >= 300 {
@@ -79,24 +81,32 @@ func (d *UAS) reply(now time.Time, r call.Response) wire.Reply {
 	case r.Offer != nil:
 		reply = d.described(reply, d.offerIn(d.first.seq, *r.Offer))
 	}
-	if r.Status < 300 {
-		return reply
+	if r.Status < 200 && reply.Body != nil && listed(d.message, "P-Early-Media", "supported") { // RFC 5009 8: else some let no early media pass
+		reply.Headers = append(reply.Headers, call.Header{Name: "P-Early-Media", Value: "sendrecv"})
 	}
+	if r.Status >= 300 {
+		reply.Headers = append(reply.Headers, d.whyNot(r)...)
+	}
+	return reply
+}
+
+// whyNot is what a refusal says beside its status.
+func (d *UAS) whyNot(r call.Response) (headers []call.Header) {
 	if v := reasonOf(r.Cause, r.Text); v != "" {
-		reply.Headers = append(reply.Headers, call.Header{Name: "Reason", Value: v})
+		headers = append(headers, call.Header{Name: "Reason", Value: v})
 	}
 	if r.Status == 488 {
 		text := r.Text
 		if text == "" {
 			text = r.Cause.Word
 		}
-		reply.Headers = append(reply.Headers, d.warning(305, text))
+		headers = append(headers, d.warning(305, text))
 	}
 	if r.RetryAfter > 0 {
 		seconds := (r.RetryAfter + time.Second - 1) / time.Second
-		reply.Headers = append(reply.Headers, call.Header{Name: "Retry-After", Value: strconv.Itoa(int(seconds))})
+		headers = append(headers, call.Header{Name: "Retry-After", Value: strconv.Itoa(int(seconds))})
 	}
-	return reply
+	return headers
 }
 
 // Wake sends the copies that are due and notes what did not come in time.
@@ -113,13 +123,14 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
 	d.wakeReliable(now)
+	d.wakeProgress(now)
 	d.wake(now)
 	return d.out
 }
 
 // Deadline is when Wake wants to be called; zero: not at all.
 func (d *UAS) Deadline() time.Time {
-	return txn.Earliest(d.first.tx.Deadline(), d.reliable.deadline(), d.deadline())
+	return txn.Earliest(d.first.tx.Deadline(), d.reliable.deadline(), d.progressed.at, d.deadline())
 }
 
 // Done reports that the dialog is over and every transaction has ended.
@@ -131,6 +142,6 @@ func (d *UAS) Done() bool {
 func (d *UAS) end() {
 	d.over = true
 	d.hangup = nil
-	d.message, d.session, d.said = nil, nil, nil
+	d.message, d.session, d.said, d.keypress, d.progressed = nil, nil, nil, nil, progress{}
 	d.route, d.clock = &nowhere, nil
 }

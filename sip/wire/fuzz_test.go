@@ -54,6 +54,7 @@ func checkMessage(t *testing.T, m *wire.Message, text string) {
 	}
 	_, _, _, _ = m.From(), m.To(), m.SDP(), m.String()
 	_, _ = m.Contact()
+	_, _ = m.Replaces()
 	if !m.IsRequest() {
 		return
 	}
@@ -98,4 +99,28 @@ func checkLines(t *testing.T, raw []byte) {
 			t.Errorf("a planted line in %q", raw)
 		}
 	}
+}
+
+// FuzzURI reads URIs that come from anywhere: in messages, configuration,
+// commands. What is taken has one meaning, for us and for sipgo's reader.
+func FuzzURI(f *testing.F) {
+	for _, s := range []string{"sip:a@h", "sips:+1555@[2001:db8:::192.0.2.1]:5061;transport=tcp?x=y", "sip:user;par=u%40example.net@example.com", "sip:%00@h", "tel:+1", "sip:a:b@h:5060"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := wire.ParseURI(s)
+		if err != nil {
+			return
+		}
+		if u.Host == "" || strings.ContainsAny(u.Host, "[]@;?<> \r\n") || u.Scheme == "" || u.Reveal() != s {
+			t.Errorf("%q: %q %q", s, u.Scheme, u.Host)
+		}
+		if u.User != "" && strings.Contains(u.String(), "@") && !strings.Contains(u.String(), "***@") {
+			t.Errorf("%q prints %s", s, u)
+		}
+		again, err := wire.ParseURI(strings.ToLower(u.Scheme) + ":" + u.HostPort())
+		if err != nil || again.Host != u.Host || again.Port != u.Port {
+			t.Errorf("%q leads to %q, which is %q %d: %v", s, u.HostPort(), again.Host, again.Port, err)
+		}
+	})
 }
