@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -45,6 +46,11 @@ func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
 	return nil
 }
 
+// cordPause is how long a carrier may say nothing before silence is sent for it
+// to the one that it is joined with, which might take it for dead. It is long, for
+// a gap in the network must not cut a key in two.
+const cordPause = time.Second
+
 // couple makes one end of a cord the bridge's leg.
 func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 	b.mu.Lock()
@@ -53,15 +59,10 @@ func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 		return false
 	}
 	b.cancel() // whoever is being asked comes too late
-	if old := b.leg; old != nil {
-		if m := notification(b.req, b.asked, call.EventEnded, call.Event{Cause: cause}); m != nil {
-			old.Notify(m)
-		}
-		b.node.spawn(func() { old.Close(cause) })
-	}
+	old, told := b.leg, notification(b.req, b.asked, call.EventEnded, call.Event{Cause: cause})
 	b.asked.Number++ // what the agent before sends or says counts no more
 	number, carrier := b.asked.Number, b.carrier
-	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC(), fill: true} // what one keeps from us the other is not to miss
+	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC(), fill: true, pause: cordPause}
 	if d, ok := end.DTMF(); ok {
 		t.agentDTMF = &d
 	}
@@ -72,6 +73,10 @@ func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 		func(c call.Cause) { b.post(call.Event{Kind: call.AgentLeft, Cause: c}) },
 		nil,
 	)
+	if old != nil {
+		old.Notify(told)
+		b.node.spawn(func() { old.Close(cause) })
+	}
 	return true
 }
 
