@@ -64,10 +64,8 @@ func (a *actor) bar(t *call.Transfer) {
 	switch ports := &a.calls.ports; {
 	case ports.Targets == nil || ports.Coupler == nil:
 		t.Barred = call.ReasonNoMethod
-	case t.By == call.ByAgent && !policy.Allows(t.To):
+	case t.Other == 0 && t.By == call.ByAgent && !policy.Allows(t.To):
 		t.Barred = call.ReasonNotAllowed
-	case t.Trunk == "":
-		t.Barred = call.ReasonNoTrunk
 	}
 }
 

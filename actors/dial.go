@@ -25,4 +25,6 @@ type Dial struct {
 	MaxDurationMs int64              `json:"max_duration_ms,omitempty"`
 	EarlyMedia    bool               `json:"early_media,omitempty"` // the agent is asked at the carrier's first SDP, and hears it before the answer
 	For           call.ID            `json:"for_call,omitempty"`    // call of the node that is transferred to this one: there is no agent
+	// MaxForwards is what a call that this one goes on for had left, less one.
+	MaxForwards int `json:"max_forwards,omitempty"`
 }

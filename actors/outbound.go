@@ -28,7 +28,7 @@ var errNoPassword = errors.New("actors: the password of a call cannot be opened"
 
 // dial makes the dialog of a call that we place.
 func (c *Calls) dial(id call.ID, d *Dial) (Dialog, call.Invitation, error) {
-	out := call.Outgoing{To: d.To, From: d.From, Hops: d.Hops, Headers: d.Headers}
+	out := call.Outgoing{To: d.To, From: d.From, Hops: d.Hops, Headers: d.Headers, MaxForwards: d.MaxForwards}
 	if d.Username != "" {
 		out.Credentials = call.Credentials{Username: d.Username, Realm: d.Realm}
 	}

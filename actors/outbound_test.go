@@ -105,7 +105,7 @@ func errand(id call.ID) actors.Job {
 	return actors.Job{V: 1, Key: call.TransactionKey{CallID: id.String(), FromTag: "out", CSeq: 1}, Tenant: "acme", Endpoint: "trunk",
 		Agent: &endpoint.Agent{ID: "bot", IsActive: true, WebRTC: endpoint.AgentTransport{Codecs: []string{"PCMU"}}},
 		Dial: &actors.Dial{ID: id, Trunk: "t", To: "sip:bob@carrier.example", From: "sip:us@here.example", Username: "u", Password: "sealed:secret",
-			Hops: []string{"sip:bob@192.0.2.1"}, Metadata: json.RawMessage(`{"k":"v"}`), RingTimeoutMs: 30_000}}
+			Hops: []string{"sip:bob@192.0.2.1"}, MaxForwards: 17, Metadata: json.RawMessage(`{"k":"v"}`), RingTimeoutMs: 30_000}}
 }
 
 // place places a call and lets all settle.
@@ -159,7 +159,7 @@ func TestACallThatWePlaceIsRungAnsweredAndJoinedByItsAgent(t *testing.T) {
 		if len(ph.records) != 1 || ph.records[0].Direction != actors.Outbound || ph.records[0].Status != 200 || ph.records[0].Metadata != `{"k":"v"}` {
 			t.Errorf("records %+v", ph.records)
 		}
-		if ph.out[0].Credentials.Password != "secret" || !slices.Equal(ph.request[7].Codecs, []string{"PCMU"}) {
+		if ph.out[0].Credentials.Password != "secret" || ph.out[0].MaxForwards != 17 || !slices.Equal(ph.request[7].Codecs, []string{"PCMU"}) {
 			t.Errorf("dialled %+v with codecs %v", ph.out[0], ph.request[7].Codecs)
 		}
 	})

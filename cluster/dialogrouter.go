@@ -66,7 +66,7 @@ func (a *dialogAsk) ask() {
 
 func (a *dialogAsk) deliver(slot call.Slot) {
 	a.asked = time.Now()
-	a.r.asker.ask(subject.InDialog(slot), a.data, callTimeout, a.delivered)
+	a.r.asker.ask(subject.InDialog(slot), a.data, a.r.callWait, a.delivered)
 }
 
 func (a *dialogAsk) delivered(rep reply) {
@@ -86,7 +86,7 @@ func (a *dialogAsk) delivered(rep reply) {
 		}
 		a.r.found.forget(a.id)
 		a.asked = time.Now()
-		a.r.asker.ask(subject.Find(a.id), nil, findTimeout, a.found)
+		a.r.asker.ask(subject.Find(a.id), nil, a.r.findWait, a.found)
 	}
 }
 

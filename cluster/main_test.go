@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the longest wait of a test for something that should happen at
 // once.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // startBroker runs a server for the test, without a port.
 func startBroker(t testing.TB) *broker.Server {

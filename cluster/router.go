@@ -50,6 +50,8 @@ type Router struct {
 	doubts *doubts
 	held   held
 
+	callWait, findWait time.Duration // callTimeout and findTimeout, but in tests
+
 	unheard silence // of deciders
 
 	mu      sync.Mutex
@@ -63,7 +65,7 @@ func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
 		return nil, fmt.Errorf("start router: %w", err)
 	}
 	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound), doubts: newDoubts(maxDoubts),
-		invites: make(map[call.TransactionKey]*inviteAsk)}, nil
+		callWait: callTimeout, findWait: findTimeout, invites: make(map[call.TransactionKey]*inviteAsk)}, nil
 }
 
 // Pending is how many messages wait for an answer.

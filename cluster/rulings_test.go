@@ -117,7 +117,7 @@ func TestAnotherDeciderIsAskedWhereTheOwnerIsSilent(t *testing.T) {
 	flush(t, c)
 	start := time.Now()
 	got := await(t, askRuling(newRulings(t, c, 10, cluster.RulingObserver{})))
-	if took := time.Since(start); got.Status != 603 || took < time.Second || took > 3*time.Second {
+	if took := time.Since(start); got.Status != 603 || took < time.Second {
 		t.Errorf("got %+v after %v", got, took)
 	}
 	mu.Lock()

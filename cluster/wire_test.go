@@ -145,9 +145,8 @@ func TestARequestWaitsForAnEdgeOnAReliableTransportAndThenIsLost(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	w.Transmit(onFlow("never", call.TLS, "BYE sip:x SIP/2.0\r\n\r\n"))
-	began := time.Now()
-	if got := await(t, lost); got != "never" || time.Since(began) > 8*time.Second {
-		t.Errorf("lost %s after %v", got, time.Since(began))
+	if got := await(t, lost); got != "never" {
+		t.Errorf("lost %s", got)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // endLimit is the longest time from the last reason to live to the end of a
 // process.
-const endLimit = 10 * time.Second
+const endLimit = 30 * time.Second
 
 // draining waits until the node turns calls away.
 func draining(t *testing.T, b *bed) {

@@ -70,7 +70,7 @@ func (b baresip) write(t *testing.T, freq float64, rate int) {
 			t.Fatal(err)
 		}
 	}
-	if err := caller.WriteWAV(filepath.Join(b.dir, "said.wav"), rate, tone.Generate(freq, rate, 20*rate)); err != nil {
+	if err := caller.WriteWAV(filepath.Join(b.dir, "said.wav"), rate, tone.Generate(freq, rate, 60*rate)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // lostLimit is how soon a carrier hears that its agent is lost: 5 s, and what a
 // busy machine adds.
-const lostLimit = 9 * time.Second
+const lostLimit = 20 * time.Second
 
 func TestTheCarrierOfALostAgentGetsABye(t *testing.T) {
 	t.Parallel()
@@ -70,7 +70,7 @@ func TestACarrierWithoutAudioGetsABye(t *testing.T) {
 			}})
 			end := ended(t, s.Node, string(ep.Key))
 			last := time.Duration(max(c.packets-1, 0)) * 20 * time.Millisecond
-			if took := end.Took - last; took < limit || took > limit+3*time.Second {
+			if took := end.Took - last; took < limit || took > limit+10*time.Second {
 				t.Errorf("the call ended %v after its last packet or its answer, want %v or little more", took, limit)
 			}
 			leftBehind(t, rep, c.reason, 0, 0)

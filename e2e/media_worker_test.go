@@ -52,6 +52,7 @@ type worker struct {
 	codec webrtc.RTPCodecCapability
 	reply func(got *rtp.Packet) []byte // what is said to a packet; nil: nothing
 	took  chan *session
+	gate  chan struct{} // offers are answered when it is closed; nil: at once
 }
 
 // worker makes an agent and runs its worker until the test ends. It takes the
@@ -93,6 +94,9 @@ func (w *worker) offered(m *nats.Msg) {
 	if err := json.Unmarshal(m.Data, &c.told); err != nil {
 		w.t.Errorf("an offer is no JSON: %v", err)
 		return
+	}
+	if w.gate != nil {
+		<-w.gate
 	}
 	answer, err := c.answer()
 	if err != nil {

@@ -52,7 +52,7 @@ func (c *crowd) call(talk time.Duration) {
 // arrive lets calls begin for a while.
 func (c *crowd) arrive(during time.Duration) {
 	for n, end := 0, time.Now().Add(during); time.Now().Before(end); n++ {
-		c.call(time.Second + time.Duration(n)*time.Second%longest)
+		c.call(2*time.Second + time.Duration(n)*time.Second%longest)
 		time.Sleep(callEvery)
 	}
 }

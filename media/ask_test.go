@@ -50,7 +50,7 @@ func TestAnAgentIsReplacedInsideTheCall(t *testing.T) {
 	first.rx(packet(0, 500, payload(0, 0xa9)...))
 	b.send(b.rtp, packet(0, 1, payload(0, 0xca)...))
 	eventually(t, "the first agent hears", func() bool { return len(first.packets()) == 1 })
-	before := receive(t, b.rtp, 1, time.Second)
+	before := receive(t, b.rtp, 1, patience)
 
 	gate := make(chan struct{})
 	chosen := pcmu
@@ -61,7 +61,7 @@ func TestAnAgentIsReplacedInsideTheCall(t *testing.T) {
 	if got := <-first.closed; got != call.CauseAgentLost {
 		t.Errorf("the first agent was told %v", got)
 	}
-	during := receive(t, b.rtp, 50, time.Second)
+	during := receive(t, b.rtp, 50, patience)
 	b.send(b.rtp, packet(0, 2, payload(1, 0xca)...)) // heard by nobody
 	first.rx(packet(0, 501, payload(1, 0xa9)...))    // of one that was let go
 	if err := first.command(media.Command{Type: media.CommandHangup}); err == nil {
@@ -102,7 +102,7 @@ func TestAnAgentIsReplacedInsideTheCall(t *testing.T) {
 func untilMark(t *testing.T, b *bench, mark byte) (got [][]byte) {
 	t.Helper()
 	for len(got) < 500 {
-		p := receive(t, b.rtp, 1, time.Second)
+		p := receive(t, b.rtp, 1, patience)
 		if len(p) == 0 {
 			break
 		}
@@ -214,7 +214,7 @@ func TestAnAgentThatComesTooLateIsSentAway(t *testing.T) {
 		t.Errorf("it was told %v", got)
 	}
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	same(t, receive(t, b.rtp, 1, time.Second), 0, 0xa9)
+	same(t, receive(t, b.rtp, 1, patience), 0, 0xa9)
 }
 
 // Bridges whose agents come and go while calls end leave nothing behind.

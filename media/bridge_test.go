@@ -66,7 +66,7 @@ func TestFiveHundredPacketsEachWayAreEqualByteForByte(t *testing.T) {
 			}
 			eventually(t, "the agent got all", func() bool { return len(b.agent.packets()) == count })
 			same(t, b.agent.packets(), 120, 0xca)
-			got := receive(t, b.rtp, count, time.Second)
+			got := receive(t, b.rtp, count, patience)
 			if len(got) != count {
 				t.Fatalf("the carrier got %d", len(got))
 			}
@@ -107,7 +107,7 @@ func TestASprayFromElsewhereReachesNobodyAndGetsNothing(t *testing.T) {
 	if got := receive(t, evil, 1, 50*time.Millisecond); len(got) != 0 {
 		t.Errorf("the stranger got %d packets", len(got))
 	}
-	if got := receive(t, b.rtp, 2*count, time.Second); len(got) != 2*count {
+	if got := receive(t, b.rtp, 2*count, patience); len(got) != 2*count {
 		t.Errorf("the carrier got %d of %d packets", len(got), 2*count)
 	}
 }
@@ -122,7 +122,7 @@ func TestACarrierBehindNATIsLatchedToItsOtherPort(t *testing.T) {
 	}
 	eventually(t, "the fourth packet is heard", func() bool { return len(b.agent.packets()) == 1 })
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	same(t, receive(t, other, 1, time.Second), 0, 0xa9)
+	same(t, receive(t, other, 1, patience), 0, 0xa9)
 	if got := receive(t, b.rtp, 1, 20*time.Millisecond); len(got) != 0 {
 		t.Error("the SDP's port got a packet too")
 	}
@@ -133,7 +133,7 @@ func TestSilenceIsSentForAQuietAgent(t *testing.T) {
 	b := newBench(t, newAgent(pcma), settings(), "127.0.0.1")
 	b.req.Asked.Agent.WebRTC.NoSilence = false
 	b.join()
-	for _, p := range receive(t, b.rtp, 5, time.Second) {
+	for _, p := range receive(t, b.rtp, 5, patience) {
 		h, start, end, err := rtp.Parse(p)
 		if err != nil || h.PayloadType != 8 || end-start != 160 || p[start] != 0xd5 {
 			t.Fatalf("%+v % x", h, p[:20])
@@ -171,7 +171,7 @@ func TestDigitsBothWays(t *testing.T) {
 	}
 	reader := rtp.NewDigitReader(8000)
 	pressed := ""
-	for _, p := range receive(t, b.rtp, 14, time.Second) {
+	for _, p := range receive(t, b.rtp, 14, patience) {
 		h, start, end, err := rtp.Parse(p)
 		if err != nil || h.PayloadType != 101 {
 			t.Fatalf("%+v %v", h, err)
@@ -198,7 +198,7 @@ func TestTheCarrierGetsAnRTCPByeAndTheAgentTheCause(t *testing.T) {
 	if got := <-b.agent.closed; got != call.CauseNormal {
 		t.Errorf("the agent was told %v", got)
 	}
-	reports := receive(t, b.rtcp, 1, time.Second)
+	reports := receive(t, b.rtcp, 1, patience)
 	if len(reports) != 1 {
 		t.Fatal("no RTCP")
 	}
@@ -290,7 +290,7 @@ func TestIPv6(t *testing.T) {
 	}
 	b.send(b.rtp, packet(0, 1, 1))
 	b.agent.rx(packet(0, 1, payload(0, 3)...))
-	same(t, receive(t, b.rtp, 1, time.Second), 0, 3)
+	same(t, receive(t, b.rtp, 1, patience), 0, 3)
 	eventually(t, "the carrier is heard", func() bool { return len(b.agent.packets()) == 1 })
 }
 

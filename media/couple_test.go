@@ -54,8 +54,8 @@ func TestABridgeJoinsTwoCarriers(t *testing.T) {
 		}
 	}
 	b.send(b.rtp, packet(101, 510, 5, 0, 0, 160)) // a key
-	for end := time.Now().Add(5 * time.Second); ; {
-		p := receive(t, a.rtp, 1, time.Second)
+	for end := time.Now().Add(patience); ; {
+		p := receive(t, a.rtp, 1, patience)
 		if len(p) == 1 && p[0][1]&0x7f == tel8.PayloadType {
 			break
 		}

@@ -189,8 +189,8 @@ func (b *bench) event() call.Event {
 	select {
 	case ev := <-b.events:
 		return ev
-	case <-time.After(5 * time.Second):
-		b.t.Fatal("no event within 5 s")
+	case <-time.After(patience):
+		b.t.Fatal("no event")
 		return call.Event{}
 	}
 }
@@ -244,16 +244,19 @@ func receive(t *testing.T, c *net.UDPConn, count int, wait time.Duration) [][]by
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-// eventually waits until ok, at most 5 s.
+// patience is the longest wait of a test for something that should happen.
+const patience = 30 * time.Second
+
+// eventually waits until ok, at most patience.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if ok() {
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	t.Fatalf("not within 5 s: %s", what)
+	t.Fatalf("not within %v: %s", patience, what)
 }
 
 func fields(t *testing.T, note string) map[string]any {

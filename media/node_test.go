@@ -83,7 +83,7 @@ func TestAnAgentThatChoosesWhatItWasNotOfferedIsLeft(t *testing.T) {
 		if got != call.CauseNoCodec {
 			t.Errorf("told %v", got)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("the leg stays open")
 	}
 }

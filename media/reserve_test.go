@@ -57,7 +57,7 @@ func TestAnAnsweredCallOfOursIsSilentUntilItsAgentSpeaks(t *testing.T) {
 		t.Fatal("something was sent before the answer")
 	}
 	b.bridge.Answered()
-	silence := receive(t, b.rtp, 10, time.Second)
+	silence := receive(t, b.rtp, 10, patience)
 	if len(silence) != 10 || silence[0][12] != 0xff || silence[9][12] != 0xff || silence[9][171] != 0xff {
 		t.Fatalf("%d packets, not of silence", len(silence))
 	}

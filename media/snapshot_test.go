@@ -40,7 +40,7 @@ func TestASnapshotSaysWhereBothStreamsOfACallStand(t *testing.T) {
 		b.send(b.rtp, packet(0, seq, 1, 2, 3))
 		b.agent.rx(packet(0, seq, 4, 5, 6))
 	}
-	got := receive(t, b.rtp, packets, 5*time.Second)
+	got := receive(t, b.rtp, packets, patience)
 	if len(got) != packets {
 		t.Fatalf("%d packets came to the carrier", len(got))
 	}
@@ -71,7 +71,7 @@ func TestASnapshotSaysWhereBothStreamsOfACallStand(t *testing.T) {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

@@ -28,7 +28,7 @@ func TestACarrierThatMovesIsFollowedAndNobodyElse(t *testing.T) {
 
 	b.bridge.Update(b.agreed(addr(there), call.SendRecv))
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	same(t, receive(t, there, 1, time.Second), 0, 0xa9)
+	same(t, receive(t, there, 1, patience), 0, 0xa9)
 	for i := range 20 {
 		b.send(evil, packet(0, uint16(i), payload(i, 0xee)...))
 	}
@@ -57,7 +57,7 @@ func TestACarrierThatMovesBehindNATProvesItselfAgain(t *testing.T) {
 	}
 	eventually(t, "its fourth packet is heard", func() bool { return len(b.agent.packets()) == 2 })
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	same(t, receive(t, mapped, 1, time.Second), 0, 0xa9)
+	same(t, receive(t, mapped, 1, patience), 0, 0xa9)
 }
 
 func TestHoldStopsTheAgentsAudioAndResumeBringsItBack(t *testing.T) {
@@ -67,7 +67,7 @@ func TestHoldStopsTheAgentsAudioAndResumeBringsItBack(t *testing.T) {
 	b.join()
 	b.send(b.rtp, packet(0, 1, payload(0, 0xca)...))
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	if got := receive(t, b.rtp, 1, time.Second); len(got) != 1 {
+	if got := receive(t, b.rtp, 1, patience); len(got) != 1 {
 		t.Fatal("the carrier hears nothing")
 	}
 	b.bridge.Update(b.agreed(addr(b.rtp), call.SendOnly))
@@ -83,7 +83,7 @@ func TestHoldStopsTheAgentsAudioAndResumeBringsItBack(t *testing.T) {
 	eventually(t, "the agent hears what the carrier plays", func() bool { return len(b.agent.packets()) == 21 })
 	b.bridge.Update(b.agreed(addr(b.rtp), call.SendRecv))
 	b.agent.rx(packet(0, 40, payload(0, 0xa9)...))
-	if got := receive(t, b.rtp, 1, time.Second); len(got) != 1 {
+	if got := receive(t, b.rtp, 1, patience); len(got) != 1 {
 		t.Error("the carrier hears nothing after it resumed")
 	}
 }
@@ -119,7 +119,7 @@ func TestACarrierWithoutAnOfferIsOfferedWhatTheAgentHas(t *testing.T) {
 	eventually(t, "the carrier is heard", func() bool { return len(b.agent.packets()) == 1 })
 	same(t, b.agent.packets(), 120, 0xca)
 	b.agent.rx(packet(120, 2, payload(0, 0xa9)...))
-	same(t, receive(t, b.rtp, 1, time.Second), 8, 0xa9)
+	same(t, receive(t, b.rtp, 1, patience), 8, 0xa9)
 }
 
 func TestACarrierWithoutAnOfferKeepsToTheOwnersPolicy(t *testing.T) {

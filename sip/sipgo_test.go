@@ -28,7 +28,7 @@ import (
 )
 
 // patience is the longest wait for what must come.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // A caller is one call of ours: its dialog, kept by a lock, behind an edge.
 type caller struct {

@@ -28,7 +28,7 @@ func (c *Call) coupled() bool { return c.record.Joined != 0 || c.params.For != 0
 // further, and one that took the REFER may be calling the target already.
 func (c *Call) unreferred(ev Event) bool {
 	t := c.live.wish
-	if t == nil || t.Mode == TransferRefer || t.Other == 0 && t.Barred != "" {
+	if t == nil || t.Mode == TransferRefer || t.barred() != "" {
 		return false
 	}
 	switch ev.Reason {
@@ -43,8 +43,8 @@ func (c *Call) unreferred(ev Event) bool {
 // reach goes about a transfer without the carrier.
 func (c *Call) reach(now time.Time, ev Event) {
 	t := c.live.wish
-	if t.Other == 0 && t.Barred != "" {
-		c.settleTransfer(now, ev, TransferFailed, t.Barred)
+	if why := t.barred(); why != "" {
+		c.settleTransfer(now, ev, TransferFailed, why)
 		return
 	}
 	c.live.reaching = true

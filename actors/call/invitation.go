@@ -27,6 +27,9 @@ type Invitation struct {
 	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
 	// Reliable says that the carrier confirms provisional responses (RFC 3262).
 	Reliable bool `json:"reliable,omitempty"`
+	// MaxForwards is how many hops the INVITE had left; 0: it did not say, or is
+	// ours.
+	MaxForwards int `json:"max_forwards,omitempty"`
 }
 
 // MaxHeaders is how many headers of an INVITE reach the agent, and

@@ -14,6 +14,7 @@ type Outgoing struct {
 	Hops        []string
 	Credentials Credentials
 	Headers     []Header // further header fields, at most MaxHeaders of MaxHeaderBytes
+	MaxForwards int      // of a call that goes on for another: what that had left, less one (RFC 7332 5); 0: 70
 	Edge        string   // edge that sends the INVITE, if it lives; empty: any
 }
 

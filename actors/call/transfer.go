@@ -24,8 +24,17 @@ type Transfer struct {
 	Trunk         string `json:"trunk,omitempty"`           // id of the trunk that it goes through; "": the one that is set up for transfers
 	From          string `json:"from,omitempty"`            // as whom; "": by the trunk's policy
 	RingTimeoutMs int64  `json:"ring_timeout_ms,omitempty"` // longest wait for its answer; 0: RingWait
-	// Barred is why there can be no such call; "": there can.
+	// Barred is why there can be no such call, or the two calls not be joined; "":
+	// nothing speaks against it.
 	Barred string `json:"-"`
+}
+
+// barred is why a transfer needs REFER; "": it does not.
+func (t *Transfer) barred() string {
+	if t.Barred == "" && t.Other == 0 && t.Trunk == "" {
+		return ReasonNoTrunk
+	}
+	return t.Barred
 }
 
 // RingWait is how long the target of a transfer may ring where nobody says.

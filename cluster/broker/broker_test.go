@@ -17,7 +17,7 @@ import (
 	"patchbay/cluster/broker"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func config(t *testing.T) broker.Config {
 	return broker.Config{Name: "n1", Listen: "127.0.0.1:0", StoreDir: t.TempDir() + "/jetstream", MaxStore: 1 << 30,
@@ -57,11 +57,11 @@ func TestJetStreamServesOnceReadyAndKeepsWhatItTook(t *testing.T) {
 		if err := srv.Healthy(); err != nil {
 			t.Fatal(err)
 		}
-		nc, err := nats.Connect(srv.ClientURL())
+		nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
-		js, err := jetstream.New(nc)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestWithoutAnAddressOnlyThisProcessConnects(t *testing.T) {
 	cfg := config(t)
 	cfg.Listen = ""
 	srv, _ := start(t, cfg, silent())
-	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestTheServersLinesKeepTheirLevelAndShowNoPayload(t *testing.T) {
 	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := config(t)
 	srv, stop := start(t, cfg, log)
-	nc, err := nats.Connect(srv.ClientURL())
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

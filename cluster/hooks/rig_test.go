@@ -30,10 +30,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // terms are those of a broker alone.
-var terms stream.Terms
+var terms = stream.Terms{Wait: patience}
 
 // patience is the longest wait of a test for something that should happen.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -109,7 +109,7 @@ func (s *site) connect() jetstream.JetStream {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -45,16 +46,24 @@ func (l *Ledger) pump(ctx context.Context, acks chan<- outgoing) {
 	}
 }
 
+// errBehind says that an event was not sent: others wait in the spool.
+var errBehind = errors.New("behind what is spooled")
+
 // publish sends one event: subscribers hear it now, the stream takes it when it
-// can. While others wait in the spool it waits behind them. The subject of a
-// single call is its agent's, and no business of the ledger.
+// can. While others wait in the spool it waits behind them, and behind those
+// that may still come there: the events of a call keep their order. The subject
+// of a single call is its agent's, and no business of the ledger.
 func (l *Ledger) publish(e outgoing, acks chan<- outgoing) {
-	if l.eventsAway.Load() || l.spool.Waiting(spool.Events) > 0 {
+	switch behind := l.eventsAway.Load() || l.spool.Waiting(spool.Events) > 0; {
+	case behind && l.unsettled.Load() == 0:
 		l.spoolEvent(e)
 		return
+	case behind:
+		e.err = errBehind
+	default:
+		e.future, e.err = l.send(e.to, e.id, e.data)
 	}
 	l.unsettled.Add(1)
-	e.future, e.err = l.send(e.to, e.id, e.data)
 	acks <- e
 }
 
@@ -75,7 +84,9 @@ func (l *Ledger) settle(ctx context.Context, acks <-chan outgoing) {
 				l.event(FatePublished, 1)
 				return
 			}
-			l.away("events", e.err)
+			if !errors.Is(e.err, errBehind) {
+				l.away("events", e.err)
+			}
 			l.spoolEvent(e)
 		})
 	}

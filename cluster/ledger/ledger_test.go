@@ -50,7 +50,7 @@ func TestACallLeavesItsEventsAndOneRecord(t *testing.T) {
 	}
 	b := start(t, c, t.TempDir(), 1)
 	b.live(5)
-	eventually(t, "an entry", func() bool { return look(t, c).entries == 1 })
+	eventually(t, "an entry", func() bool { return entries(t, c) == 1 })
 	b.Event("acme", event(5, 1, call.EventStarted)) // a repetition
 	b.over(5)
 	b.stop()
@@ -90,20 +90,13 @@ func outage(t *testing.T, s *site, away, back func()) {
 	group(3, b.live)
 	group(1, b.over)
 	away()
-	slowest := time.Duration(0)
-	timed := func(do func(call.ID)) func(call.ID) {
-		return func(id call.ID) {
-			at := time.Now()
-			do(id)
-			slowest = max(slowest, time.Since(at))
-		}
-	}
-	group(4, timed(b.live))
-	group(5, timed(b.live))
-	group(2, timed(b.over))
-	group(4, timed(b.over))
-	if slowest > time.Second {
-		t.Errorf("a call waited %v for the ledger", slowest)
+	began := time.Now()
+	group(4, b.live)
+	group(5, b.live)
+	group(2, b.over)
+	group(4, b.over)
+	if took := time.Since(began); took > patience { // 500 events, 100 entries and 100 records; JetStream is waited for 2 s each time
+		t.Errorf("calls waited %v for the ledger", took)
 	}
 	eventually(t, "records of 2 and 4 on the disk", func() bool { _, n := b.of(ledger.FateSpooled); return n >= 100 })
 	back()
@@ -111,10 +104,10 @@ func outage(t *testing.T, s *site, away, back func()) {
 		w := b.Waiting()
 		return w.Events+w.Records+w.SpooledEvents+w.SpooledRecords == 0
 	})
-	eventually(t, "the entries of calls that began meanwhile", func() bool { return look(t, c).entries == 100 })
+	eventually(t, "the entries of calls that began meanwhile", func() bool { return entries(t, c) == 100 })
 	group(3, b.over)
 	group(5, b.over)
-	b.stop()
+	b.drained(t)
 	k := look(t, c)
 	for n := 1; n <= 5; n++ {
 		group(n, func(id call.ID) {
@@ -144,7 +137,7 @@ func TestWhatIsSpooledIsPublishedAtTheNextStart(t *testing.T) {
 	for id := call.ID(1); id <= 10; id++ {
 		b.live(id)
 	}
-	eventually(t, "their entries", func() bool { return look(t, c).entries == 10 })
+	eventually(t, "their entries", func() bool { return entries(t, c) == 10 })
 	s.stop()
 	for id := call.ID(1); id <= 10; id++ {
 		b.over(id)
@@ -210,7 +203,7 @@ func TestAnotherOwnersRecordIsLeftToIt(t *testing.T) {
 	c := s.connect()
 	b := start(t, c, t.TempDir(), 1)
 	b.live(5)
-	eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
+	eventually(t, "its entry", func() bool { return entries(t, c) == 1 })
 	adopter := open(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.Journal.Node = "m2" })
 	rev := uint64(0)
 	each(t, c, "KV_calls", func(m *jetstream.RawStreamMsg) { rev = m.Sequence })
@@ -262,14 +255,14 @@ func TestRecordsWaitInMemoryWhenEvenTheSpoolIsFull(t *testing.T) {
 	c := s.connect()
 	b := start(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.SpoolBytes = 1 << 20 })
 	s.stop()
-	const calls = 2400 // about half of them fit
-	long := strings.Repeat("x", 500)
+	const calls = 600 // about half of them fit
+	long := strings.Repeat("x", 3000)
 	for id := call.ID(1); id <= calls; id++ {
 		rec := record(id)
 		rec.SIPCallID = long
 		b.Record(rec)
 	}
-	eventually(t, "a full spool", func() bool { w := b.Waiting(); return w.Records > 200 && w.SpooledRecords > 500 })
+	eventually(t, "a full spool", func() bool { w := b.Waiting(); return w.Records > 50 && w.SpooledRecords > 100 })
 	s.start()
 	eventually(t, "everything published", func() bool { w := b.Waiting(); return w.Records == 0 && w.SpooledRecords == 0 })
 	b.drained(t)

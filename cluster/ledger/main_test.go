@@ -22,6 +22,7 @@ import (
 	"patchbay/cluster"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/ledger"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 	"patchbay/internal/keys"
 )
@@ -29,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the longest wait of a test for something that should happen.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // A site is a NATS server that can be stopped and started again, on the same
 // disk, under connections that stay.
@@ -169,7 +170,7 @@ func start(t testing.TB, c *cluster.Conn, dir string, boot uint64, settings ...s
 
 func open(t testing.TB, c *cluster.Conn, dir string, boot uint64, settings ...setting) *book {
 	t.Helper()
-	cfg := ledger.Config{Journal: journal.Config{Node: "m1", Boot: boot}, SpoolDir: dir, SpoolBytes: 16 << 20, Sweep: true}
+	cfg := ledger.Config{Journal: journal.Config{Node: "m1", Boot: boot, Streams: stream.Terms{Wait: patience}}, SpoolDir: dir, SpoolBytes: 16 << 20, Sweep: true}
 	for _, s := range settings {
 		s(&cfg)
 	}
@@ -264,12 +265,19 @@ func look(t testing.TB, c *cluster.Conn) kept {
 			k.seqs[ev.Call.String()] = append(k.seqs[ev.Call.String()], int(ev.Seq))
 		}
 	})
+	k.entries = entries(t, c)
+	return k
+}
+
+// entries counts the live calls and tombstones.
+func entries(t testing.TB, c *cluster.Conn) (n int) {
+	t.Helper()
 	each(t, c, "KV_calls", func(m *jetstream.RawStreamMsg) {
 		if m.Header.Get("KV-Operation") == "" && m.Header.Get("Nats-Marker-Reason") == "" {
-			k.entries++
+			n++
 		}
 	})
-	return k
+	return n
 }
 
 // each shows what a stream holds. Brokers that have just come back may not say

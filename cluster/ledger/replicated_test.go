@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"patchbay/actors/call"
 	"patchbay/cluster"
@@ -24,7 +23,7 @@ func joined(t *testing.T, servers *testkit.Cluster, url string) *cluster.Conn {
 	}
 	t.Cleanup(c.Close)
 	eventually(t, "JetStream answers", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		_, err := c.JetStream().AccountInfo(ctx)
 		return err == nil
@@ -47,7 +46,7 @@ func TestAMajorityOfJetStreamMayBeAway(t *testing.T) {
 	for id := call.ID(1); id <= 30; id++ {
 		b.live(id)
 	}
-	eventually(t, "their entries", func() bool { return look(t, c).entries == 30 })
+	eventually(t, "their entries", func() bool { return entries(t, c) == 30 })
 	servers.Stop(1)
 	servers.Stop(2)
 	for id := call.ID(1); id <= 20; id++ {

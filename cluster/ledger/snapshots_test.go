@@ -68,7 +68,7 @@ func TestCallsThatAnotherNodeHasClaimedAreLetGo(t *testing.T) {
 			var l let
 			b := start(t, c, t.TempDir(), 1, l.hear)
 			b.live(5)
-			eventually(t, "its entry", func() bool { return look(t, c).entries == 1 })
+			eventually(t, "its entry", func() bool { return entries(t, c) == 1 })
 			other := open(t, c, t.TempDir(), 1, func(cfg *ledger.Config) { cfg.Journal.Node = "m2" })
 			holds := claimAll(t, other.Journal())
 			notice(b)

@@ -22,7 +22,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maxRequest is the longest wait for one answer, whatever the caller allows.
+// maxRequest is the longest wait for one answer, and for each message of an
+// answer of many, whatever the caller allows: a stream that still sends is slow,
+// not away.
 const maxRequest = 2 * time.Second
 
 // ErrUnavailable says that the stream cannot be read now.
@@ -145,8 +147,6 @@ func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxRequest)
-	defer cancel()
 	inbox := nc.NewRespInbox()
 	replies := make(chan *nats.Msg, q.most()+1)  // and the end
 	sub, err := nc.ChanSubscribe(inbox, replies) // whose own queue would be half a MiB
@@ -158,10 +158,15 @@ func Many(ctx context.Context, nc *nats.Conn, stream string, q Query) ([]Message
 		return nil, unavailable(err)
 	}
 	all := make([]Message, 0, min(q.most(), cap(replies)))
+	silence := time.NewTimer(maxRequest)
+	defer silence.Stop()
 	for {
 		var m *nats.Msg
 		select {
 		case m = <-replies:
+			silence.Reset(maxRequest)
+		case <-silence.C:
+			return nil, unavailable(context.DeadlineExceeded)
 		case <-ctx.Done():
 			return nil, unavailable(ctx.Err())
 		}

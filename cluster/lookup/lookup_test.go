@@ -3,9 +3,11 @@ package lookup_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/cluster/lookup"
@@ -70,5 +72,30 @@ func TestAStreamThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
 	}
 	if _, err := lookup.Many(ctx, nc, "NONE", lookup.Query{Next: "x", Batch: 1}); !errors.Is(err, lookup.ErrUnavailable) {
 		t.Errorf("many: %v", err)
+	}
+}
+
+func TestAStreamThatIsSlowIsNotAway(t *testing.T) {
+	t.Parallel()
+	const count, pause = 10, 300 * time.Millisecond // longer than for one answer, all in all
+	nc := testkit.NATS(t)
+	sub, err := nc.Subscribe("$JS.API.DIRECT.GET.SLOW", func(m *nats.Msg) {
+		for seq := range count {
+			time.Sleep(pause) // real: as a busy server sends
+			one := nats.NewMsg(m.Reply)
+			one.Header = nats.Header{"Nats-Subject": {"x"}, "Nats-Sequence": {strconv.Itoa(seq + 1)}, "Nats-Time-Stamp": {"2025-11-21T12:00:00Z"}}
+			_ = nc.PublishMsg(one)
+		}
+		end := nats.NewMsg(m.Reply)
+		end.Header = nats.Header{"Status": {"204"}}
+		_ = nc.PublishMsg(end)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	all, err := lookup.Many(t.Context(), nc, "SLOW", lookup.Query{Next: "x", Sequence: 1, Batch: count})
+	if err != nil || len(all) != count {
+		t.Errorf("%d messages, %v", len(all), err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second
+	patience = 30 * time.Second
 	hexKey   = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 )
 
@@ -476,7 +476,7 @@ func TestAStrangerIsNotLetIn(t *testing.T) {
 		"no tenant":              nats.UserInfo("tenant.", permit.Password(clusterKey(t), acme)),
 		"a token":                nats.Token("x"),
 	} {
-		nc, err := nats.Connect(srv.ClientURL(), opt)
+		nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(patience), opt)
 		if err == nil {
 			nc.Close()
 			t.Errorf("%s: let in", name)
@@ -546,7 +546,7 @@ func bothAreTaken(t *testing.T, srv *broker.Server, old, after *keys.Cluster) {
 			t.Fatal(err)
 		}
 		for kind, opt := range map[string]nats.Option{"process": nats.Nkey(l.Nkey, l.Sign), "worker": nats.UserInfo(worker.String(), permit.Password(c, worker))} {
-			nc, err := nats.Connect(srv.ClientURL(), opt)
+			nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(patience), opt)
 			if err != nil {
 				t.Errorf("%s of %s key: %v", kind, name, err)
 				continue

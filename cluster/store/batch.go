@@ -55,7 +55,7 @@ func (s *Store) commit(ctx context.Context, ops ...op) (uint64, error) {
 	if last > 0 {
 		batched(m, batch, last).Header.Set("Nats-Batch-Commit", "1")
 	}
-	return s.acknowledged(ctx, m)
+	return s.acknowledged(ctx, m, maxWrite+time.Duration(len(ops))*perObject)
 }
 
 // batched makes m the i-th message of a batch.
@@ -80,8 +80,8 @@ func (s *Store) message(o op) *nats.Msg {
 	return m
 }
 
-func (s *Store) acknowledged(ctx context.Context, m *nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxRequest)
+func (s *Store) acknowledged(ctx context.Context, m *nats.Msg, wait time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	rep, err := s.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 
 func blocklist(t testing.TB, srv *broker.Server) *store.Blocklist {
 	t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,19 +63,19 @@ func TestABlockReachesEveryEdgeAndEndsThere(t *testing.T) {
 	if !l.Contains(bad) || l.Contains(good) || l.Contains(short) {
 		t.Errorf("once ready: bad %v, good %v, other %v", l.Contains(bad), l.Contains(good), l.Contains(short))
 	}
-	if _, err := s.PutBlock(t.Context(), newBlock("2001:db8::/32", 1500*time.Millisecond)); err != nil {
+	if _, err := s.PutBlock(t.Context(), newBlock("2001:db8::/32", 5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Second, "the second block holds", func() bool { return l.Contains(short) })
-	eventually(t, 3*time.Second, "it expires", func() bool { return !l.Contains(short) })
+	eventually(t, patience, "the second block holds", func() bool { return l.Contains(short) })
+	eventually(t, patience, "it expires", func() bool { return !l.Contains(short) })
 	if err := s.DeleteBlock(t.Context(), newBlock("203.0.113.0/29", 0)); !errors.Is(err, endpoint.ErrNotFound) {
 		t.Errorf("a part of a block: %v", err)
 	}
 	if err := s.DeleteBlock(t.Context(), newBlock("203.0.113.0/28", 0)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Second, "the first block is taken back", func() bool { return !l.Contains(bad) })
-	eventually(t, 3*time.Second, "the bucket has forgotten both", func() bool {
+	eventually(t, patience, "the first block is taken back", func() bool { return !l.Contains(bad) })
+	eventually(t, patience, "the bucket has forgotten both", func() bool {
 		all, _, err := s.Blocks(t.Context(), "", 10)
 		return err == nil && len(all) == 0 && l.Len() == 0
 	})

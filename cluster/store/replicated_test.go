@@ -27,12 +27,12 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 	var stores []*store.Store
 	servers := testkit.NATSCluster(t)
 	for i := range 3 {
-		nc, err := nats.Connect(servers.URL(i))
+		nc, err := nats.Connect(servers.URL(i), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(nc.Close)
-		js, err := jetstream.New(nc)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}

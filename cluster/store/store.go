@@ -34,7 +34,9 @@ const (
 	probeEvery   = 500 * time.Millisecond
 	leaderWait   = time.Second            // for the leader to say how far the stream is
 	syncWait     = time.Second            // longest wait for deciders to know a write
-	maxRequest   = 2 * time.Second        // of the leader or of a batch, whatever the caller's context allows
+	maxRequest   = 2 * time.Second        // of the leader, whatever the caller's context allows
+	maxWrite     = 4 * time.Second        // likewise of a write: of one that is given up nobody knows the outcome
+	perObject    = 10 * time.Millisecond  // a batch may take longer by, for each of its objects
 	turnstiles   = 64                     // writes of one tenant pass one by one through one of these
 	maxAttempts  = 16                     // of one write that loses races
 	maxSpread    = 500 * time.Millisecond // longest wait between two of them

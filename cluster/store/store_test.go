@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func startBroker(t testing.TB) *broker.Server {
 	t.Helper()
@@ -63,12 +63,12 @@ func run(t testing.TB, c component) (stop func()) {
 // open opens the store of one node, without running it.
 func open(t testing.TB, srv *broker.Server, cfg store.Config, obs store.Observer) *store.Store {
 	t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

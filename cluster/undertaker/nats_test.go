@@ -33,7 +33,7 @@ import (
 )
 
 // patience is the longest wait of a test for something that should happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // A site is a NATS server and the media nodes on it: all of a real one but
 // sockets, edges and agents.

@@ -104,7 +104,7 @@ func foreignNATS(t *testing.T, dir string) string {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return srv.ClientURL()

@@ -207,7 +207,7 @@ func TestANodeStartsOnWhatWasBackedUpWhileAnotherRan(t *testing.T) {
 // recordOf waits for an account's one record and returns the list.
 func (b *bench) recordOf(tenant string) string {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		_, raw := b.ask(tenant, "record.list", `{}`)
 		if strings.Contains(string(raw), `"call_id"`) {
 			return string(raw)

@@ -17,7 +17,7 @@ func health(t *testing.T, listen string, args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := root()
 	cmd.SetOut(&out)
-	cmd.SetArgs(append([]string{"health", "--http-listen", listen, "--limit", "5s"}, args...))
+	cmd.SetArgs(append([]string{"health", "--http-listen", listen, "--limit", "1m"}, args...))
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }

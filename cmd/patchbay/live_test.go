@@ -23,7 +23,7 @@ func (b *bench) ring(slug, from, callID string) control.CallView {
 	_, _ = fmt.Fprintf(c, "INVITE sip:%s@sip.localhost SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s;rport\r\nFrom: <sip:%s@carrier.example>;tag=1\r\n"+
 		"To: <sip:%s@sip.localhost>\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nContact: <sip:c@%s>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\n"+
 		"Content-Length: %d\r\n\r\n%s", slug, c.LocalAddr(), callID, from, slug, callID, c.LocalAddr(), len(sdp), sdp)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		found := must[control.Page[control.CallView]](b, "default", "call.find", `{"query":"`+callID+`","account":"*"}`)
 		if len(found.Items) == 1 {
 			return found.Items[0]
@@ -66,7 +66,7 @@ func TestAnOperatorFindsCallsAndHangsUpMany(t *testing.T) {
 	if got := b.mustCtl("call", "hangup", "--account", "globex", "--yes"); got != "3 calls hung up\n" {
 		t.Errorf("hung up: %s", got)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		left := must[control.Page[control.CallView]](b, "globex", "call.list", `{}`)
 		if len(left.Items) == 0 {
 			break

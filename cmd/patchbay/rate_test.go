@@ -28,7 +28,7 @@ func TestAnAccountThatAsksTooMuchWaitsAndTheOthersDoNot(t *testing.T) {
 		b.mustCtl("--tenant", "acme", "agent", "list")
 	}
 	b.mustCtl("--tenant", "acme", "account", "update", "--api-per-minute", "1")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, _, err := b.ctl("--tenant", "acme", "--timeout", "1s", "agent", "list"); err != nil {
 			break
 		}

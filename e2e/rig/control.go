@@ -17,7 +17,7 @@ import (
 const Tenant = "default"
 
 // controlLimit is the longest wait for one control operation.
-const controlLimit = 10 * time.Second
+const controlLimit = 30 * time.Second
 
 // Connect returns a connection to the node's broker, of an operator where
 // brokers ask who it is. It ends with the test.
@@ -175,7 +175,7 @@ func (o *Operator) CallOf(t testing.TB, ep control.EndpointView, state string) c
 }
 
 // callLimit is the longest wait for a call to reach a state.
-const callLimit = 10 * time.Second
+const callLimit = 30 * time.Second
 
 // Hangup ends a live call.
 func (o *Operator) Hangup(t testing.TB, call control.CallView) {

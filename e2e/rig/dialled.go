@@ -290,6 +290,10 @@ func (d *Dialled) Modify() {
 
 func nothing(Response) {}
 
+// answerLost is when a 481 to a BYE was that of a copy: the first was answered
+// long before.
+const answerLost = 5 * time.Second
+
 // Bye ends the call, unless the other side has.
 func (d *Dialled) Bye() {
 	if d.out.ByPeer {
@@ -303,7 +307,7 @@ func (d *Dialled) Bye() {
 		d.fault("%v", err)
 	default:
 		d.out.Bye, d.out.Ended = res.Status(), time.Now()
-		if d.out.Bye == 481 && (d.out.Passed > passed || time.Since(began) > answerLimit) {
+		if d.out.Bye == 481 && (d.out.Passed > passed || time.Since(began) > answerLost) {
 			d.out.Bye = 200 // it was delivered, and the answer lost (RFC 3261 15.1.1)
 		}
 	}

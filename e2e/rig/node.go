@@ -18,8 +18,8 @@ import (
 // Limits of a node's life.
 const (
 	startLimit = 60 * time.Second // until /readyz says yes; the race detector needs its share
-	stopLimit  = 15 * time.Second // from SIGTERM, and again from a second one
-	httpLimit  = 5 * time.Second
+	stopLimit  = 30 * time.Second // from SIGTERM, and again from a second one
+	httpLimit  = 10 * time.Second
 )
 
 // A Node is one running node and what is known of it from outside.

@@ -16,7 +16,7 @@ import (
 var Transports = []string{"udp", "tcp"}
 
 // answerLimit is the longest wait for an answer that must come.
-const answerLimit = 5 * time.Second
+const answerLimit = 30 * time.Second
 
 // A Peer is one UDP socket or TCP connection towards a node, for what SIPp
 // cannot do.

@@ -16,7 +16,7 @@ import (
 )
 
 // sippLimit is the longest run of a scenario of one call.
-const sippLimit = 30 * time.Second
+const sippLimit = 60 * time.Second
 
 // A Scenario is one run of SIPp against a node. Its XML is in
 // testdata/sipp of the package under test.

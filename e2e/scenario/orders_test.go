@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -107,7 +108,8 @@ func (p *play) transferring(spec rig.Fields) (rig.Fields, error) {
 }
 
 // agent does to the party's call what its agent may: "hangup", "send_dtmf
-// digits=12", "transfer to=sip:a@b". A call that is not ready is asked again.
+// digits=12", "transfer to=sip:a@b"; "answer" and "reject status=486" of one that
+// is heard before the answer. A call that is not ready is asked again.
 func (p *play) agent(k *party, st step) error {
 	command := map[string]any{"id": "1", "type": st.args[0]}
 	if fields := fieldsOf(st.headers); fields != nil {
@@ -123,6 +125,13 @@ func (p *play) agent(k *party, st step) error {
 			value = other.String()
 		}
 		command[name] = value
+		if n, err := strconv.Atoi(value); err == nil && name == "status" {
+			command[name] = n
+		}
+	}
+	ready := call.StateEstablished
+	if st.args[0] == "answer" || st.args[0] == "reject" {
+		ready = call.StateEarly
 	}
 	raw, err := json.Marshal(command)
 	if err != nil {
@@ -130,7 +139,7 @@ func (p *play) agent(k *party, st step) error {
 	}
 	last := ""
 	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
-		id, err := p.established(k, st.party)
+		id, err := p.ready(k, st.party, ready)
 		if err != nil {
 			last = err.Error()
 			continue
@@ -149,6 +158,11 @@ func (p *play) agent(k *party, st step) error {
 
 // established finds the party's live call once its ACK is known.
 func (p *play) established(k *party, name string) (call.ID, error) {
+	return p.ready(k, name, call.StateEstablished)
+}
+
+// ready finds the party's live call once it is in that state.
+func (p *play) ready(k *party, name string, state call.State) (call.ID, error) {
 	id, err := p.call(k, name)
 	if err != nil {
 		return 0, err
@@ -157,7 +171,7 @@ func (p *play) established(k *party, name string) (call.ID, error) {
 	if err := p.bed.Op.Try("call", "get", control.ID{ID: id.String()}, &v); err != nil {
 		return 0, err
 	}
-	if v.State != string(call.StateEstablished) {
+	if v.State != string(state) {
 		return 0, fmt.Errorf("the call is %s", v.State)
 	}
 	return id, nil

@@ -21,7 +21,7 @@ import (
 	"patchbay/media/peer"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // workers reach the example over NATS, as the cluster does.
 type workers struct{ nc *nats.Conn }

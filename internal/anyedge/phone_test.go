@@ -150,6 +150,7 @@ type talk struct {
 	callID string
 	in     chan heard
 	turn   int    // the edge of the next message
+	dead   int    // 1: nothing is sent by edge 0 any more
 	to     string // with the tag, once there is one
 	target string // Contact of the other side
 	branch string // of the INVITE
@@ -206,7 +207,7 @@ func (k *talk) refusalAck() []byte {
 
 // next sends a message by the next edge, and returns which.
 func (k *talk) next(raw []byte) int {
-	by := k.turn % len(k.p.edges)
+	by := k.dead + k.turn%(len(k.p.edges)-k.dead)
 	k.turn++
 	k.p.send(by, raw)
 	return by

@@ -31,7 +31,7 @@ import (
 )
 
 // anyPatience is for what happens at once, on a busy machine.
-const anyPatience = 20 * time.Second
+const anyPatience = 30 * time.Second
 
 // An anyEdge is a cluster of several edges, one decider and one media node, each
 // with connections of its own to one broker. Sockets, NATS, edges, routers,
@@ -130,7 +130,8 @@ func (c *anyEdge) openEdge(name string) *edgeNode {
 
 // settings are an edge's on free ports.
 func (c *anyEdge) settings() config.SIP {
-	cfg, err := config.Load(config.Sources{Flags: map[string]string{"sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": ""}})
+	cfg, err := config.Load(config.Sources{Flags: map[string]string{"sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": "",
+		"sip.first_message_timeout": "10m"}}) // a phone may have nothing to say by one of its connections for long
 	if err != nil {
 		c.t.Fatal(err)
 	}

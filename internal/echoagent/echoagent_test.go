@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // workers reach the agent over NATS, as the cluster does.
 type workers struct{ nc *nats.Conn }

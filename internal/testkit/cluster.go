@@ -26,7 +26,7 @@ type Cluster struct {
 }
 
 // clusterStart is the longest wait for JetStream of a new cluster.
-const clusterStart = time.Minute
+const clusterStart = 2 * time.Minute
 
 // Ports of the servers, each at an address of its own.
 const (
@@ -69,7 +69,7 @@ func NATSCluster(t testing.TB) *Cluster {
 // leader, and hears of its peers, after the servers take connections.
 func (c *Cluster) settle() {
 	c.t.Helper()
-	nc, err := nats.Connect(c.URLs())
+	nc, err := nats.Connect(c.URLs(), nats.Timeout(natsStart))
 	if err != nil {
 		c.t.Fatalf("connect to the cluster: %v", err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // natsStart is the longest wait for an embedded server.
-const natsStart = 10 * time.Second
+const natsStart = 30 * time.Second
 
 // NATS runs a NATS server with JetStream inside the test and returns a
 // connection to it. It listens on no port; both end with the test.
@@ -45,7 +45,7 @@ func NATSServer(t testing.TB) *server.Server {
 // test, before the server.
 func Connect(t testing.TB, srv *server.Server) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(natsStart))
 	if err != nil {
 		t.Fatalf("connect to embedded NATS: %v", err)
 	}
@@ -57,7 +57,7 @@ func Connect(t testing.TB, srv *server.Server) *nats.Conn {
 // test.
 func Dial(t testing.TB, urls string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(urls, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	nc, err := nats.Connect(urls, nats.Timeout(natsStart), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	if err != nil {
 		t.Fatalf("connect to NATS: %v", err)
 	}

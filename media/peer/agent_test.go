@@ -16,7 +16,7 @@ import (
 	"patchbay/media/peer"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var (
 	pcmu = call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000}

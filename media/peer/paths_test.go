@@ -56,7 +56,7 @@ func ask(t *testing.T, agent *net.UDPConn, to netip.AddrPort, l *lane) netip.Add
 	if _, err := l.WriteToAddrPort(buf[:n], from); err != nil {
 		t.Fatal(err)
 	}
-	if err := agent.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := agent.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	_, answered, err := agent.ReadFromUDPAddrPort(buf)

@@ -91,14 +91,15 @@ func back(tx call.Transmission, flow call.Flow) call.Transmission {
 func (d *UAC) writeInvite(a *attempt) []byte {
 	transport := a.to.Flow.Transport
 	request := wire.Request{
-		Method:  "INVITE",
-		URI:     bare(d.target),
-		Vias:    []string{wire.Hop{Transport: transport, SentBy: call.SenderHost, Branch: a.branch}.String()},
-		From:    d.route.local + ";tag=" + d.tag,
-		To:      d.route.remote,
-		CallID:  d.callID,
-		CSeq:    a.seq,
-		Contact: d.contactAt(call.SenderHost, transport, d.target.Scheme == "sips"),
+		Method:      "INVITE",
+		URI:         bare(d.target),
+		Vias:        []string{wire.Hop{Transport: transport, SentBy: call.SenderHost, Branch: a.branch}.String()},
+		From:        d.route.local + ";tag=" + d.tag,
+		To:          d.route.remote,
+		CallID:      d.callID,
+		CSeq:        a.seq,
+		Contact:     d.contactAt(call.SenderHost, transport, d.target.Scheme == "sips"),
+		MaxForwards: d.left,
 		Headers: []call.Header{{Name: "Allow", Value: wire.Allow}, {Name: "Accept", Value: "application/sdp"},
 			{Name: "User-Agent", Value: userAgent}},
 		ContentType: "application/sdp",

@@ -32,6 +32,11 @@ func (d *UAS) ByeWith(now time.Time, cause call.Cause, headers []call.Header) []
 	if d.over || d.hangup != nil || !d.first.tx.Accepted() {
 		return nil
 	}
+	if d.leaving != nil { // its BYE was first
+		d.conclude(now)
+		d.end()
+		return d.out
+	}
 	d.hangup = newFarewell(cause, headers)
 	if !d.first.tx.AwaitsAck() {
 		d.sendBye(now)

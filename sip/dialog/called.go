@@ -28,7 +28,16 @@ func (d *UAC) Receive(now time.Time, p call.Packet) []call.Output {
 	default:
 		d.request(now, m, p.Flow)
 	}
+	d.depart(now)
 	return d.out
+}
+
+// depart ends the dialog of a carrier that has left, once that is all it has to
+// say.
+func (d *UAC) depart(now time.Time) {
+	if d.hasLeft(now) {
+		d.over = true
+	}
 }
 
 // cancel answers a CANCEL, which can only be one of a re-INVITE, and comes too

@@ -28,11 +28,7 @@ type asked struct {
 // changes nothing; the rest is the call's to answer.
 func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
-	case d.asked != nil: // RFC 3261 14.2: the one before has no answer yet
-		d.answer(now, m, flow, d.later())
-		return
-	case d.hangup != nil, d.offering() && (m.Method == "INVITE" || m.Described()): // our offer has no answer yet: RFC 3311 5.2
-		d.answer(now, m, flow, wire.Reply{Status: 491})
+	case d.premature(now, m, flow):
 		return
 	case !m.Described() && m.Method == "UPDATE":
 		d.answer(now, m, flow, d.changed(now, m, flow))
@@ -50,6 +46,21 @@ func (d *dialog) change(now time.Time, m *wire.Message, flow call.Flow) {
 	default:
 		d.ask(asked{m: m, flow: flow, session: session}, &offer)
 	}
+}
+
+// premature takes a change that comes at the wrong time, and reports that it did.
+func (d *dialog) premature(now time.Time, m *wire.Message, flow call.Flow) bool {
+	offers := m.Method == "INVITE" || m.Described()
+	switch {
+	case d.asked != nil: // RFC 3261 14.2: the one before has no answer yet
+		d.answer(now, m, flow, d.later())
+	case d.hangup == nil && offers && d.overtakes(now, m, flow):
+	case d.hangup != nil, d.offering() && offers: // our offer has no answer yet: RFC 3311 5.2
+		d.answer(now, m, flow, wire.Reply{Status: 491})
+	default:
+		return false
+	}
+	return true
 }
 
 // earlyUpdate takes an UPDATE before the INVITE that began the call has its
@@ -182,6 +193,7 @@ func (d *dialog) ackOfChange(now time.Time, m *wire.Message, flow call.Flow) boo
 			if answer, due := d.taken(m); due {
 				d.tell(call.Event{Kind: call.CarrierSettled, Answer: answer, Source: flow.Remote.Addr()})
 			}
+			d.catchUp(now)
 		}
 		d.forgetChanges()
 		return true
@@ -219,6 +231,10 @@ func (d *dialog) cease(now time.Time) {
 	}
 	if a := d.asked; a != nil {
 		d.asked = nil
+		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
+	}
+	if a := d.ahead; a != nil {
+		d.ahead = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
 	d.said, d.clock, d.keypress = nil, nil, nil

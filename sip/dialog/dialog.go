@@ -28,6 +28,8 @@ type dialog struct {
 
 	said    *description // nil: the dialog is over
 	asked   *asked       // what the carrier wants to change; nil: nothing
+	ahead   *ahead       // a change that overtook an ACK; nil: none
+	leaving *leaving     // a BYE that overtook the answer to our REFER; nil: none
 	changes []*invite    // re-INVITEs that were answered, until their ACK and their last copy
 	answers txn.Answers  // all other requests
 	clock   *clock       // session timer; nil: none was ever agreed on
@@ -83,6 +85,7 @@ func (d *dialog) wake(now time.Time) {
 	d.wakeChanges(now)
 	d.wakeClock(now)
 	d.answers.Wake(now)
+	d.wakeAhead(now)
 	d.wakeRefer(now)
 	d.wakeKeys(now)
 	d.wakeBye(now)
@@ -90,7 +93,8 @@ func (d *dialog) wake(now time.Time) {
 
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
-	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline())
+	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline(),
+		d.ahead.deadline(), d.leaving.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}
@@ -99,7 +103,7 @@ func (d *dialog) deadline() time.Time {
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.asked == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.done()
+	return d.asked == nil && d.ahead == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.done()
 }
 
 // begin lets go of the outputs of the method before.

@@ -98,7 +98,7 @@ func TestAnInvitationSaysWhatTheInviteSays(t *testing.T) {
 	if got := fmt.Sprint(inv.Headers); got != want {
 		t.Errorf("headers:\n got %s\nwant %s", got, want)
 	}
-	if inv.Source != "192.0.2.10:5060" || inv.Transport != call.UDP || inv.Offer == nil || len(inv.Offer.Codecs) != 2 {
+	if inv.Source != "192.0.2.10:5060" || inv.Transport != call.UDP || inv.Offer == nil || len(inv.Offer.Codecs) != 2 || inv.MaxForwards != 70 {
 		t.Errorf("got %+v", inv)
 	}
 }

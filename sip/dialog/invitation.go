@@ -32,6 +32,8 @@ func (f *Factory) invitation(m *wire.Message, flow call.Flow) call.Invitation {
 		To:        slugs.party(to),
 		Transport: flow.Transport,
 		Source:    flow.Remote.String(),
+
+		MaxForwards: max(m.MaxForwards(), 0),
 	}
 	for name, value := range m.Fields() {
 		lower := strings.ToLower(name)

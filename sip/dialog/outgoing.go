@@ -67,6 +67,7 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		hops:    hops,
 		headers: out.Headers,
 		edge:    out.Edge,
+		left:    out.MaxForwards,
 		login:   login{credentials: out.Credentials, cnonce: f.options.Keys.Mint(token.Nonce, f.options.Slot, id, callID)},
 	}
 	inv := call.Invitation{

@@ -30,7 +30,16 @@ func (d *UAS) Receive(now time.Time, p call.Packet) []call.Output {
 	default:
 		d.request(now, m, p.Flow)
 	}
+	d.depart(now)
 	return d.out
+}
+
+// depart ends the dialog of a carrier that has left, once that is all it has to
+// say.
+func (d *UAS) depart(now time.Time) {
+	if d.hasLeft(now) {
+		d.end()
+	}
 }
 
 // copyOfInvite takes the initial INVITE again. The last response follows it to
@@ -73,6 +82,7 @@ func (d *UAS) ack(now time.Time, m *wire.Message, flow call.Flow) {
 		return
 	}
 	d.acknowledged(now)
+	d.catchUp(now)
 }
 
 // cancel answers a CANCEL, and ends the INVITE if it still can (RFC 3261 9.2).
@@ -152,7 +162,7 @@ func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 	switch {
 	case m.Method == "NOTIFY" && d.referral() != nil:
 		d.notify(now, m, flow)
-	case d.over:
+	case d.over, d.leaving != nil:
 		d.answer(now, m, flow, wire.Reply{Status: 481})
 	case m.Method == "INVITE", m.Method == "UPDATE":
 		d.change(now, m, flow)
@@ -170,6 +180,9 @@ func (d *dialog) carrierBye(now time.Time, m *wire.Message, flow call.Flow) bool
 		return false
 	}
 	d.answer(now, m, flow, wire.Reply{Status: 200})
+	if d.leaves(now, told(m)) {
+		return false
+	}
 	d.cease(now)
 	d.gone = true
 	d.tell(call.Event{Kind: call.CarrierBye, Cause: told(m)})
@@ -187,7 +200,7 @@ func (d *dialog) again(m *wire.Message, flow call.Flow) bool {
 	if m.Method == "INVITE" {
 		c := d.changeOf(m)
 		if c == nil {
-			return d.askedAgain(m, flow)
+			return d.askedAgain(m, flow) || d.overtakesAgain(m, flow)
 		}
 		c.flow = flow
 		if raw := c.tx.Copy(); raw != nil {
@@ -199,7 +212,7 @@ func (d *dialog) again(m *wire.Message, flow call.Flow) bool {
 	if raw != nil {
 		d.send(call.Transmission{Flow: flow, Raw: raw})
 	}
-	return raw != nil
+	return raw != nil || d.overtakesAgain(m, flow)
 }
 
 // answer sends a final response and keeps it for copies of the request.

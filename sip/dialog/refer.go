@@ -42,7 +42,7 @@ type refer struct {
 // Refer implements [actors.Referrer].
 func (d *UAS) Refer(now time.Time, t call.Transfer) []call.Output {
 	d.begin()
-	if d.over || d.hangup != nil || !d.first.tx.Accepted() || d.first.tx.AwaitsAck() {
+	if d.over || d.leaving != nil || d.hangup != nil || !d.first.tx.Accepted() || d.first.tx.AwaitsAck() {
 		d.noRefer(call.ReasonNotReady)
 		return d.out
 	}
@@ -54,7 +54,7 @@ func (d *UAS) Refer(now time.Time, t call.Transfer) []call.Output {
 // them here, too.
 func (d *UAC) Refer(now time.Time, t call.Transfer) []call.Output {
 	d.begin()
-	if d.over || d.hangup != nil || !d.answered {
+	if d.over || d.leaving != nil || d.hangup != nil || !d.answered {
 		d.noRefer(call.ReasonNotReady)
 		return d.out
 	}
@@ -199,7 +199,7 @@ func (d *dialog) referResponse(now time.Time, m *wire.Message, again func() bool
 	switch {
 	case m.Status/100 == 2:
 		d.referTaken(now, m)
-	case (m.Status == 401 || m.Status == 407) && again != nil && again():
+	case (m.Status == 401 || m.Status == 407) && d.leaving == nil && again != nil && again():
 	default:
 		d.referDone(m.Status, call.ReasonRefused)
 	}

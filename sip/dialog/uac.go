@@ -24,6 +24,7 @@ type UAC struct {
 	target  wire.URI // the Request-URI
 	hops    []hop    // where the INVITE is sent, one after the other
 	headers []call.Header
+	left    int // hops of the INVITE; 0: 70
 	edge    string
 	login   login
 	offer   call.Offer
@@ -96,6 +97,11 @@ func (d *UAC) ByeWith(now time.Time, cause call.Cause, headers []call.Header) []
 	d.begin()
 	if d.over || d.given != nil || d.hangup != nil {
 		return nil
+	}
+	if d.leaving != nil { // its BYE was first
+		d.conclude(now)
+		d.over = true
+		return d.out
 	}
 	if d.answered {
 		d.hangup = newFarewell(cause, headers)
@@ -195,6 +201,7 @@ func (d *UAC) Wake(now time.Time) []call.Output {
 	d.wakeStrays(now)
 	d.wakePracks(now)
 	d.wake(now)
+	d.depart(now)
 	d.forget()
 	return d.out
 }

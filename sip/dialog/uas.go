@@ -125,6 +125,7 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 	d.wakeReliable(now)
 	d.wakeProgress(now)
 	d.wake(now)
+	d.depart(now)
 	return d.out
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 
@@ -163,10 +164,16 @@ func TestABalancersConnectionThatSaysNothingOfItsClientIsClosed(t *testing.T) {
 		}
 	}
 	rig.seen.await(t, "dropped "+string(edge.DropAnnouncement), 6)
-	slow := rig.tcp()
-	slow.send(string(whole[:10]))
-	if !slow.closed(2 * patience) {
-		t.Error("half a header keeps a connection open")
+}
+
+func TestHalfOfABalancersHeaderKeepsNoConnectionOpen(t *testing.T) {
+	t.Parallel()
+	cfg := secureSettings(t)
+	cfg.Balancers, cfg.FirstMessage = []string{"127.0.0.1"}, 300*time.Millisecond
+	slow := start(t, cfg, rejecting(404)).tcp()
+	slow.send(string(told(t, "203.0.113.9:40000", "198.51.100.1:5060")[:10]))
+	if !slow.closed(patience) {
+		t.Error("the connection stays open")
 	}
 }
 

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	edgeID   = "edge-1"
 	boot     = 7
-	patience = 5 * time.Second // for what must come
+	patience = 30 * time.Second // for what must come
 	silence  = 150 * time.Millisecond
 )
 
@@ -108,7 +108,7 @@ func settings() config.SIP {
 	return config.SIP{
 		UDP: "127.0.0.1:0", TCP: "127.0.0.1:0", BaseDomain: "sip.example",
 		UDPSockets: 2, UDPBuffer: 1 << 20, MaxConns: 100, MaxConnsPerIP: 100,
-		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: time.Second, MaxPending: 64,
+		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: patience, MaxPending: 64,
 	}
 }
 

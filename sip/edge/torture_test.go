@@ -66,7 +66,7 @@ func TestTortureMessagesAreSurvived(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			row := fmt.Sprintf("%-48s", strings.TrimPrefix(file, "../testdata/torture/"))
-			got := map[call.Transport]string{}
+			got, peers := map[call.Transport]string{}, map[call.Transport]*peer{}
 			for _, over := range []call.Transport{call.UDP, call.TCP, call.TLS, call.WS, call.WSS} {
 				p, m := rig.over(over), string(raw)
 				if over == call.UDP {
@@ -77,7 +77,14 @@ func TestTortureMessagesAreSurvived(t *testing.T) {
 				if want := oracle[filepath.Base(file)][over]; want != "" && want != "none" {
 					wait = patience
 				}
-				got[over] = outcome(p, wait)
+				got[over], peers[over] = outcome(p, wait), p
+			}
+			for over, other := range map[call.Transport]call.Transport{call.TCP: call.TLS, call.TLS: call.TCP, call.WS: call.WSS, call.WSS: call.WS} {
+				if got[over] == "none" && got[other] != "none" { // where the oracle does not say: on a busy machine it comes late
+					got[over] = outcome(peers[over], patience)
+				}
+			}
+			for _, over := range []call.Transport{call.UDP, call.TCP, call.TLS, call.WS, call.WSS} {
 				row += fmt.Sprintf(" %s %-5s", over, got[over])
 			}
 			twice := strings.HasSuffix(file, "dblreq.dat") // on a stream two requests, answered in any order

@@ -115,6 +115,9 @@ func (m *Message) first(id fieldID) string {
 // Vias returns the Via values, the newest hop first.
 func (m *Message) Vias() []string { return m.Headers("Via") }
 
+// MaxForwards returns how many hops a request has left; -1: it does not say.
+func (m *Message) MaxForwards() int { return m.hops }
+
 // Route returns the Route values of a request, the next hop first.
 func (m *Message) Route() []string { return m.Headers("Route") }
 

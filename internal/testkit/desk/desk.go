@@ -54,12 +54,12 @@ func New(t testing.TB) *Desk {
 		t.Fatal(err)
 	}
 	run(t, srv)
-	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,15 @@
+package cluster
+
+import "time"
+
+// WaitLonger lets r wait that long for a call's node, and for who claims a call:
+// a busy machine may keep an answer for longer than an edge would wait.
+func (r *Router) WaitLonger(node, holder time.Duration) { r.callWait, r.findWait = node, holder }
+
+// FillHeld takes all places of messages that r may hold, and returns how to give
+// one back.
+func (r *Router) FillHeld() (giveOne func()) {
+	for r.held.take(1) {
+	}
+	return func() { r.held.give(1) }
+}
