@@ -134,7 +134,7 @@ func TestAnAgentHasItsOwnCallsJoined(t *testing.T) {
 			t.Errorf("for %q: %+v", agent, got)
 		}
 	}
-	if got := ask(transferred(call.Transfer{To: "+4930", Mode: call.TransferBridge}), "echo"); got.Reason != call.ReasonOtherCall {
+	if got := ask(transferred(call.Transfer{To: "+4930", Mode: call.TransferBridge, Trunk: "t"}), "echo"); got.Reason != call.ReasonOtherCall {
 		t.Errorf("while it is transferred itself: %+v", got)
 	}
 	if got := ask(newCall(), ""); got.Kind != "" {
