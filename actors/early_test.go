@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,19 +24,22 @@ func TestACallThatIsHeardBeforeItsAnswer(t *testing.T) {
 		time.Sleep(time.Second)
 		b.post(call.Event{Kind: call.AgentJoined, Agent: "w1", Answer: &call.Answer{Codec: call.Codec{Name: "PCMU"}}})
 		synctest.Wait()
-		if !b.early || b.answered || ph.sent[len(ph.sent)-1] != "183" {
-			t.Errorf("early %v, answered %v, sent %v", b.early, b.answered, ph.sent)
+		if got := ph.log(); !strings.HasSuffix(got, "183") {
+			t.Errorf("sent %s", got)
 		}
 		if s, err := ph.Get(t.Context(), taken.ID); err != nil || s.State != call.StateEarly {
 			t.Errorf("the call is %+v, %v", s, err)
 		}
-		if s := ph.kept[len(ph.kept)-1]; s.Answered || s.Record.Stages.EarlyMedia.IsZero() || s.Job.Early == nil {
+		ph.mu.Lock()
+		s := ph.kept[len(ph.kept)-1]
+		ph.mu.Unlock()
+		if s.Answered || s.Record.Stages.EarlyMedia.IsZero() || s.Job.Early == nil {
 			t.Errorf("the snapshot says %+v", s.Record)
 		}
 		time.Sleep(6 * time.Second) // the agent says nothing: the limit does
 		synctest.Wait()
-		if !b.answered || ph.sent[len(ph.sent)-1] != "200" {
-			t.Errorf("answered %v, sent %v", b.answered, ph.sent)
+		if got := ph.log(); !b.early || !b.answered || !strings.HasSuffix(got, "200") {
+			t.Errorf("early %v, answered %v, sent %s", b.early, b.answered, got)
 		}
 		ph.says(t, taken.ID, "BYE")
 		if s := ph.records[0].Stages; s.Answered.Sub(s.EarlyMedia) != 5*time.Second {

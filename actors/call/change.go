@@ -24,6 +24,8 @@ type live struct {
 	keypad *keypad   // nil: no key was pressed
 	early  earliness
 
+	referring *referring // a REFER of the carrier's that has no outcome yet; nil: none
+
 	unacked bool // our answer to the INVITE that moved the call has no ACK
 
 	wish     *Transfer // under way; nil: none

@@ -172,7 +172,7 @@ func (c *Call) joinAsked(ev Event) {
 	told := Event{Kind: TargetReady, Other: c.params.ID, Answer: &c.live.ours}
 	talks := c.state == StateEstablished || c.state == StateHeld
 	switch {
-	case !talks, c.coupled(), c.moving(), c.moved():
+	case !talks, c.coupled(), c.moving(), c.moved(), c.referring() != nil:
 		told = Event{Kind: TargetLost, Other: c.params.ID, Reason: ReasonOtherCall}
 	case ev.Agent != "" && ev.Agent != c.record.Agent:
 		told = Event{Kind: TargetLost, Other: c.params.ID, Reason: ReasonNotAllowed}

@@ -116,6 +116,15 @@ func TestAnOfferOfOursInA183IsAnsweredByThePrack(t *testing.T) {
 	climb(t, c, []rung{{call.Event{Kind: call.Confirmed}, "disarm agent, respond 488, emit call.ended, close-bridge bad_answer, finish carrier bad_answer"}})
 }
 
+func TestACallThatWasHeardEarlyIsRefusedWhenItsNodeDies(t *testing.T) {
+	t.Parallel()
+	c := newEarly(heard, false)
+	c.Step(epoch, call.Event{Kind: call.Invited})
+	c.Step(epoch, joined)
+	climb(t, call.Resume(call.Params{ID: 6, Agents: []call.Candidate{{ID: "a"}}}, c.Record()), []rung{{call.Event{Kind: call.NodeLost},
+		"disarm agent, respond 503, emit call.ended, close-bridge node_lost, finish node node_lost"}})
+}
+
 func TestThe200SaysWhatThe183SaidAndWhatTheAgentAdds(t *testing.T) {
 	t.Parallel()
 	answer := call.Answer{Codec: call.Codec{Name: "PCMA", PayloadType: 8}, Direction: call.SendRecv, Ptime: 20}

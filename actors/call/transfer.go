@@ -82,7 +82,6 @@ const (
 	ReasonNoTrunk    = "no_trunk"         // of a call of ours: none is named, and none is set up
 	ReasonNotAllowed = "not_allowed"      // the agent may not have this target called, or does not have the other call
 	ReasonLimit      = "limit"            // account or trunk have as many calls as they may
-	ReasonNoAnswer   = "no_answer"        // the target rang for as long as it may
 	ReasonNoCodec    = "no_common_codec"  // the carriers of the two calls have no codec in common
 	ReasonOtherNode  = "other_node"       // the calls are on two nodes: REFER alone can join them
 	ReasonOtherCall  = "no_other_call"    // the call that is to be joined is over, not established, or joined already
@@ -113,7 +112,7 @@ func (c *Call) transfer(now time.Time, ev Event) {
 	switch {
 	case t == nil:
 		return
-	case c.moving(), c.moved(), c.coupled():
+	case c.moving(), c.moved(), c.coupled(), c.referring() != nil:
 		why = ReasonPending
 	case c.state != StateEstablished && c.state != StateHeld:
 		why = ReasonNotReady

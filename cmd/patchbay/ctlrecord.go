@@ -86,7 +86,7 @@ var showRecord = fields(func(rec call.Record) [][2]string {
 		{"endpoint", rec.Endpoint}, {"agent", rec.Agent}, {"worker", rec.Worker}, {"node", rec.Node},
 		{"from", rec.From.URI}, {"to", rec.To.URI}, {"source", rec.Source}, {"transport", string(rec.Transport)},
 		{"codec", rec.Codec}, {"status", fmt.Sprint(rec.Status)}, {"cause", fmt.Sprintf("%s (Q.850 %d)", rec.Cause.Word, rec.Cause.Q850)},
-		{"ended by", rec.EndedBy}, {"invited", at(s.Invited)}, {"agent chosen", at(s.AgentChosen)}, {"answered", at(s.Answered)},
+		{"ended by", rec.EndedBy}, {"invited", at(s.Invited)}, {"agent chosen", at(s.AgentChosen)}, {"heard early", at(s.EarlyMedia)}, {"answered", at(s.Answered)},
 		{"acknowledged", at(s.Acked)}, {"carrier heard", at(s.FirstRTP)}, {"agent heard", at(s.FirstAgentRTP)}, {"ended", at(s.Ended)},
 		{"talked", talked(rec).String()}, {"packets", fmt.Sprintf("%d received, %d sent, %d lost (%.2f %%)", q.PacketsReceived, q.PacketsSent, q.PacketsLost, q.LossPercent)},
 		{"jitter, rtt", fmt.Sprintf("%.1f ms, %.1f ms", q.JitterMs, q.RTTMs)}}

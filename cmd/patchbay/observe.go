@@ -45,7 +45,7 @@ func (o observers) calls() actors.CallObserver {
 			"lost": r.Quality.PacketsLost, "filled": r.Quality.Filled, "rejected": r.Quality.Rejected} {
 			o.metrics.Packets.WithLabelValues(what).Add(float64(n))
 		}
-		for stage, at := range map[string]time.Time{"agent_chosen": r.Stages.AgentChosen, "answered": r.Stages.Answered,
+		for stage, at := range map[string]time.Time{"agent_chosen": r.Stages.AgentChosen, "early_media": r.Stages.EarlyMedia, "answered": r.Stages.Answered,
 			"first_rtp": r.Stages.FirstRTP, "first_agent_rtp": r.Stages.FirstAgentRTP} {
 			if !at.IsZero() && r.Direction == "" { // how long somebody let it ring says nothing of us
 				o.metrics.Setup.WithLabelValues(stage).Observe(at.Sub(r.Stages.Invited).Seconds())

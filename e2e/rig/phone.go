@@ -17,15 +17,16 @@ import (
 // Its transactions repeat and absorb what RFC 3261 17 has them repeat and
 // absorb, so that a script goes on where packets are lost, doubled or late.
 type Phone struct {
-	conn  *net.UDPConn // nil: it has connections
-	lines *streams
-	ways  []netip.AddrPort
-	self  string // host:port in Via and Contact
-	over  string // udp, tcp, tls
-	t1    time.Duration
-	relay *Relay
-	quit  chan struct{}
-	in    chan Response // requests, each once
+	conn   *net.UDPConn // nil: it has connections
+	lines  *streams
+	beside *streams // of a phone that is called over TCP, too; nil: of none
+	ways   []netip.AddrPort
+	self   string // host:port in Via and Contact
+	over   string // udp, tcp, tls
+	t1     time.Duration
+	relay  *Relay
+	quit   chan struct{}
+	in     chan Response // requests, each once
 
 	mu     sync.Mutex
 	turn   int
@@ -82,6 +83,19 @@ func NewStreamPhone(ways []netip.AddrPort, t1 time.Duration, secured *tls.Config
 	return p, nil
 }
 
+// ListenTCP has a phone on UDP take calls over TCP, too, at the same port.
+func (p *Phone) ListenTCP() error {
+	ln, err := net.Listen("tcp4", p.self)
+	if err != nil {
+		return fmt.Errorf("open a phone: %w", err)
+	}
+	p.mu.Lock()
+	p.beside = &streams{ln: ln, came: map[string]net.Conn{}}
+	p.mu.Unlock()
+	go p.beside.listen(p.take)
+	return nil
+}
+
 // Self is where the phone is reached.
 func (p *Phone) Self() string { return p.self }
 
@@ -94,6 +108,9 @@ func (p *Phone) Close() {
 	if p.lines != nil {
 		p.lines.close()
 		return
+	}
+	if p.beside != nil {
+		p.beside.close()
 	}
 	_ = p.conn.Close()
 	if p.relay != nil {
@@ -112,6 +129,9 @@ func (p *Phone) Send(text string) {
 	p.mu.Unlock()
 	if p.lines != nil {
 		p.lines.send(turn, text)
+		return
+	}
+	if p.beside != nil && p.beside.back(text) {
 		return
 	}
 	to := p.ways[turn%len(p.ways)]

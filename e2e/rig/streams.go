@@ -98,15 +98,25 @@ func (s *streams) read(conn net.Conn, take func(Response)) {
 // send writes a message: a response on the connection of its request, all else
 // on that of a turn.
 func (s *streams) send(turn int, text string) {
-	conn := s.out[turn%len(s.out)]
-	if m := Response(text); m.Status() != 0 {
-		s.mu.Lock()
-		if back := s.came[key(m.Header("Via"), methodOf(m))]; back != nil {
-			conn = back
-		}
-		s.mu.Unlock()
+	if !s.back(text) {
+		_, _ = s.out[turn%len(s.out)].Write([]byte(text)) // the connection has ended: its reader has seen it
 	}
-	_, _ = conn.Write([]byte(text)) // the connection has ended: its reader has seen it
+}
+
+// back writes a response on the connection of its request, and reports whether
+// there was one.
+func (s *streams) back(text string) bool {
+	m := Response(text)
+	if m.Status() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	conn := s.came[key(m.Header("Via"), methodOf(m))]
+	s.mu.Unlock()
+	if conn != nil {
+		_, _ = conn.Write([]byte(text)) // likewise
+	}
+	return conn != nil
 }
 
 func (s *streams) close() {

@@ -23,7 +23,7 @@ import (
 )
 
 // place has the node call the party: by its address; "trunk", by a trunk that
-// proves itself; "srv a b", by a name whose servers are the parties a and b, in
+// proves itself; "long", with an INVITE of more than 1300 bytes; "srv a b", by a name whose servers are the parties a and b, in
 // that order, and b is the call's. dead stands for a server that is not there.
 func (p *play) place(k *party, st step) error {
 	in := control.NewCall{To: "sip:bob@" + k.at(), AgentID: p.bed.agents["echo"]}
@@ -40,6 +40,8 @@ func (p *play) place(k *party, st step) error {
 			return err
 		}
 		in.To, in.Trunk = "15550199", id
+	case "long":
+		in.Headers = []call.Header{{Name: "X-Long", Value: strings.Repeat("a", 1000)}}
 	case "srv":
 		var err error
 		if in.To, err = p.named(servers); err != nil {
@@ -47,7 +49,7 @@ func (p *play) place(k *party, st step) error {
 		}
 		name = servers[len(servers)-1]
 	default:
-		return fmt.Errorf("place %s: want nothing, trunk, or srv and its servers", kind)
+		return fmt.Errorf("place %s: want nothing, trunk, long, or srv and its servers", kind)
 	}
 	var v control.CallView
 	if err := p.bed.Op.Try("call", "create", in, &v); err != nil {
@@ -195,6 +197,21 @@ func (p *play) event(k *party, st step) error {
 		}
 	}
 	return fmt.Errorf("no event %s with %q came within %v, only %q", st.args[0], text, rig.Patience, came)
+}
+
+// unheard fails where the agent has heard such an event.
+func (p *play) unheard(k *party, st step) error {
+	id, err := p.call(k, st.party)
+	if err != nil {
+		return err
+	}
+	text := strings.Join(st.args[1:], " ")
+	for _, raw := range p.bed.told.of(id) {
+		if strings.Contains(raw, `"type":"`+st.args[0]+`"`) && strings.Contains(raw, text) {
+			return fmt.Errorf("the agent heard %s", raw)
+		}
+	}
+	return nil
 }
 
 // told are the events of all calls, as their agents have them.

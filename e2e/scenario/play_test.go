@@ -102,7 +102,11 @@ func (p *play) party(name string) (*party, error) {
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprint(h, p.s.name, p.seed, len(p.parties)) // never fails
-	phone, err := p.way.phone(p.bed, p.seed, h.Sum64()|1)
+	open := p.way.phone
+	if slices.ContainsFunc(p.s.steps, func(st step) bool { return st.verb == "place" && slices.Contains(st.args, "long") }) {
+		open = p.way.twofold
+	}
+	phone, err := open(p.bed, p.seed, h.Sum64()|1)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +140,8 @@ func (p *play) step(st step) error {
 		return k.plays(st)
 	case "agent":
 		return p.agent(k, st)
+	case "unheard":
+		return p.unheard(k, st)
 	case "event":
 		return p.event(k, st)
 	case "wait":

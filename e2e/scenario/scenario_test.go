@@ -21,7 +21,16 @@ import (
 	"patchbay/internal/testkit/zone"
 )
 
-func TestMain(m *testing.M) { rig.Main(m) }
+// soaked is how many scenarios are played at once at the timers of RFC 3261, where
+// most of them wait.
+const soaked = "32"
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SOAK") != "" {
+		_ = flag.Set("test.parallel", soaked) // the flag is there; the command line may say another
+	}
+	rig.Main(m)
+}
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the relays, as a failure shows it; 0: a new one")
 

@@ -90,7 +90,7 @@ func read(name, text string) (script, error) {
 }
 
 // verbs and how many words each needs at least.
-var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "agent": 1, "event": 1, "has": 2, "lacks": 1, "body": 1, "version": 1,
+var verbs = map[string]int{">": 1, "<": 1, "place": 0, "wait": 1, "copies": 3, "quiet": 1, "operator": 1, "agent": 1, "event": 1, "unheard": 1, "has": 2, "lacks": 1, "body": 1, "version": 1,
 	"keys": 1, "tones": 1, "heard": 1}
 
 func (s *script) row(n int, row string, words []string) error {
@@ -149,7 +149,16 @@ func (s *script) callee(words []string) error {
 		if s.spec == nil {
 			s.spec = map[string]any{}
 		}
-		s.spec[field] = v
+		into := s.spec
+		if group, rest, nested := strings.Cut(field, "."); nested { // media.dtmf_out=info
+			within, _ := into[group].(map[string]any)
+			if within == nil {
+				within = map[string]any{}
+				into[group] = within
+			}
+			into, field = within, rest
+		}
+		into[field] = v
 	}
 	return nil
 }

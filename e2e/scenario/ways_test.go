@@ -62,6 +62,24 @@ func (w way) phone(b *bed, seed, relay uint64) (*rig.Phone, error) {
 	return rig.NewPhone(w.edges(b, seed), b.t1, relay)
 }
 
+// twofold opens a carrier on UDP that takes calls over TCP, too, but for one behind
+// a relay of UDP. The port must be free for both.
+func (w way) twofold(b *bed, seed, relay uint64) (*rig.Phone, error) {
+	for tries := 1; ; tries++ {
+		p, err := w.phone(b, seed, relay)
+		if err != nil || w.lossy || w.over != "" {
+			return p, err
+		}
+		if err = p.ListenTCP(); err == nil {
+			return p, nil
+		}
+		p.Close()
+		if tries == 20 {
+			return nil, err
+		}
+	}
+}
+
 // A traffic is what the phones and relays of a way have counted.
 type traffic struct {
 	phones, resent, copies int

@@ -133,7 +133,7 @@ func TestPipecatBotsLeaveByMessageAndMayHangUp(t *testing.T) {
 	dc := <-f.agent.dc
 	for _, m := range []string{
 		`{"label":"rtvi-ai","type":"bot-ready","data":{}}`, `no JSON`, `{"type":"signalling","message":{"type":"renegotiate"}}`,
-		`{"id":"1","type":"hangup"}`, `{"type":"signalling","message":{"type":"peerLeft"}}`,
+		`{"id":"1","type":"answer"}`, `{"id":"2","type":"hangup"}`, `{"type":"signalling","message":{"type":"peerLeft"}}`,
 	} {
 		if err := dc.SendText(m); err != nil {
 			t.Fatal(err)
@@ -147,8 +147,8 @@ func TestPipecatBotsLeaveByMessageAndMayHangUp(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("its leave was not noticed")
 	}
-	if len(commands) != 1 || (<-commands).Type != media.CommandHangup {
-		t.Error("want one command, hangup")
+	if len(commands) != 2 || (<-commands).Type != media.CommandAnswer || (<-commands).Type != media.CommandHangup {
+		t.Error("want two commands, answer and hangup")
 	}
 	if got := f.agent.hear(t); got != `{"type":"ack","id":"1","ok":true}` {
 		t.Errorf("got %s", got)

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"encoding/json"
+	"slices"
 
 	"patchbay/media"
 	"patchbay/media/peer"
@@ -33,6 +34,9 @@ var pipecatDialect = dialect{
 	},
 }
 
+// botCommands are those that a bot may ask for among its own messages.
+var botCommands = []string{media.CommandHangup, media.CommandSendDTMF, media.CommandAnswer, media.CommandReject}
+
 // hearPipecat tells the bot's leave and its commands from the messages of its
 // own pipeline.
 func hearPipecat(message []byte) peer.Heard {
@@ -49,7 +53,7 @@ func hearPipecat(message []byte) peer.Heard {
 	switch {
 	case m.Type == "signalling" && m.Message.Type == "peerLeft":
 		return peer.HeardLeft
-	case err == nil && (m.Type == media.CommandHangup || m.Type == media.CommandSendDTMF):
+	case err == nil && slices.Contains(botCommands, m.Type):
 		return peer.HeardCommand
 	}
 	return peer.HeardNothing
