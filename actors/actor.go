@@ -39,6 +39,7 @@ type actor struct {
 	yielded  bool   // another node has a copy that comes before this one
 	kept     uint64 // revision of the dialog in the last snapshot
 
+	targets int      // dialogs begun for REFERs of the carrier's
 	arrival *arrival // an INVITE that asks to take the call over, while that is decided; nil: none
 
 	dialogTimer *Timer
@@ -47,6 +48,7 @@ type actor struct {
 	limitTimer  *Timer
 	rulingTimer *Timer
 	ringTimer   *Timer
+	targetTimer *Timer // of whom a carrier's REFER has us call
 	leaveTimer  *Timer // of a carrier that was transferred
 
 	inbox     inbox
@@ -56,7 +58,7 @@ type actor struct {
 // prepare gives the actor its call, before its loop knows it.
 func (a *actor) prepare(dialog Dialog, inv call.Invitation) {
 	c := a.calls
-	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: c.node, DecisionID: a.job.DecisionID}
+	params := call.Params{ID: a.id, Tenant: a.job.Tenant, Endpoint: string(a.job.Endpoint), Node: c.node, DecisionID: a.job.DecisionID, Refers: a.job.Refers}
 	if agent := a.job.Agent; agent != nil {
 		inv.From.Trusted = agent.TrustCallerID
 		params.Agents = candidates(a.job.agents())
@@ -85,6 +87,7 @@ func (a *actor) arm() {
 	a.limitTimer = a.loop.Timer(a.due(call.TimerDuration))
 	a.rulingTimer = a.loop.Timer(a.due(call.TimerRuling))
 	a.ringTimer = a.loop.Timer(a.due(call.TimerRing))
+	a.targetTimer = a.loop.Timer(a.due(call.TimerTarget))
 	a.leaveTimer = a.loop.Timer(a.due(call.TimerTransfer))
 }
 
@@ -183,6 +186,8 @@ func (a *actor) act(now time.Time, action *Action) {
 		a.askRuling()
 	case call.SendInvite:
 		a.keep(now)
+	case call.AskReferral:
+		a.askReferral(now, effect.Referral)
 	case call.Arm:
 		a.timer(effect.Timer).Set(now.Add(effect.After))
 	case call.Disarm:
@@ -225,6 +230,8 @@ func (a *actor) timer(name call.Timer) *Timer {
 		return a.rulingTimer
 	case call.TimerRing:
 		return a.ringTimer
+	case call.TimerTarget:
+		return a.targetTimer
 	case call.TimerTransfer:
 		return a.leaveTimer
 	}
@@ -304,7 +311,7 @@ func (a *actor) drop(now time.Time) {
 	}
 	a.close(cause)
 	c := a.calls
-	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.leaveTimer, a.keepTimer} {
+	for _, t := range []*Timer{a.dialogTimer, a.agentTimer, a.limitTimer, a.rulingTimer, a.ringTimer, a.targetTimer, a.leaveTimer, a.keepTimer} {
 		t.Stop()
 	}
 	c.linger.remove(a)

@@ -46,6 +46,10 @@ func (e *Endpoints) Consult(q Question, reply func(Ruling)) {
 		e.takeover(p, q, reply)
 		return
 	}
+	if q.Referral != nil {
+		e.referral(p, q, reply)
+		return
+	}
 	err := p.loop.Tell(func(now time.Time) { p.consult(now, q, reply) })
 	if err != nil {
 		reply(refusal(endpoint.Unavailable(endpoint.ReasonBusy)))

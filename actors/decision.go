@@ -47,6 +47,8 @@ type EndpointObserver struct {
 	Consulted func(Consultation)
 	// Takeover hears of each INVITE that asked to take a call over.
 	Takeover func(TakeoverDecision)
+	// Referred hears of each REFER of a carrier's that an endpoint's policy decided.
+	Referred func(ReferDecision)
 	// Repeated hears of an INVITE whose decision was remembered.
 	Repeated func(endpoint.Key)
 }

@@ -25,5 +25,6 @@ type Dial struct {
 	MaxDurationMs int64              `json:"max_duration_ms,omitempty"`
 	EarlyMedia    bool               `json:"early_media,omitempty"` // the agent is asked at the carrier's first SDP, and hears it before the answer
 	// MaxForwards is what a call that this one goes on for had left, less one.
-	MaxForwards int `json:"max_forwards,omitempty"`
+	MaxForwards int                   `json:"max_forwards,omitempty"`
+	Refer       *endpoint.ReferPolicy `json:"refer,omitempty"` // the trunk's, for REFERs of the carrier; nil: they are 603
 }

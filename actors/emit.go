@@ -58,7 +58,7 @@ func (a *actor) record() call.Record {
 // wanted is the direction that the carrier asks for.
 func wanted(ev call.Event) call.Direction {
 	switch {
-	case ev.Kind == call.CarrierOffered:
+	case ev.Kind == call.CarrierOffered, ev.Kind == call.CarrierReplaces && ev.Offer != nil:
 		return ev.Offer.Direction
 	case ev.Kind == call.AgentJoined: // ours: the answer to its INVITE
 		return ev.Answer.Direction.Mirror()

@@ -18,6 +18,10 @@ type Machine struct {
 	next   Dialog   // of an INVITE that asks to carry the call, while the call answers it
 	former []Dialog // that carried it before, until nothing of them need be kept
 
+	target      Caller     // dialog with whom the carrier has us call; nil: none
+	targeted    bool       // its INVITE is on its way
+	targetParty call.Party // who that is
+
 	invited bool         // a call that we place: its INVITE is on its way
 	events  []call.Event // from the dialog to the call, not yet handled
 	out     []Action
@@ -25,7 +29,8 @@ type Machine struct {
 
 // An Action is something the shell must do: send a message if Send is set,
 // else carry out Effect, which is never Respond, SendBye, SendRefer,
-// SendKeys, AnswerOffer or AnswerReplacing. SendInvite says that the INVITE is among the messages before it.
+// SendKeys, AnswerOffer, AnswerReplacing, or of those about a REFER of the carrier's any but
+// AskReferral. SendInvite says that the INVITE is among the messages before it.
 //
 // An Emit of call.answered also says that the carrier has our answer
 // (Bridge.Answered). The record of a Finish holds no Quality yet: the shell
@@ -49,6 +54,9 @@ func (m *Machine) HandleEvent(now time.Time, ev call.Event) []Action {
 func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
 	m.out = m.out[:0]
 	m.take(m.Dialog.Receive(now, p))
+	if m.target != nil {
+		m.takeTarget(m.target.Receive(now, p))
+	}
 	m.receiveFormer(now, p)
 	return m.run(now)
 }
@@ -58,6 +66,9 @@ func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
 func (m *Machine) HandleWake(now time.Time) []Action {
 	m.out = m.out[:0]
 	m.take(m.Dialog.Wake(now))
+	if m.target != nil {
+		m.takeTarget(m.target.Wake(now))
+	}
 	m.wakeFormer(now)
 	return m.run(now)
 }
@@ -69,15 +80,18 @@ func (m *Machine) HandleUnsent(now time.Time) []Action {
 	if caller, ok := m.Dialog.(Caller); ok {
 		m.take(caller.Unsent(now))
 	}
+	if m.target != nil {
+		m.takeTarget(m.target.Unsent(now))
+	}
 	return m.run(now)
 }
 
 // Deadline is when HandleWake wants to be called next; zero: not at all. The
 // call's own timers are armed by effects and are not part of it.
 func (m *Machine) Deadline() time.Time {
-	first, at := m.Dialog.Deadline(), m.formerDeadline()
-	if first.IsZero() || !at.IsZero() && at.Before(first) {
-		return at
+	first := earlier(m.Dialog.Deadline(), m.formerDeadline())
+	if m.target != nil {
+		first = earlier(first, m.target.Deadline())
 	}
 	return first
 }
@@ -86,7 +100,7 @@ func (m *Machine) Deadline() time.Time {
 // need be kept, not even to answer retransmissions.
 func (m *Machine) Done() bool {
 	_, ours := m.Dialog.(Caller)
-	return m.Call.Over() && len(m.former) == 0 && (m.Dialog.Done() || ours && !m.invited)
+	return m.Call.Over() && len(m.former) == 0 && m.target == nil && (m.Dialog.Done() || ours && !m.invited)
 }
 
 // run feeds the call until both halves are silent. Each half only moves
@@ -107,6 +121,8 @@ func (m *Machine) run(now time.Time) []Action {
 				m.invite(now, effect)
 			case call.AnswerReplacing:
 				m.succeed(now, effect.Response)
+			case call.AnswerRefer, call.NotifyRefer, call.InviteTarget, call.TakeTarget, call.DropTarget:
+				m.refers(now, &effect)
 			case call.AnswerOffer:
 				m.take(m.Dialog.AnswerOffer(now, effect.Response))
 			default:

@@ -56,7 +56,7 @@ func (c *Calls) dial(id call.ID, d *Dial) (Dialog, call.Invitation, error) {
 // outbound completes what a call that we place knows at its start.
 func (a *actor) outbound(p *call.Params) {
 	d := a.job.Dial
-	p.Outbound, p.Trunk, p.EarlyMedia = true, d.Trunk, d.EarlyMedia
+	p.Outbound, p.Trunk, p.EarlyMedia, p.Refers = true, d.Trunk, d.EarlyMedia, d.Refer != nil
 	p.RingTimeout = orDefault(d.RingTimeoutMs, defaultRing)
 	p.MaxDuration = orDefault(d.MaxDurationMs, p.MaxDuration)
 	a.ruling = Ruling{V: 1, Context: d.Context, Metadata: d.Metadata, Settings: d.Settings}
@@ -89,7 +89,7 @@ func offerable(agent *endpoint.Agent) []string {
 // send gives a message to the wire. That no edge could send an INVITE of ours
 // comes back to the dialog.
 func (a *actor) send(tx call.Transmission) {
-	if a.job.Dial != nil && tx.Fill {
+	if tx.Fill {
 		tx.Lost = func() {
 			// ErrStopped: the call has ended with its host.
 			_ = a.loop.Post(a.unsent)

@@ -87,6 +87,7 @@ type Job struct {
 	Codecs     []string            `json:"codecs,omitempty"`   // that the endpoint's owner allows, by name; empty: all
 	DTMF       endpoint.KeyPolicy  `json:"dtmf,omitzero"`      // how keys go to the carrier and come from it
 	DecisionID string              `json:"decision_id,omitempty"`
+	Refers     bool                `json:"refers,omitempty"`    // Endpoint has a policy for REFERs of its carriers
 	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
 	// Early is what the carrier hears before the answer; nil: nothing of ours.
 	Early  *endpoint.EarlyPolicy `json:"early,omitempty"`
@@ -116,6 +117,8 @@ type Question struct {
 	// Takeover asks something else: whether who sent an INVITE with Replaces may
 	// take the call over. Nothing is asked of the owner's webhook.
 	Takeover *endpoint.Takeover `json:"takeover,omitempty"`
+	// Referral asks whether the target of a carrier's REFER may be called, and how.
+	Referral *endpoint.Referral `json:"referral,omitempty"`
 }
 
 // A Ruling is the answer to a Question: an agent, or a status and why.
@@ -129,7 +132,8 @@ type Ruling struct {
 	Terms    endpoint.CallTerms `json:"terms,omitzero"`     // of the webhook, for the call itself
 	Status   int                `json:"status,omitempty"`   // of a refusal
 	Reason   endpoint.Reason    `json:"reason,omitempty"`   // of a refusal
-	Admitted bool               `json:"admitted,omitempty"` // the Takeover may be; nothing else is said
+	Admitted bool               `json:"admitted,omitempty"` // the Takeover, or the Referral, may be
+	Dial     *Dial              `json:"dial,omitempty"`     // of a Referral: how its target is called
 }
 
 // Taken is what became of a Job.

@@ -108,11 +108,17 @@ func (m *Machine) forgetFormer() {
 // formerDeadline is when the first of them wants to be woken; zero: none does.
 func (m *Machine) formerDeadline() (first time.Time) {
 	for _, d := range m.former {
-		if at := d.Deadline(); !at.IsZero() && (first.IsZero() || at.Before(first)) {
-			first = at
-		}
+		first = earlier(first, d.Deadline())
 	}
 	return first
+}
+
+// earlier is the first of two moments; the zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // moveDetails are what an event says of a call that moved.

@@ -27,6 +27,19 @@ func (o *Operations) undiallable(host string) string {
 	return "calls may not be sent to this address: see sip.allow_private in the configuration"
 }
 
+// undiallableHosts are the hosts of a policy that no call may go to.
+func (o *Operations) undiallableHosts(p *endpoint.ReferPolicy) (all []endpoint.Problem) {
+	if p == nil {
+		return nil
+	}
+	for i, host := range p.Hosts {
+		if why := o.undiallable(host); why != "" {
+			all = append(all, endpoint.Problem{Field: fmt.Sprintf("accept_refer.hosts[%d]", i), Code: endpoint.CodeInvalid, Message: why})
+		}
+	}
+	return all
+}
+
 // A caller is as whom a call is to be placed.
 type caller struct {
 	tenant string

@@ -14,7 +14,7 @@ func specOf(ep endpoint.Endpoint) EndpointSpec {
 		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy, EarlyPolicy: ep.EarlyPolicy,
 		Auth:  AuthSpec{Mode: ep.Auth.Mode, Username: ep.Auth.Username, PasswordSetAt: ep.Auth.PasswordSetAt},
 		Media: ep.Media, CallerID: ep.CallerID, SendAs: ep.SendAs,
-		CallerIDTrusted: ep.CallerIDTrusted, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
+		AcceptRefer: ep.AcceptRefer, CallerIDTrusted: ep.CallerIDTrusted, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
 		IP: ipSpecOf(ep.IP),
 	}
 	if ep.Register != nil {
@@ -39,7 +39,7 @@ func (o *Operations) putEndpoint(spec EndpointSpec, ep *endpoint.Endpoint) ([]en
 	ep.MaxConcurrentCalls, ep.MaxCallsPerSecond, ep.CapPolicy = spec.MaxConcurrentCalls, spec.MaxCallsPerSecond, spec.CapPolicy
 	ep.EarlyPolicy = spec.EarlyPolicy
 	ep.Media, ep.CallerID, ep.SendAs, ep.SubAccount = spec.Media, spec.CallerID, spec.SendAs, spec.SubAccount
-	ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt = spec.CallerIDTrusted, spec.Perm, spec.Compat, now
+	ep.AcceptRefer, ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt = spec.AcceptRefer, spec.CallerIDTrusted, spec.Perm, spec.Compat, now
 	var problems []endpoint.Problem
 	ep.IP, problems = spec.IP.policy()
 	more, err := o.putAuth(spec.Auth, ep)
@@ -54,6 +54,7 @@ func (o *Operations) putEndpoint(spec EndpointSpec, ep *endpoint.Endpoint) ([]en
 	if len(problems) > 0 && (spec.Auth.Password != "" || spec.Register != nil && spec.Register.Password != "") {
 		return problems, nil // of which a password that was not taken would be another
 	}
+	problems = append(problems, o.undiallableHosts(ep.AcceptRefer)...)
 	return append(problems, ep.Validate()...), nil
 }
 

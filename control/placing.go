@@ -238,6 +238,7 @@ func (o *Operations) jobOf(p *placing, id call.ID) (actors.Job, error) {
 
 // through adds what the trunk says.
 func (p *placing) through(d *actors.Dial, random uint64) {
+	d.Refer = p.trunk.AcceptRefer
 	if d.Username == "" {
 		d.Username, d.Password, d.Realm = p.trunk.Username, p.trunk.PasswordEnc, p.trunk.Realm
 	}

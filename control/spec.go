@@ -21,6 +21,7 @@ type EndpointSpec struct {
 	Media              endpoint.MediaPolicy       `json:"media"`
 	CallerID           string                     `json:"caller_id,omitempty"`
 	SendAs             *string                    `json:"send_as,omitempty"`
+	AcceptRefer        *endpoint.ReferPolicy      `json:"accept_refer,omitempty"` // absent: a carrier's REFER is refused
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"`
 	Perm               endpoint.Permissions       `json:"perm"`
 	SubAccount         *string                    `json:"sub_account,omitempty"`

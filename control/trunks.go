@@ -33,8 +33,9 @@ type TrunkSpec struct {
 	Headers            map[string]string       `json:"headers,omitempty"`
 	MaxConcurrentCalls *int                    `json:"max_concurrent_calls,omitempty"`
 	MaxCallsPerSecond  *int                    `json:"max_calls_per_second,omitempty"`
-	DTMFOut            string                  `json:"dtmf_out,omitempty"`    // how keys are sent: auto, rfc4733, info; absent: auto
-	DTMFInBand         string                  `json:"dtmf_inband,omitempty"` // whether tones are keys: auto, off; absent: auto
+	AcceptRefer        *endpoint.ReferPolicy   `json:"accept_refer,omitempty"` // absent: REFER in a call through the trunk is refused
+	DTMFOut            string                  `json:"dtmf_out,omitempty"`     // how keys are sent: auto, rfc4733, info; absent: auto
+	DTMFInBand         string                  `json:"dtmf_inband,omitempty"`  // whether tones are keys: auto, off; absent: auto
 }
 
 // A TrunkView is a trunk as its owner reads it.
@@ -55,7 +56,7 @@ type NewTrunk struct {
 func trunkSpecOf(t endpoint.Trunk) TrunkSpec {
 	return TrunkSpec{Name: t.Name, IsActive: t.IsActive, Addresses: t.Addresses, Domain: t.Domain, Username: t.Username,
 		PasswordSet: t.PasswordEnc != "", Realm: t.Realm, From: t.From, Headers: t.Headers,
-		MaxConcurrentCalls: t.MaxConcurrentCalls, MaxCallsPerSecond: t.MaxCallsPerSecond, DTMFOut: t.DTMFOut, DTMFInBand: t.DTMFInBand}
+		MaxConcurrentCalls: t.MaxConcurrentCalls, MaxCallsPerSecond: t.MaxCallsPerSecond, DTMFOut: t.DTMFOut, DTMFInBand: t.DTMFInBand, AcceptRefer: t.AcceptRefer}
 }
 
 func trunkViewOf(t endpoint.Trunk) TrunkView {
@@ -68,6 +69,7 @@ func (o *Operations) putTrunk(t *endpoint.Trunk, spec TrunkSpec) error {
 	t.Name, t.IsActive, t.Addresses, t.Domain = spec.Name, spec.IsActive, spec.Addresses, spec.Domain
 	t.Username, t.Realm, t.From, t.Headers = spec.Username, spec.Realm, spec.From, spec.Headers
 	t.MaxConcurrentCalls, t.MaxCallsPerSecond, t.UpdatedAt = spec.MaxConcurrentCalls, spec.MaxCallsPerSecond, o.Now()
+	t.AcceptRefer = spec.AcceptRefer
 	t.DTMFOut, t.DTMFInBand = spec.DTMFOut, spec.DTMFInBand
 	if spec.Username == "" {
 		t.PasswordEnc = ""
@@ -85,6 +87,7 @@ func (o *Operations) putTrunk(t *endpoint.Trunk, spec TrunkSpec) error {
 		t.PasswordEnc = sealed
 	}
 	problems = append(problems, t.Validate()...)
+	problems = append(problems, o.undiallableHosts(t.AcceptRefer)...)
 	for i, a := range t.Addresses {
 		if why := o.undiallable(a.Host); why != "" {
 			problems = append(problems, endpoint.Problem{Field: fmt.Sprintf("addresses[%d].host", i), Code: endpoint.CodeInvalid, Message: why})

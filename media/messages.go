@@ -85,7 +85,7 @@ func notification(req actors.BridgeRequest, asked actors.Asked, name string, ev 
 		m.Digit, m.DurationMs = ev.Digit, ev.Held.Milliseconds()
 	case call.EventDigitsFailed:
 		m.Digits, m.Status, m.Reason = ev.Keys, ev.Status, ev.Reason
-	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed:
+	case call.EventTransferring, call.EventTransferred, call.EventTransferFailed, call.EventReferred, call.EventReferFailed:
 		m.Transfer = newsOf(ev.Moved)
 	case call.EventMoved:
 		m.mover(asked, ev.Mover)

@@ -13,6 +13,7 @@ type Params struct {
 	Invitation   Invitation
 	Consult      time.Duration // longest wait for the owner's ruling; 0: the candidates are known
 	Fallback     time.Duration // likewise, where none of the known candidates takes the call; 0: the owner is not asked then
+	Refers       bool          // a REFER of the carrier's is asked about; else it is 603
 	AgentTimeout time.Duration // longest wait for AgentJoined; then 480
 	MaxDuration  time.Duration // longest call from the answer; 0: no limit
 	Early        Early         // of a call that comes in: what its carrier hears before the answer
@@ -103,7 +104,7 @@ func New(p Params) *Call {
 }
 
 // mostEffects is how many effects the richest step has.
-const mostEffects = 8
+const mostEffects = 12
 
 // State returns where the call stands.
 func (c *Call) State() State { return c.state }
@@ -342,6 +343,11 @@ func (c *Call) reject(now time.Time, ev Event, status int, by string, cause Caus
 
 // hangUp ends an answered call from our side: the record waits for the BYE.
 func (c *Call) hangUp(now time.Time, ev Event, by string, cause Cause) {
+	if c.alone() { // there is nobody to send a BYE to
+		c.end(now, ev, by, cause)
+		c.finish()
+		return
+	}
 	c.do(Effect{Do: SendBye, Cause: cause, Headers: ev.Headers})
 	c.end(now, ev, by, cause)
 	c.state = StateEnding
@@ -360,6 +366,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 		c.endOutbound()
 	}
 	c.endTransfer(now, ev)
+	c.endReferral(now)
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now
 	c.release(now)

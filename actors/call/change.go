@@ -24,6 +24,8 @@ type live struct {
 	keypad *keypad   // nil: no key was pressed
 	early  earliness
 
+	referring *referring // a REFER of the carrier's that has no outcome yet; nil: none
+
 	unacked bool // our answer to the INVITE that moved the call has no ACK
 }
 
@@ -172,6 +174,7 @@ func (c *Call) settle(now time.Time, ev Event) {
 		return
 	}
 	c.live.ours.Direction = ev.Answer.Direction.Mirror()
+	c.live.ours.RTCPMux = c.live.ours.RTCPMux && ev.Answer.RTCPMux
 	if ev.Answer.DTMF == nil {
 		c.live.ours.DTMF = nil
 	}

@@ -30,6 +30,13 @@ const (
 	AnswerOffer     EffectKind = "answer-offer"     // answer the re-INVITE or UPDATE of CarrierOffered: Response
 	AnswerReplacing EffectKind = "answer-replacing" // answer the INVITE of CarrierReplaces: Response; with a 2xx its dialog is the call's
 
+	AnswerRefer  EffectKind = "answer-refer"  // answer the REFER of CarrierRefers: Response; with a 2xx a subscription begins (RFC 3515)
+	AskReferral  EffectKind = "ask-referral"  // ask the policy about Referral; ReferralRuled brings its answer
+	InviteTarget EffectKind = "invite-target" // call the target, with Offer
+	NotifyRefer  EffectKind = "notify-refer"  // tell the carrier how that goes: the status of Response
+	TakeTarget   EffectKind = "take-target"   // the dialog with the target is the call's from here on
+	DropTarget   EffectKind = "drop-target"   // give the call to the target up, for Cause
+
 	UpdateMedia EffectKind = "update-media" // carrier and we have agreed on something else: Agreement
 )
 
@@ -48,6 +55,7 @@ type Effect struct {
 	Headers  []Header  // of SendBye: further ones, that an agent set
 	Transfer *Transfer // of SendRefer
 	Answer   *Answer   // of TakeAnswer
+	Referral *Referral // of AskReferral
 	Keys     string    // of SendKeys and PlayKeys
 	Info     bool      // of SendKeys: even where the carrier does not say that it takes INFO
 

@@ -30,6 +30,12 @@ const (
 
 	CarrierReplaces EventKind = "carrier-replaces" // an INVITE asks to carry the call from now on: Offer, nil if it has none; Mover
 
+	CarrierRefers  EventKind = "carrier-refers"  // a REFER, which has no answer yet: Referral
+	ReferralRuled  EventKind = "referral-ruled"  // what the policy says to it: Status of a refusal, and Reason; else the call to the target is ready
+	TargetRings    EventKind = "target-rings"    // provisional response of the target: Status
+	TargetAnswered EventKind = "target-answered" // its 2xx, which is acknowledged: Answer; Mover
+	TargetFailed   EventKind = "target-failed"   // our INVITE to it came to nothing: Status
+
 	Placed       EventKind = "placed"        // a call of ours begins here
 	CarrierReady EventKind = "carrier-ready" // there is a port for the carrier that we call: Offer
 
@@ -84,7 +90,8 @@ type Event struct {
 	Transfer *Transfer    // of TransferAsked
 	Reason   string       // of ReferDone and DigitsUnsent
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
-	Mover    *Moved       // of CarrierReplaces and call.moved: what carries the call from now on
+	Referral *Referral    // of CarrierRefers
+	Mover    *Moved       // of CarrierReplaces, TargetAnswered and call.moved: what carries the call from now on
 }
 
 // A Timer is one of a call's own clocks. SIP transactions keep theirs inside
@@ -97,20 +104,19 @@ const (
 	TimerAgent    Timer = "agent"    // longest wait for an agent
 	TimerDuration Timer = "duration" // longest call
 	TimerTransfer Timer = "transfer" // longest wait for the BYE of a carrier that has left for somebody else
+	TimerTarget   Timer = "target"   // longest wait for the target of a REFER of the carrier's
 	TimerRing     Timer = "ring"     // longest wait for the answer of a carrier that we call
 )
 
 // anyway takes what is taken in any state, and reports that it was that.
 func (c *Call) anyway(now time.Time, ev Event) bool {
 	switch ev.Kind {
-	case CarrierReplaces:
-		c.replaced(now, ev)
 	case NodeLost:
 		c.lost(now, ev)
 	case DigitsAsked, DigitsUnsent:
 		c.pressing(ev)
 	default:
-		return c.transfers(now, ev)
+		return c.referrals(now, ev) || c.transfers(now, ev)
 	}
 	return true
 }

@@ -62,7 +62,7 @@ func (r *Replacing) Names(d DialogID) bool {
 func (c *Call) Movable() (status int, ok bool) {
 	switch c.state {
 	case StateEstablished, StateHeld:
-		if c.moved() || c.live.owed { // it leaves, or its offer has no answer
+		if c.moved() || c.live.owed || c.live.referring != nil { // it leaves, or its offer has no answer
 			return 491, false
 		}
 		return 0, true
@@ -97,6 +97,7 @@ func (c *Call) replaced(now time.Time, ev Event) {
 	c.do(Effect{Do: UpdateMedia, Agreement: agreed})
 	c.do(Effect{Do: AnswerReplacing, Response: Response{Status: 200, Answer: &agreed.Ours}})
 	c.move(now, ev)
+	ev.Mover = nil // of call.moved alone
 	c.hold(now, ev, c.live.ours.Direction)
 }
 

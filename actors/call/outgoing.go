@@ -14,8 +14,13 @@ type Outgoing struct {
 	Hops        []string
 	Credentials Credentials
 	Headers     []Header // further header fields, at most MaxHeaders of MaxHeaderBytes
-	MaxForwards int      // of a call that goes on for another: what that had left, less one (RFC 7332 5); 0: 70
-	Edge        string   // edge that sends the INVITE, if it lives; empty: any
+	// Nth says which of the call's dialogs this is where it is not the first: they
+	// have Call-IDs of their own.
+	Nth         int
+	Replaces    string // value of that header field (RFC 3891); empty: none
+	ReferredBy  string // likewise (RFC 3892)
+	MaxForwards int    // of a call that goes on for another: what that had left, less one (RFC 7332 5); 0: 70
+	Edge        string // edge that sends the INVITE, if it lives; empty: any
 }
 
 // MaxHops is how many addresses of a trunk one call tries.

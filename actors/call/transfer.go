@@ -85,7 +85,7 @@ func (c *Call) transfer(now time.Time, ev Event) {
 	switch {
 	case t == nil:
 		return
-	case c.moving(), c.moved():
+	case c.moving(), c.moved(), c.referring() != nil:
 		why = ReasonPending
 	case c.state != StateEstablished && c.state != StateHeld:
 		why = ReasonNotReady

@@ -173,6 +173,7 @@ type Endpoint struct {
 	MaxCallsPerSecond  *int                       `json:"max_calls_per_second,omitempty"` // nil: no cap
 	CapPolicy          CapPolicy                  `json:"cap_policy,omitempty"`
 	Register           *OutRegistration           `json:"register,omitempty"`
+	AcceptRefer        *ReferPolicy               `json:"accept_refer,omitempty"`      // of carriers; nil: REFER is 603
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"` // nil: the agent's setting
 	IsActive           bool                       `json:"is_active"`
 	LastCallAt         *time.Time                 `json:"last_call_at,omitempty"`

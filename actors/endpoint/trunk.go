@@ -34,8 +34,9 @@ type Trunk struct {
 	Headers            map[string]string `json:"headers,omitempty"` // of every INVITE: X-* and User-to-User
 	MaxConcurrentCalls *int              `json:"max_concurrent_calls,omitempty"`
 	MaxCallsPerSecond  *int              `json:"max_calls_per_second,omitempty"`
-	DTMFOut            string            `json:"dtmf_out,omitempty"`    // auto, rfc4733, info; "": auto
-	DTMFInBand         string            `json:"dtmf_inband,omitempty"` // auto, off; "": auto
+	AcceptRefer        *ReferPolicy      `json:"accept_refer,omitempty"` // of calls placed through it; nil: REFER is 603
+	DTMFOut            string            `json:"dtmf_out,omitempty"`     // auto, rfc4733, info; "": auto
+	DTMFInBand         string            `json:"dtmf_inband,omitempty"`  // auto, off; "": auto
 	CreatedAt          time.Time         `json:"created_at"`
 	UpdatedAt          time.Time         `json:"updated_at"`
 	Revision           Revision          `json:"-"`
@@ -83,6 +84,7 @@ func (t *Trunk) Validate() []Problem {
 	}
 	t.From.validate(&ps)
 	ps.headers("headers", t.Headers)
+	t.AcceptRefer.validate(&ps, true)
 	t.Keys().validate(&ps, "")
 	if t.MaxConcurrentCalls != nil {
 		ps.between("max_concurrent_calls", int64(*t.MaxConcurrentCalls), 1, MaxConcurrent)

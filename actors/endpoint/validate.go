@@ -43,6 +43,7 @@ func (e *Endpoint) Validate() []Problem {
 	if e.MaxCallsPerSecond != nil {
 		ps.between("max_calls_per_second", int64(*e.MaxCallsPerSecond), 1, MaxCallsPerSecond)
 	}
+	e.AcceptRefer.validate(&ps, false)
 	ps.word("cap_policy", string(e.CapPolicy), "", string(CapShare), string(CapStrict), string(CapOpen))
 	ps.text("caller_id", e.CallerID, 0, MaxName)
 	ps.optional("send_as", e.SendAs, MaxName)

@@ -55,7 +55,8 @@ const AllEvents = "*"
 // Events that webhooks hear of, by kind, as that kind names them.
 var eventNames = map[WebhookKind][]string{
 	WebhookNative: {AllEvents, "call.started", "call.ruled", "call.ringing", "call.early_media", "call.answered", "call.held", "call.resumed", "call.ended", "call.record", "call.rejected",
-		"dtmf", "agent.failed", "agent.left", "agent.joined", "call.transferring", "call.transferred", "call.transfer_failed", "call.moved", "webhook.dead"},
+		"dtmf", "agent.failed", "agent.left", "agent.joined", "call.transferring", "call.transferred", "call.transfer_failed", "call.moved", "call.referred",
+		"call.refer_failed", "webhook.dead"},
 	WebhookUltravox: {"call.started", "call.joined", "call.ended", "call.billed"},
 	WebhookYappr:    {"call.started", "call.answered", "call.ended", "call.failed", "call.no_answer"},
 }

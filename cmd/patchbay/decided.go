@@ -47,7 +47,7 @@ const noTenant = "_"
 // both found by the decision id.
 func (o observers) endpoints(ledger actors.Ledger) actors.EndpointObserver {
 	known := newStrangers()
-	return actors.EndpointObserver{HostObserver: o.host("endpoint"), Consulted: o.consulted, Takeover: o.takeover(ledger), Decided: func(d actors.Decision) {
+	return actors.EndpointObserver{HostObserver: o.host("endpoint"), Consulted: o.consulted, Takeover: o.takeover(ledger), Referred: o.referred, Decided: func(d actors.Decision) {
 		reason := string(d.Verdict.Reason)
 		o.metrics.Decisions.WithLabelValues(d.Verdict.Action.String(), reason).Inc()
 		now := time.Now()
@@ -93,6 +93,13 @@ func (o observers) takeover(ledger actors.Ledger) func(actors.TakeoverDecision) 
 			Endpoint: d.Key, Data: map[string]any{"decision_id": d.ID, "status": d.Verdict.Status, "shown": d.Shown, "reason": d.Verdict.Reason, "rule": d.Verdict.Rule,
 				"source": d.Takeover.Source.String(), "call_to_replace": d.Call}})
 	}
+}
+
+// referred tells each decision about a REFER of a carrier's.
+func (o observers) referred(d actors.ReferDecision) {
+	o.metrics.Decisions.WithLabelValues(d.Verdict.Action.String(), string(d.Verdict.Reason)).Inc()
+	o.log.Info("refer decided", "call_id", d.Call, "endpoint", d.Key, "tenant", d.Tenant, "target_host", d.Host, "action", d.Verdict.Action,
+		"reason", d.Verdict.Reason, "status", d.Verdict.Status, "err", d.Err)
 }
 
 // consulted tells how each question to an owner's webhook ended.

@@ -133,7 +133,7 @@ func (b *bye) matches(m *wire.Message) bool {
 // response takes a response to our REFER or BYE. Of a BYE, whatever its status, the call is over:
 // one that asks for credentials or sends us elsewhere gets no second BYE.
 func (d *UAS) response(now time.Time, m *wire.Message, flow call.Flow) {
-	if d.referResponse(now, m, nil) || d.refreshResponse(now, m, flow) || d.keyResponse(now, m) {
+	if d.referResponse(now, m, nil) || d.refreshResponse(now, m, flow) || d.keyResponse(now, m) || d.notifyResponse(now, m) {
 		return
 	}
 	if d.bye.matches(m) && d.bye.tx.Response(now, m.Status) {

@@ -20,6 +20,7 @@ import (
 //	max-duration: 60s                    of the call
 //	session-expires: 600s                that we ask for
 //	agent-timeout: 60s                   that an agent may take
+//	refers: yes                          a policy for its REFERs
 //	reliable: yes                        18x, where the carrier supports it
 //	early-media: ringback | agent        of the endpoint
 //	early-media-end: reject              of an agent that never says what becomes of the call
@@ -31,6 +32,7 @@ type scene struct {
 	maxDuration string
 	session     time.Duration
 	reliable    bool
+	refers      bool
 	patience    time.Duration
 	early       call.Early
 }
@@ -49,6 +51,7 @@ func sceneOf(settings map[string]string) scene {
 		early:       call.Early{Mode: get("early-media", ""), Limit: 30 * time.Second, Reject: get("early-media-end", "") == "reject"},
 		session:     session,
 		reliable:    get("reliable", "no") == "yes",
+		refers:      get("refers", "no") == "yes",
 		transport:   call.Transport(get("transport", "udp")),
 		contact:     get("contact", "<sip:trunk@192.0.2.10:5060>"),
 		recordRoute: get("record-route", ""),
@@ -190,6 +193,7 @@ func (p *peer) write(method, branch string, seq uint32, options map[string]strin
 		head = append(head, "Reason: SIP;cause=200, Q.850;cause="+v+";text=\"told, so\"")
 	}
 	body := sdpOf(method, options)
+	head = append(head, referralOf(options)...)
 	if v, ok := options["event"]; ok {
 		head = append(head, "Event: "+v)
 	}
@@ -216,7 +220,11 @@ func (p *peer) response(t testing.TB, status int, method string, options map[str
 	}
 	lines := []string{fmt.Sprintf("SIP/2.0 %d Whatever", status)}
 	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
-		lines = append(lines, name+": "+header(request, name))
+		value := header(request, name)
+		if name == "To" && p.tag == targetTag && status > 100 && !strings.Contains(value, "tag=") {
+			value += ";tag=" + targetTag
+		}
+		lines = append(lines, name+": "+value)
 	}
 	if v, ok := options["refer-sub"]; ok {
 		lines = append(lines, "Refer-Sub: "+v)
@@ -266,6 +274,9 @@ func describe(raw string) (text string, details []string) {
 		text = words[0] + " cseq=" + strings.Fields(header(raw, "CSeq"))[0]
 		details = append(details, words[1])
 	}
+	if _, line, ok := strings.Cut(raw, "\r\n\r\nSIP/2.0 "); ok {
+		details = append(details, "says "+strings.TrimSpace(line))
+	}
 	if _, key, ok := strings.Cut(raw, "Signal="); ok {
 		text += " " + strings.TrimSpace(key[:1])
 	}
@@ -273,7 +284,7 @@ func describe(raw string) (text string, details []string) {
 		text += " (SDP)"
 		details = append(details, sdpDetails(raw)...)
 	}
-	for _, name := range []string{"Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info",
+	for _, name := range []string{"Event", "Subscription-State", "Refer-Sub", "Replaces", "Route", "Reason", "Warning", "Retry-After", "Refer-To", "Referred-By", "X-Left", "Allow-Events", "Allow", "Accept", "Recv-Info",
 		"Require", "Session-Expires", "Min-SE", "RSeq", "RAck", "P-Early-Media"} {
 		if v := header(raw, name); v != "" && (name != "Allow" || words[1] == "405") && (name != "Accept" || words[1] == "415") {
 			details = append(details, name+": "+v)

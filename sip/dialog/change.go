@@ -233,6 +233,7 @@ func (d *dialog) cease(now time.Time) {
 		d.asked = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})
 	}
+	d.referred.stop()
 	if a := d.ahead; a != nil {
 		d.ahead = nil
 		d.answer(now, a.m, a.flow, wire.Reply{Status: 487})

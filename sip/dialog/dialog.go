@@ -39,6 +39,8 @@ type dialog struct {
 	hangup *farewell // of our BYE
 	bye    *bye      // nil: none was sent
 
+	referred *referred // the carrier's last REFER; nil: none came
+
 	revision uint64 // see Revision
 	out      []call.Output
 }
@@ -94,7 +96,7 @@ func (d *dialog) wake(now time.Time) {
 // deadline is when wake wants to be called; zero: not at all.
 func (d *dialog) deadline() time.Time {
 	first := txn.Earliest(d.answers.Deadline(), d.bye.deadline(), d.clockDeadline(), d.referral().deadline(), d.keypress.deadline(),
-		d.ahead.deadline(), d.leaving.deadline())
+		d.ahead.deadline(), d.leaving.deadline(), d.referred.deadline())
 	for _, c := range d.changes {
 		first = txn.Earliest(first, c.tx.Deadline())
 	}
@@ -103,7 +105,7 @@ func (d *dialog) deadline() time.Time {
 
 // settled reports that no transaction but that of the first INVITE is left.
 func (d *dialog) settled() bool {
-	return d.asked == nil && d.ahead == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.bye.done()
+	return d.asked == nil && d.ahead == nil && len(d.changes) == 0 && d.answers.Empty() && d.referral().done() && d.referred.done() && d.bye.done()
 }
 
 // begin lets go of the outputs of the method before.

@@ -20,7 +20,7 @@
 // then.
 //
 // What they refuse, always with a response: SDP that cannot be used (488, 400,
-// 415; an answered call goes on); methods that are not served (405, REFER 603), Info
+// 415; an answered call goes on); methods that are not served (405, REFER without a policy 603), Info
 // packages (469) and bodies of INFO that hold no key (415); requests out of
 // order (500); and tags of no dialog of ours (481). Redirections (3xx) are not
 // followed.

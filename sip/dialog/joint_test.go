@@ -25,12 +25,15 @@ var (
 		"NOTIFY event=refer state=terminated;reason=noresource frag=486", "NOTIFY again", "REFER",
 		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp", "PRACK rack=1,1 sdp o=4 dir=sendonly", "UPDATE sdp o=5",
 		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
-		"B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
+		"REFER to=sip:bob@192.0.2.40", "REFER to=sip:bob@192.0.2.40 sub=false", "REFER again", "200 to NOTIFY", "481 to NOTIFY",
+		"T 100 to INVITE", "T 180 to INVITE", "T 200 to INVITE sdp", "T 200 to INVITE sdp", "T 200 to INVITE", "T 486 to INVITE", "T 487 to INVITE", "T 200 to CANCEL", "T BYE", "T BYE again", "T 200 to BYE",
+		"T INVITE", "T ACK", "B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
 	}
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",
 		"hangup operator_hangup", "hangup node_drained", "silence rtp_timeout", "digit 1", "audio",
 		"transfer sip:sales@pbx.example", "joined PCMU", "ringing PCMU", "answer", "reject 486", "press 1w#", "press 2 always",
+		"referral allowed", "referral allowed", "referral refused 603",
 	}
 )
 
@@ -42,6 +45,7 @@ func TestEveryHistoryEndsInOneState(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		transport := rapid.SampledFrom([]string{"udp", "tcp"}).Draw(r, "transport")
 		s := newSim(t, sceneOf(map[string]string{"transport": transport, "max-duration": "100s",
+			"refers":          rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "a policy for REFER"),
 			"early-media":     rapid.SampledFrom([]string{"", "ringback", "agent"}).Draw(r, "early media"),
 			"session-expires": rapid.SampledFrom([]string{"0s", "90s"}).Draw(r, "session timer")}))
 		j := &judge{r: r}
@@ -78,6 +82,11 @@ func (s *sim) can(text string) bool {
 			return movable && s.second == nil
 		}
 		if p = s.second; p == nil || p.toTag == "" {
+			return false
+		}
+	}
+	if target, ok := strings.CutPrefix(text, "T "); ok {
+		if text, p = target, s.target; p == nil {
 			return false
 		}
 	}
@@ -125,7 +134,7 @@ func (j *judge) note(a actors.Action) {
 // message judges what the carrier gets: one final response to the INVITE and
 // copies of it, one To-tag, no 2xx after a refusal, no BYE before a 200.
 func (j *judge) message(raw string) {
-	if strings.HasPrefix(raw, "BYE ") && j.final != 200 {
+	if header(raw, "Call-ID") == "ladder@carrier.example" && strings.HasPrefix(raw, "BYE ") && j.final != 200 {
 		j.r.Fatalf("BYE after %d", j.final)
 	}
 	status := statusOf(raw)
@@ -135,7 +144,7 @@ func (j *judge) message(raw string) {
 	if rseq := header(raw, "RSeq"); rseq != "" && strings.Contains(raw, "m=audio") {
 		j.pending = rseq
 	}
-	if header(raw, "Call-ID") == secondCallID || header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
+	if header(raw, "Call-ID") != "ladder@carrier.example" || header(raw, "CSeq") != "1 INVITE" || status < 200 || status == 482 {
 		return
 	}
 	if status/100 == 2 && j.pending != j.confirmed { // RFC 3262 3

@@ -72,7 +72,11 @@ type sim struct {
 	printer
 	t       testing.TB
 	peer    *peer
-	second  *peer // who takes the call over, in rows that begin with B; nil: nobody yet
+	second  *peer            // who takes the call over, in rows that begin with B; nil: nobody yet
+	target  *peer            // whom the carrier has us call, in rows that begin with T; nil: nobody yet
+	targets map[string]*peer // by their Call-IDs
+	asked   *call.Referral
+	nth     int
 	factory *dialog.Factory
 	machine *actors.Machine
 	timers  map[call.Timer]time.Duration
@@ -113,12 +117,14 @@ func newFactoryOf(t testing.TB, o dialog.Options) *dialog.Factory {
 func (s *sim) do(st step) {
 	switch st.from {
 	case carrier:
-		if text, ok := strings.CutPrefix(st.text, "B "); ok {
-			s.receiveSecond(text)
+		if s.fromOthers(st.text) {
 			return
 		}
 		s.receive(s.peer.packet(s.t, st.text))
 	case agent:
+		if s.ruled(st.text) {
+			return
+		}
 		s.tell(agentEvent(s.t, st.text))
 	case nobody:
 	}
@@ -139,7 +145,7 @@ func (s *sim) receive(p call.Packet) {
 	}
 	longest, _ := time.ParseDuration(s.peer.maxDuration)
 	s.machine = &actors.Machine{Dialog: d, Call: call.New(call.Params{
-		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest, Early: s.peer.early,
+		ID: 0x1122334455667788, Tenant: "default", Invitation: inv, AgentTimeout: s.peer.patience, MaxDuration: longest, Early: s.peer.early, Refers: s.peer.refers,
 	})}
 	s.tell(call.Event{Kind: call.Invited})
 }
@@ -166,6 +172,9 @@ func (s *sim) carryOut(actions []actors.Action) {
 			delete(s.timers, e.Timer)
 		case call.OpenBridge:
 			s.toAgent(s.now, "open bridge")
+		case call.AskReferral:
+			s.asked = e.Referral
+			s.note(s.now, "asked about "+e.Referral.To)
 		case call.CloseBridge:
 			s.toAgent(s.now, "close bridge: "+e.Cause.Word)
 		case call.Emit:
@@ -214,12 +223,7 @@ func (s *sim) print(tx call.Transmission) {
 	if tx.Flow.Edge != "edge-1" {
 		text += " via " + tx.Flow.Edge
 	}
-	if header(raw, "Call-ID") == secondCallID {
-		text = "B " + text
-		s.second.hear(raw)
-	} else {
-		s.peer.hear(raw)
-	}
+	text = s.hear(header(raw, "Call-ID"), raw) + text
 	s.toCarrier(s.now, text, details)
 }
 

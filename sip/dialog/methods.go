@@ -29,8 +29,8 @@ func (d *dialog) method(now time.Time, m *wire.Message, flow call.Flow) {
 		d.signal(now, m, flow)
 	case m.Method == "PRACK": // nothing of ours waits for one
 		d.answer(now, m, flow, wire.Reply{Status: 481})
-	case m.Method == "REFER": // the policy of all endpoints: transfers are not the carrier's to ask for
-		d.answer(now, m, flow, wire.Reply{Status: 603})
+	case m.Method == "REFER":
+		d.carrierRefers(now, m, flow)
 	case wire.Recognised(m.Method):
 		d.answer(now, m, flow, wire.Reply{Status: 405, Headers: []call.Header{allow}})
 	default:

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"patchbay/actors"
@@ -54,6 +55,13 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		return nil, call.Invitation{}, wrong("credentials", "control characters")
 	}
 	callID := id.String()
+	if out.Nth > 0 {
+		callID += "-" + strconv.Itoa(out.Nth)
+	}
+	further, err := referralFields(out)
+	if err != nil {
+		return nil, call.Invitation{}, err
+	}
 	d := &UAC{
 		dialog: dialog{
 			said:    new(description),
@@ -65,7 +73,7 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		},
 		target:  target,
 		hops:    hops,
-		headers: out.Headers,
+		headers: append(further, out.Headers...),
 		edge:    out.Edge,
 		left:    out.MaxForwards,
 		login:   login{credentials: out.Credentials, cnonce: f.options.Keys.Mint(token.Nonce, f.options.Slot, id, callID)},
@@ -79,6 +87,20 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		Headers:   out.Headers,
 	}
 	return d, inv, nil
+}
+
+// referralFields are the header fields of a call that somebody else had us begin.
+func referralFields(out call.Outgoing) (all []call.Header, err error) {
+	for _, h := range []call.Header{{Name: "Replaces", Value: out.Replaces}, {Name: "Referred-By", Value: out.ReferredBy}} {
+		switch {
+		case h.Value == "":
+		case len(h.Value) > call.MaxHeaderBytes, !inert(h.Value):
+			return nil, wrong("headers", "%s is too long, or has control characters", h.Name)
+		default:
+			all = append(all, h)
+		}
+	}
+	return all, nil
 }
 
 // bare returns a URI without the header fields that it asks for.

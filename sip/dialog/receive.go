@@ -164,6 +164,8 @@ func (d *dialog) serve(now time.Time, m *wire.Message, flow call.Flow) {
 		d.notify(now, m, flow)
 	case d.over, d.leaving != nil:
 		d.answer(now, m, flow, wire.Reply{Status: 481})
+	case d.referred.leaves() && m.Method != "OPTIONS" && m.Method != "INFO":
+		d.answer(now, m, flow, wire.Reply{Status: 603}) // the call is somebody else's: there is nothing to change
 	case m.Method == "INVITE", m.Method == "UPDATE":
 		d.change(now, m, flow)
 	default:

@@ -255,7 +255,7 @@ func (d *dialog) refreshRefused(now time.Time, r *refresh, m *wire.Message) {
 func (d *dialog) glare() time.Duration {
 	const step = 10 * time.Millisecond
 	chance := uint64(d.id) + uint64(d.seq)*7919
-	if d.callID == d.id.String() {
+	if strings.HasPrefix(d.callID, d.id.String()) {
 		return 2100*time.Millisecond + time.Duration(chance%190)*step
 	}
 	return time.Duration(chance%200) * step

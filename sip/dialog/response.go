@@ -33,7 +33,7 @@ func (d *UAC) response(now time.Time, m *wire.Message, flow call.Flow) {
 		d.keyResponse(now, m)
 	case "PRACK":
 		d.prackResponse(now, m)
-	case "BYE":
+	case "BYE", "NOTIFY":
 		d.byeResponse(now, m)
 	case "REFER":
 		d.referResponse(now, m, d.referAgain(now, m))
@@ -216,9 +216,12 @@ func (d *UAC) refused(now time.Time, a *attempt, m *wire.Message, flow call.Flow
 	}
 }
 
-// byeResponse takes a response to a BYE. Who asks for credentials gets them,
+// byeResponse takes a response to a BYE, or a NOTIFY. Who asks for credentials gets them,
 // if we have any; with every other final response the dialog is over.
 func (d *UAC) byeResponse(now time.Time, m *wire.Message) {
+	if d.notifyResponse(now, m) {
+		return
+	}
 	for _, s := range d.strays {
 		if s.bye.matches(m) {
 			s.bye.tx.Response(now, m.Status)

@@ -200,6 +200,7 @@ func (d *UAC) Wake(now time.Time) []call.Output {
 	}
 	d.wakeStrays(now)
 	d.wakePracks(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wake(now)
 	d.depart(now)
 	d.forget()

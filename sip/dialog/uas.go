@@ -123,6 +123,7 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
 	d.wakeReliable(now)
+	d.wakeReferred(now, d.sendBye)
 	d.wakeProgress(now)
 	d.wake(now)
 	d.depart(now)
