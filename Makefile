@@ -71,18 +71,18 @@ vulncheck: go
 	go run $(GOVULNCHECK) -db "file://$(VULNDB)" ./...
 
 race: go ## Unit and in-process tests under the race detector (needs a C compiler)
-	@packages="$(UNIT_PACKAGES)"; env -u CI -u E2E go test -race -shuffle=on -timeout 8m $$packages
+	@packages="$(UNIT_PACKAGES)"; env -u CI -u E2E go test -race -shuffle=on -timeout 12m $$packages
 
 e2e: go build ## SIPp, baresip, Kamailio, aiortc and Chromium against a node; fails where a program is missing
 	@packages="$(E2E_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e"; exit 1; }; \
-	E2E=1 go test -count=1 -p 1 -timeout 8m $$packages
+	E2E=1 go test -count=1 -p 1 -timeout 12m $$packages
 
 cluster: go build ## A cluster of processes: any edge, processes that die, hang, are replaced or cut off; needs root or user namespaces
 	E2E=1 go test -count=1 -parallel 1 -timeout 18m -skip '^TestSoak' -v ./e2e/cluster
 
 load: go build ## Loads against an ordinary build, with a table of results
 	@packages="$(LOAD_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e/load"; exit 1; }; \
-	E2E=1 go test -count=1 -timeout 8m -v $$packages
+	E2E=1 go test -count=1 -timeout 10m -v $$packages
 
 smoke: go build ## compose.yaml: a cluster in containers, and calls to it; starts dockerd as root where none runs
 	E2E=1 go test -count=1 -timeout 10m -v patchbay/e2e/smoke

@@ -90,12 +90,7 @@ func TestBaresipIsTransferred(t *testing.T) {
 				t.Errorf("Kamailio passed this on without two Routes:\n%s", m)
 			}
 		}
-		var told []string
-		for _, n := range r.requests("NOTIFY") {
-			_, body, _ := strings.Cut(string(n), "\r\n\r\n")
-			told = append(told, strings.TrimSpace(body))
-		}
-		if fmt.Sprint(told) != "[SIP/2.0 100 Trying SIP/2.0 200 OK]" {
+		if told := r.notified(); fmt.Sprint(told) != "[SIP/2.0 100 Trying SIP/2.0 200 OK]" {
 			t.Errorf("baresip told %q:\n%s", told, said)
 		}
 		heard := phone.calls(t)
@@ -107,6 +102,15 @@ func TestBaresipIsTransferred(t *testing.T) {
 		}
 	})
 	b.Idle(t, settle)
+}
+
+// notified is what NOTIFYs told, that baresip sent or got: how a transfer goes.
+func (r *remote) notified() (told []string) {
+	for _, n := range r.requests("NOTIFY") {
+		_, body, _ := strings.Cut(string(n), "\r\n\r\n")
+		told = append(told, strings.TrimSpace(body))
+	}
+	return told
 }
 
 // record waits for the record of a call.

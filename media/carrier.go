@@ -79,7 +79,8 @@ type carrierLeg struct {
 	limits   config.Media
 	cname    string
 	rtp      socket
-	rtcp     socket // rtp where they share a port
+	rtcp     socket      // rtp where they share a port; changed with rep's lock held
+	muxed    atomic.Bool // they do
 	post     func(call.Event)
 	panicked func(where string, what any)
 	random   func() uint32
@@ -116,6 +117,7 @@ func newCarrierLeg(now time.Duration, c legConfig) *carrierLeg {
 	}
 	if l.rtcp == nil {
 		l.rtcp = l.rtp
+		l.muxed.Store(true)
 	}
 	c.deaf = &l.deaf
 	l.in.init(c)
@@ -134,7 +136,7 @@ func (l *carrierLeg) guard(where string) {
 // receive takes one packet from the RTP port.
 func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []byte) {
 	defer l.guard("carrier rtp")
-	if l.rtcp == l.rtp && rtp.IsRTCP(packet) {
+	if l.muxed.Load() && rtp.IsRTCP(packet) {
 		l.receiveRTCP(now, source, packet)
 		return
 	}

@@ -66,6 +66,29 @@ func TestAnAgentWithoutTelephoneEventGetsSilenceInItsPlace(t *testing.T) {
 	r.want("first-rtp, digit # 100ms")
 }
 
+// TestAKeyWhoseSourceChangesIsOneEvent has the source of a key change while it
+// is held: its SSRC, its sequence numbers and its timestamps.
+func TestAKeyWhoseSourceChangesIsOneEvent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.leg.receive(0, carrierRTP, packet(0, 7, 1, 1))
+	for i := range 6 {
+		ssrc, seq, ts := uint32(7), uint16(2+i), uint32(320)
+		if i >= 3 {
+			ssrc, seq, ts = 8, uint16(900+i), 70000
+		}
+		flags, held := byte(10), byte(160/8*(i+1)) // in units of 8 ticks
+		if i == 5 {
+			flags |= 0x80
+		}
+		b := packet(101, ssrc, seq, 5, flags, held>>5, held<<3)
+		rtp.Header{PayloadType: 101, SSRC: ssrc, Sequence: seq, Timestamp: ts}.Put(b)
+		r.leg.receive(time.Duration(i)*20*ms, carrierRTP, b)
+	}
+	r.run(time.Second)
+	r.want("first-rtp, digit 5 120ms")
+}
+
 func TestAKeyWhoseEndIsLostEndsWithTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -171,7 +171,7 @@ func (l *carrierLeg) renew(now time.Duration, t terms) {
 		agent, number = nil, 0
 	}
 	c := legConfig{terms: t, keys: l.keys, deaf: &l.deaf, limits: l.limits, number: number, toAgent: agent, random: l.random}
-	if l.rtcp != l.rtp {
+	if !l.muxed.Load() {
 		c.rtcp = l.rtcp
 	}
 	l.in.renew(c)

@@ -86,6 +86,7 @@ type portPair struct {
 	port      uint16
 	rtp, rtcp *udpSocket
 	address   netip.AddrPort // as advertised
+	closed    bool
 }
 
 // bindAttempts is how many ports are tried where other programs hold some.
@@ -137,7 +138,21 @@ func bind(at netip.Addr, port uint16, mux bool) (*portPair, error) {
 	return p, nil
 }
 
+// split opens the pair's second port.
+func (p *portPair) split() (*udpSocket, error) {
+	if p.closed || p.rtcp != nil {
+		return nil, net.ErrClosed
+	}
+	at := p.rtp.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	s, err := listen(netip.AddrPortFrom(at.Addr(), p.port+1))
+	if err == nil {
+		p.rtcp = s
+	}
+	return s, err
+}
+
 func (p *portPair) close() {
+	p.closed = true
 	_ = p.rtp.Close()
 	if p.rtcp != nil {
 		_ = p.rtcp.Close()

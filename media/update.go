@@ -10,9 +10,45 @@ import (
 
 // Update implements [actors.Bridge].
 func (b *bridge) Update(agreed call.Agreement) {
-	if c := b.carrierNow(); c != nil {
-		c.update(b.node.now(), agreed)
+	c := b.carrierNow()
+	if c == nil {
+		return
 	}
+	if !agreed.Carrier.RTCPMux && c.muxed.Load() {
+		b.split(c)
+	}
+	c.update(b.node.now(), agreed)
+}
+
+// split gives RTCP a port of its own, for a carrier that wants no more to have
+// it beside RTP (RFC 5761 5.1.1): the odd one above, which is the call's
+// anyhow. Where another program has that, RTCP is lost and the call goes on.
+func (b *bridge) split(c *carrierLeg) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || !b.started {
+		return
+	}
+	b.port.Lock()
+	defer b.port.Unlock()
+	s, err := b.ports.split()
+	if err != nil {
+		b.node.log.Warn("no port for RTCP of its own", "call_id", b.req.ID.String(), "err", err)
+		return
+	}
+	c.split(s)
+	b.node.spawn(func() { b.read(s, c.receiveRTCP) })
+}
+
+// split moves RTCP to a socket of its own.
+func (l *carrierLeg) split(s socket) {
+	l.muxed.Store(false)
+	l.rep.mu.Lock()
+	l.rtcp = s
+	l.rep.mu.Unlock()
+	l.in.mu.Lock()
+	defer l.in.mu.Unlock()
+	l.in.mux = false
 }
 
 // update follows what carrier and we have agreed on anew. Its codec, our ports

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/media/rtp"
 )
 
 // agreed is what the bench's carrier and we agree on anew.
@@ -130,4 +131,43 @@ func TestACarrierWithoutAnOfferKeepsToTheOwnersPolicy(t *testing.T) {
 	if ev := b.event(); ev.Kind != call.AgentFailed || ev.Status != 488 || ev.Cause != call.CauseNoCodec {
 		t.Errorf("%+v, want 488", ev)
 	}
+}
+
+// TestACarrierThatDropsRTCPMuxIsHeardOnTheSecondPort has RTCP beside RTP at
+// first, and apart after a re-INVITE without rtcp-mux: both ways.
+func TestACarrierThatDropsRTCPMuxIsHeardOnTheSecondPort(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newAgent(pcmu), settings(), "127.0.0.1")
+	b.req.Invitation.Offer.RTCPMux, b.req.Invitation.Offer.RTCP = true, netip.AddrPort{}
+	b.join()
+	b.send(b.rtp, packet(0, 1, payload(0, 0xca)...))
+	eventually(t, "the carrier is heard", func() bool { return len(b.agent.packets()) == 1 })
+
+	agreed := b.agreed(addr(b.rtp), call.SendRecv)
+	b.bridge.Update(agreed)
+	b.bridge.Update(agreed) // a second agreement opens nothing anew
+	b.send(b.rtp, packet(0, 2, payload(1, 0xca)...))
+	eventually(t, "it is heard on", func() bool { return len(b.agent.packets()) == 2 })
+	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
+	ssrc := uint32(0)
+	for _, p := range receive(t, b.rtp, 1, 5*time.Second) {
+		h, _, _, err := rtp.Parse(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ssrc = h.SSRC
+	}
+	second := netip.AddrPortFrom(b.answer.Addr.Addr(), b.answer.Addr.Port()+1)
+	report := rtp.AppendReport(nil, 99, nil, &rtp.ReportBlock{SSRC: ssrc, Lost: 4}, "x")
+	eventually(t, "its report is taken on the second port", func() bool {
+		if _, err := b.rtcp.WriteToUDPAddrPort(report, second); err != nil {
+			t.Fatal(err)
+		}
+		return b.bridge.Quality().RemoteLost == 4
+	})
+	b.bridge.Close(call.CauseNormal)
+	if got := receive(t, b.rtcp, 1, 5*time.Second); len(got) != 1 || !rtp.IsRTCP(got[0]) {
+		t.Errorf("%d reports came to where it wants them", len(got))
+	}
+	eventually(t, "the ports are given back", func() bool { return b.node.Stats().PortsUsed == 0 })
 }

@@ -177,6 +177,7 @@ func (c *Call) settle(now time.Time, ev Event) {
 		return
 	}
 	c.live.ours.Direction = ev.Answer.Direction.Mirror()
+	c.live.ours.RTCPMux = c.live.ours.RTCPMux && ev.Answer.RTCPMux
 	if ev.Answer.DTMF == nil {
 		c.live.ours.DTMF = nil
 	}

@@ -23,7 +23,8 @@ func fullEndpoint(t testing.TB) endpoint.Endpoint {
 	ep.Auth = endpoint.Auth{Mode: endpoint.AuthDigest, Username: "support", HA1MD5: "sealed-1", HA1SHA256: "sealed-2", PasswordSetAt: &made}
 	ep.IP = listOf(t, "203.0.113.77/24", "2001:db8::1")
 	ep.IP.Entries[0].ACLID, ep.IP.Entries[0].Name, ep.IP.Entries[0].Description = ptr("acl-1"), "carrier", "all of it"
-	ep.Media = endpoint.MediaPolicy{Codecs: &[]string{"PCMU", "G722"}, Ciphers: &[]string{}, Encryption: "optional"}
+	ep.Media = endpoint.MediaPolicy{Codecs: &[]string{"PCMU", "G722"}, Ciphers: &[]string{}, Encryption: "optional",
+		DTMFOut: endpoint.DTMFInfo, DTMFInBand: endpoint.DTMFOff}
 	ep.CallerID, ep.SendAs = "Acme", ptr("+15551234567")
 	ep.Perm = endpoint.Permissions{Voice: true, Message: true, SameDomain: true, Phones: true, Apps: true}
 	word := func(s string) *string { return ptr("the " + s) }

@@ -40,6 +40,17 @@ type exchange struct {
 	keys   *token.Keys
 	shelf  *shelf
 	air    *air
+
+	mu     sync.Mutex
+	medias []placement.Node
+}
+
+// carriers are the media nodes. None of them dies here: one whose beats are late
+// on a busy machine is still there.
+func (x *exchange) carriers() []placement.Node {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.medias)
 }
 
 func newExchange(t testing.TB) *exchange {
@@ -127,7 +138,7 @@ func (x *exchange) decider(name string) *decider {
 	d := &decider{presence: p, drain: func(yes bool) { draining.Lock(); draining.yes = yes; draining.Unlock() }}
 	d.ownership = cluster.NewOwnership(p, cluster.OwnershipConfig{Node: name, Boot: uint64(time.Now().UnixNano()), Weight: 1,
 		Draining: func() bool { draining.Lock(); defer draining.Unlock(); return draining.yes }}, time.Now, cluster.OwnershipObserver{})
-	d.intake = x.intake(c, p.Media)
+	d.intake = x.intake(c, x.carriers)
 	d.Endpoints = actors.NewEndpoints(actors.EndpointLimits{Mailbox: 1024, Remembered: 4096, StoreTimeout: patience},
 		actors.EndpointPorts{Store: x.shelf, Intake: d.intake, Load: p, Tenure: d.ownership, Elsewhere: x.leads(c)}, actors.EndpointObserver{})
 	door := cluster.NewEndpointDoor(c, d.Endpoints, cluster.DoorObserver{})
@@ -210,6 +221,9 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 		x.t.Fatal(err)
 	}
 	n := &mediaNode{Node: placement.Node{Name: name, Slot: slot, Capacity: 100}}
+	x.mu.Lock()
+	x.medias = append(x.medias, n.Node)
+	x.mu.Unlock()
 	newID := func() call.ID {
 		var b [8]byte
 		_, _ = rand.Read(b[:])

@@ -107,7 +107,7 @@ func (b *bed) brokerHangs(t *testing.T) {
 	woke := time.Now()
 	pause(t, 5*time.Second)
 	all := stop()
-	slow, early := all.Slow(delayed), 0
+	slow, early := all.Slow(delayed+b.Stall.Worst()), 0
 	var last time.Duration
 	for _, o := range slow {
 		if at := o.At.Sub(hung); at > costs || at < -delayed {

@@ -126,7 +126,7 @@ func (b *bed) mediaDies(t *testing.T) {
 	all := each(talks, func(i int, c *talk) {
 		lost := on[c.CallID()] == "media-1"
 		c.Expect(lost)
-		c.Talk(t.Context(), 8*time.Second)
+		c.Talk(t.Context(), 8*time.Second+b.Stall.Worst())
 		c.Bye()
 		if gap := c.Sound().Gap; !lost && gap > maxGap+b.Stall.Worst() {
 			t.Errorf("call %d on the other node has a gap of %v in its audio", i, gap)
@@ -139,7 +139,7 @@ func (b *bed) mediaDies(t *testing.T) {
 		}
 		lost++
 		slowest = max(slowest, o.Ended.Sub(killed))
-		if o.ByPeer && o.Ended.Sub(killed) > notice {
+		if o.ByPeer && o.Ended.Sub(killed) > notice+b.Stall.Worst() {
 			t.Errorf("call %d heard its BYE %v after its node's death, want %v at most", i, o.Ended.Sub(killed), notice)
 		}
 		if o.ByPeer && !strings.Contains(o.Reason, "Q.850;cause=") {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"patchbay/internal/tone"
 )
 
 // Keypad are the keys in the order of their events (RFC 4733 3.2).
@@ -31,6 +33,8 @@ type Media struct {
 	packets int
 	ended   map[uint32]bool // events that have ended, by timestamp
 	kinds   map[byte]int    // packets by payload type
+	sung    string          // keys that came as tones
+	tone    rune            // that sounds; 0: none
 }
 
 // NewMedia opens an RTP socket on loopback.
@@ -80,6 +84,7 @@ func (m *Media) take(p []byte) {
 	m.kinds[p[1]&0x7f]++
 	if len(body) != 4 {
 		m.packets++
+		m.listenTo(body)
 		return
 	}
 	if body[1]&0x80 == 0 || m.ended[at] || int(body[0]) >= len(Keypad) {
@@ -87,6 +92,28 @@ func (m *Media) take(p []byte) {
 	}
 	m.ended[at] = true
 	m.keys += string(Keypad[body[0]])
+}
+
+// Sung are the keys that have come as tones in PCMU, in their order.
+func (m *Media) Sung() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sung
+}
+
+// listenTo notes the key that a packet of PCMU holds, once while it sounds.
+func (m *Media) listenTo(body []byte) {
+	pcm := tone.DecodePCMU(body)
+	before := m.tone
+	m.tone = 0
+	for key, pair := range tones {
+		if tone.Share(pcm, pair[0], 8000)+tone.Share(pcm, pair[1], 8000) > 0.9 {
+			m.tone = key
+		}
+	}
+	if m.tone != 0 && m.tone != before {
+		m.sung += string(m.tone)
+	}
 }
 
 // A Press is how a key is sent by RFC 4733.

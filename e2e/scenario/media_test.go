@@ -21,7 +21,7 @@ func (k *party) sound(m rig.Response) {
 }
 
 // plays sends or awaits what a row about RTP says: "keys 15 nomarker pt=102
-// clock=48000 ends=1", "tones 15", "heard 5", "heard audio".
+// clock=48000 ends=1", "tones 15", "heard 5", "heard tones=5", "heard audio".
 func (k *party) plays(st step) error {
 	if st.verb == "heard" {
 		return k.hearsAudio(st.args[0])
@@ -56,7 +56,11 @@ func (k *party) plays(st step) error {
 func (k *party) hearsAudio(what string) error {
 	for end := time.Now().Add(rig.Patience); ; time.Sleep(5 * time.Millisecond) { // real: the node is a process
 		keys, packets := k.media.Heard()
-		if what == "audio" && packets > 0 || what != "audio" && keys == what {
+		want, sung := strings.CutPrefix(what, "tones=")
+		if sung {
+			keys = k.media.Sung()
+		}
+		if what == "audio" && packets > 0 || what != "audio" && keys == want {
 			return nil
 		}
 		if time.Now().After(end) {

@@ -148,8 +148,28 @@ func (p *party) sdp(words []string) string {
 	for c := range strings.FieldsSeq(formats) {
 		lines = append(lines, "a=rtpmap:"+c+" "+maps[c])
 	}
-	return strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
+	if said["ptime"] != "" {
+		lines = append(lines, "a=ptime:"+said["ptime"])
+	}
+	if slices.Contains(words, "noaudio") {
+		said["port"] = "0"
+	}
+	text := strings.ReplaceAll(fmt.Sprintf("v=0\no=- 7 %d IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio %s RTP/AVP %s\n%s\na=%s\n",
 		p.version, said["c"], said["port"], formats, strings.Join(lines, "\n"), said["dir"]), "\n", "\r\n")
+	return text + beside(words)
+}
+
+// beside are further m-lines, in the order in which the words name them.
+func beside(words []string) (lines string) {
+	for _, w := range words {
+		switch w {
+		case "video":
+			lines += "m=video 40010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+		case "t38":
+			lines += "m=image 40012 udptl t38\r\na=T38FaxVersion:0\r\n"
+		}
+	}
+	return lines
 }
 
 // answered takes a response to a request of ours: to an INVITE it may begin the

@@ -146,6 +146,9 @@ func (s *script) callee(words []string) error {
 		if n, err := strconv.Atoi(value); err == nil {
 			v = n
 		}
+		if strings.HasSuffix(field, ".targets") || strings.HasSuffix(field, ".hosts") {
+			v = strings.Split(value, ",")
+		}
 		if s.spec == nil {
 			s.spec = map[string]any{}
 		}

@@ -64,9 +64,10 @@ func (k *talk) again(raw []byte, answer string) {
 	if k.p.over != call.UDP {
 		return
 	}
+	const slow = 5 * time.Second // of an edge on a busy machine
 	for end := time.Now().Add(anyPatience); time.Now().Before(end); {
 		by := k.next(raw)
-		for h, ok := k.hears(answer, time.Second); ok; h, ok = k.hears(answer, time.Second) {
+		for h, ok := k.hears(answer, slow); ok; h, ok = k.hears(answer, slow) {
 			if h.from == by {
 				return
 			}

@@ -92,7 +92,7 @@ func TestHTTPAgentsThatDoNotTakeTheCall(t *testing.T) {
 		"no content":        {status(204, ""), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"a page":            {status(200, "<html>"), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"too large":         {status(200, `{"sdp":"`+strings.Repeat("x", connect.MaxAnswer)+`"}`), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
-		"slow":              {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, endpoint.AgentTransport{TimeoutMs: 30}, media.ErrAgentUnreachable, 2},
+		"slow":              {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, endpoint.AgentTransport{TimeoutMs: 1000}, media.ErrAgentUnreachable, 2},
 		"other dialect":     {status(200, ""), endpoint.AgentTransport{Dialect: "livekit"}, media.ErrAgentUnreachable, 0},
 		"other auth":        {status(200, ""), endpoint.AgentTransport{AuthType: "hmac"}, media.ErrAgentUnreachable, 0},
 		"broken secret":     {status(200, ""), endpoint.AgentTransport{AuthType: "bearer", AuthSecret: "broken"}, media.ErrAgentUnreachable, 0},
@@ -131,7 +131,7 @@ func TestACallThatIsOverStopsAsking(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer srv.Close()
-	_, err := newHTTP(t, anyLoopback).Join(within(t, 50*time.Millisecond), request(endpoint.AgentTransport{URL: srv.URL}), ignore)
+	_, err := newHTTP(t, anyLoopback).Join(within(t, time.Second), request(endpoint.AgentTransport{URL: srv.URL}), ignore)
 	if !errors.Is(err, media.ErrNoAgent) {
 		t.Errorf("got %v, want %v", err, media.ErrNoAgent)
 	}

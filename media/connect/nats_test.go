@@ -157,10 +157,10 @@ func TestWorkersThatDoNotTakeTheCall(t *testing.T) {
 		"no SDP":             {reply(`{"type":"answer"}`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
 		"wrong type":         {reply(`{"type":"offer","sdp":"v=0"}`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
 		"too large":          {reply(strings.Repeat(" ", connect.MaxAnswer+1)), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"silence":            {silent, endpoint.AgentTransport{TimeoutMs: 20}, patience, media.ErrAgentUnreachable, 2},
-		"silence to the end": {silent, endpoint.AgentTransport{}, 50 * time.Millisecond, media.ErrNoAgent, 1},
+		"silence":            {silent, endpoint.AgentTransport{TimeoutMs: 500}, patience, media.ErrAgentUnreachable, 2},
+		"silence to the end": {silent, endpoint.AgentTransport{}, time.Second, media.ErrNoAgent, 1},
 		"nobody there": {func(context.Context, int, []byte) ([]byte, error) { return nil, errNoWorker }, endpoint.AgentTransport{},
-			300 * time.Millisecond, media.ErrNoAgent, 0},
+			3 * time.Second, media.ErrNoAgent, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -77,6 +77,7 @@ func newAgent(t testing.TB, o agentOptions) *agent {
 			t.Fatal(err)
 		}
 	}
+	se.SetDTLSConnectContextMaker(func() (context.Context, func()) { return context.WithCancel(t.Context()) }) // see Stack.connection
 	se.SetDTLSCipherSuites(o.suites...)
 	se.SetSRTPProtectionProfiles(o.profiles...)
 	me := &webrtc.MediaEngine{}

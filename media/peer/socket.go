@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -53,6 +54,9 @@ type socket struct {
 	panics func(where string)
 	nudge  atomic.Pointer[func()] // once the library has seen a check answered; of offers only
 	ended  chan struct{}          // the read loop is over
+
+	life context.Context // ends when the port is closed
+	die  context.CancelFunc
 }
 
 // A peerAddr is where the agent is, and how packets leave for it.
@@ -76,6 +80,7 @@ func newSocket(conn *net.UDPConn, names []netip.Addr, panics func(string)) (*soc
 		return nil, err
 	}
 	s := &socket{conn: conn, fast: fast, panics: panics, ended: make(chan struct{})}
+	s.life, s.die = context.WithCancel(context.Background())
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	for _, n := range names {
 		s.names = append(s.names, netip.AddrPortFrom(n, port))
@@ -168,6 +173,7 @@ func (s *socket) write(b []byte, to peerAddr) (int, error) {
 // shut closes the port and waits for the read loop.
 func (s *socket) shut() {
 	s.conn.Close()
+	s.die()
 	for i := range s.lanes {
 		if l := s.lanes[i].Load(); l != nil {
 			l.Close()

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -162,6 +163,9 @@ func (s *Stack) connection(me *webrtc.MediaEngine, sock *socket, lite bool) (*we
 	se.SetLite(lite)
 	se.SetDTLSKeyLogWriter(&sock.hello)
 	se.SetDTLSRetransmissionInterval(handshakeRetry)
+	// A handshake that begins while its peer is closed hears of nothing else that
+	// ends: the library would wait for the first packet for ever.
+	se.SetDTLSConnectContextMaker(func() (context.Context, func()) { return context.WithCancel(sock.life) })
 	se.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	se.SetSCTPMaxMessageSize(MaxMessage)
 	se.DetachDataChannels() // see readAll

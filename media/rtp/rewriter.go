@@ -25,6 +25,8 @@ type Rewriter struct {
 	seqOffset  uint16
 	tsOffset   uint32
 	floor, top uint16 // first and highest sequence number under these offsets
+	begun      uint32 // timestamp of the source's last packet
+	behind     bool   // the next packet with another one needs a new timestamp
 
 	seq      uint16 // last sent
 	extended int64  // the same, extended by rollovers
@@ -98,9 +100,10 @@ func (r *Rewriter) place(now time.Duration, h *Header) bool {
 // where the source was.
 func (r *Rewriter) advance(now time.Duration, h *Header, same bool) {
 	next := same && h.Sequence == r.top+1
-	if !same || r.broken {
+	if !same || r.broken || r.behind && h.Timestamp != r.begun {
 		r.anchor(now, h, same)
 	}
+	r.begun = h.Timestamp
 	ahead := r.ahead(h)
 	if ahead > r.ticks(now-r.at)+2*int32(r.rate) || ahead < -int32(r.rate) {
 		r.tsOffset = r.resume(now) - h.Timestamp // the source's clock jumped
@@ -126,6 +129,10 @@ func (r *Rewriter) ahead(h *Header) int32 { return int32(h.Timestamp + r.tsOffse
 func (r *Rewriter) anchor(now time.Duration, h *Header, same bool) {
 	r.seqOffset = r.seq + 1 - h.Sequence
 	r.floor = h.Sequence
+	if r.behind = same && h.Timestamp == r.begun; r.behind { // all packets of a key have the time of its beginning (RFC 4733 2.3.5)
+		r.broken = false
+		return
+	}
 	ahead := r.ahead(h)
 	if !same || ahead < int32(r.frame) || ahead > r.ticks(now-r.at)+int32(r.rate/5) {
 		r.tsOffset = r.resume(now) - h.Timestamp

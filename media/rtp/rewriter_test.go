@@ -239,3 +239,57 @@ func BenchmarkRewrite(b *testing.B) {
 		rw.Rewrite(now, p)
 	}
 }
+
+// TestAKeyKeepsItsTimestampThoughSilenceWasSentMeanwhile has the packets of one
+// key come so late that silence took their place: with another timestamp the
+// rest would be a second press. The audio after it goes on from the silence.
+func TestAKeyKeepsItsTimestampThoughSilenceWasSentMeanwhile(t *testing.T) {
+	t.Parallel()
+	rw := rtp.NewRewriter(1, 100, 8000, 8000)
+	rw.Map(0, 0)
+	rw.Map(101, 101)
+	buf := make([]byte, 300)
+	type sent struct {
+		seq    uint16
+		ts     uint32
+		marker bool
+	}
+	var got []sent
+	see := func(b []byte, ok bool) {
+		h, _, _, err := rtp.Parse(b)
+		if !ok || err != nil {
+			t.Fatalf("packet %d: %v, %v", len(got), ok, err)
+		}
+		got = append(got, sent{h.Sequence, h.Timestamp, h.Marker})
+	}
+	in := func(now time.Duration, pt uint8, seq uint16, ts uint32, payload ...byte) {
+		b := append(make([]byte, rtp.HeaderSize), payload...)
+		rtp.Header{PayloadType: pt, SSRC: 9, Sequence: seq, Timestamp: ts, Marker: seq == 2}.Put(b)
+		see(rw.Rewrite(now, b))
+	}
+	in(0, 0, 1, 0, 1)
+	in(20*ms, 101, 2, 160, event(5, false, 160)...)
+	for i := range 4 {
+		see(rw.Fill(time.Duration(80+20*i)*ms, buf, 0, make([]byte, 160)), true)
+	}
+	in(150*ms, 101, 3, 160, event(5, false, 320)...)
+	in(151*ms, 101, 4, 160, event(5, true, 480)...)
+	in(152*ms, 101, 5, 160, event(5, true, 480)...)
+	in(160*ms, 0, 6, 640, 1)
+	in(180*ms, 0, 7, 800, 1)
+	key, last := got[1].ts, uint32(0)
+	for i, p := range got {
+		if p.seq != 100+uint16(i) {
+			t.Errorf("packet %d has sequence number %d", i, p.seq)
+		}
+		isKey := i == 1 || i >= 6 && i <= 8
+		switch {
+		case isKey && (p.ts != key || p.marker != (i == 1)):
+			t.Errorf("packet %d of the key: timestamp %d, marker %v; it began at %d", i, p.ts, p.marker, key)
+		case !isKey && i > 0 && p.ts <= last:
+			t.Errorf("packet %d of audio has timestamp %d after %d", i, p.ts, last)
+		case !isKey:
+			last = p.ts
+		}
+	}
+}

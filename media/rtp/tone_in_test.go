@@ -136,7 +136,7 @@ func TestEveryKeyIsHeardInEveryCodecThatIsDecoded(t *testing.T) {
 	}
 }
 
-// TestKeysAreAcceptedAndRefusedAsQ24Says presses a key sixteen times, each a
+// TestKeysAreAcceptedAndRefusedAsQ24Says presses a key seven times, each a
 // little later within the packets than the one before.
 func TestKeysAreAcceptedAndRefusedAsQ24Says(t *testing.T) {
 	t.Parallel()
@@ -176,9 +176,9 @@ func TestKeysAreAcceptedAndRefusedAsQ24Says(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for key := range strings.SplitSeq("1 A 5 9 * D", " ") {
-				for i := range 16 {
-					l := newLine().quiet(100*ms + time.Duration(i)*2500*time.Microsecond/2)
+			for key := range strings.SplitSeq("1 5 * D", " ") {
+				for i := range 7 {
+					l := newLine().quiet(100*ms + time.Duration(i)*3*ms)
 					if tc.low == 0 {
 						tc.low, tc.high = -10, -8
 					}
@@ -318,25 +318,25 @@ func TestSpeechNoiseMusicAndTonesOfTheNetworkAreNoKeys(t *testing.T) {
 		return l
 	}
 	for name, l := range map[string]*line{
-		"a voice for three minutes": newLine().speaker(3 * time.Minute),
-		"white noise for a minute":  newLine().quiet(time.Minute).hiss(-15),
-		"silence":                   newLine().quiet(time.Second),
-		"a chirp":                   chirp(newLine(), 600, 1100, 300*ms),
-		"dial tone":                 steady(time.Second, 350, 440),
-		"ringback":                  steady(time.Second, 440, 480),
-		"busy":                      steady(time.Second, 480, 620),
-		"425 Hz":                    steady(time.Second, 425),
-		"information tones":         steady(time.Second, 950, 1400),
-		"a fax":                     steady(time.Second, 1100),
-		"a modem":                   steady(time.Second, 2100),
-		"one row":                   steady(time.Second, 770),
-		"one column":                steady(time.Second, 1336),
-		"two rows":                  steady(time.Second, 697, 941),
-		"two columns":               steady(time.Second, 1209, 1477),
-		"a chord":                   steady(time.Second, 697, 1209, 1000),
-		"two keys":                  steady(time.Second, 697, 770, 1209, 1336),
-		"multi-frequency":           steady(time.Second, 700, 1100),
-		"multi-frequency 2":         steady(time.Second, 900, 1300),
+		"a voice for two minutes":  newLine().speaker(2 * time.Minute),
+		"white noise for a minute": newLine().quiet(time.Minute).hiss(-15),
+		"silence":                  newLine().quiet(time.Second),
+		"a chirp":                  chirp(newLine(), 600, 1100, 300*ms),
+		"dial tone":                steady(time.Second, 350, 440),
+		"ringback":                 steady(time.Second, 440, 480),
+		"busy":                     steady(time.Second, 480, 620),
+		"425 Hz":                   steady(time.Second, 425),
+		"information tones":        steady(time.Second, 950, 1400),
+		"a fax":                    steady(time.Second, 1100),
+		"a modem":                  steady(time.Second, 2100),
+		"one row":                  steady(time.Second, 770),
+		"one column":               steady(time.Second, 1336),
+		"two rows":                 steady(time.Second, 697, 941),
+		"two columns":              steady(time.Second, 1209, 1477),
+		"a chord":                  steady(time.Second, 697, 1209, 1000),
+		"two keys":                 steady(time.Second, 697, 770, 1209, 1336),
+		"multi-frequency":          steady(time.Second, 700, 1100),
+		"multi-frequency 2":        steady(time.Second, 900, 1300),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
