@@ -138,8 +138,12 @@ func (a *actor) place(q TargetQuestion, job Job) (reason string) {
 	if job.Dial == nil || job.Dial.ID != q.Target {
 		return call.ReasonAway
 	}
+	hops, ok := a.invitation.Onward()
+	if !ok {
+		return call.ReasonHops
+	}
 	job.V, job.Tenant, job.Codecs, job.Agent, job.Failover, job.Consult = 1, a.job.Tenant, []string{q.Codec}, nil, nil, nil
-	job.Dial.For = a.id
+	job.Dial.For, job.Dial.MaxForwards = a.id, hops
 	switch taken := a.calls.Offer(job); taken.Status {
 	case 0:
 		return ""

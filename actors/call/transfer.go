@@ -85,6 +85,7 @@ const (
 	ReasonNoCodec    = "no_common_codec"  // the carriers of the two calls have no codec in common
 	ReasonOtherNode  = "other_node"       // the calls are on two nodes: REFER alone can join them
 	ReasonOtherCall  = "no_other_call"    // the call that is to be joined is over, not established, or joined already
+	ReasonHops       = "too_many_hops"    // the call has gone through too many hops to go on (RFC 3261 21.4.21)
 	ReasonAway       = "unavailable"      // nobody could be asked for the trunk, or the node takes no calls
 )
 
