@@ -50,8 +50,8 @@ func (p *play) place(k *party, st step) error {
 		in.To, name = p.names, servers[len(servers)-1]
 	case "again":
 		p.bed.mu.Lock()
-		p.bed.named = slices.DeleteFunc(p.bed.named, func(r string) bool { return strings.Contains(r, p.name+".") })
-		p.bed.names.Set(p.bed.named...)
+		p.bed.named = slices.DeleteFunc(slices.Clone(p.bed.named), func(r string) bool { return strings.Contains(r, p.name+".") })
+		p.bed.names.Set(slices.Clone(p.bed.named)...) // the server keeps what it is given
 		p.bed.mu.Unlock()
 		in.To, name = p.names, servers[0]
 	default:
@@ -94,7 +94,7 @@ func (p *play) naming(how string, servers []string) error {
 	p.bed.mu.Lock()
 	defer p.bed.mu.Unlock()
 	p.bed.named = append(p.bed.named, records...)
-	p.bed.names.Set(p.bed.named...)
+	p.bed.names.Set(slices.Clone(p.bed.named)...) // the server keeps what it is given
 	return nil
 }
 
