@@ -55,7 +55,11 @@ func (p *play) open() error {
 	case p.s.to == "missing":
 		slug = "e2e-abcdefghjkmnpqrstuvwxyz23"
 	case p.s.spec != nil:
-		ep, err := p.bed.endpoint(p.bed.agents[p.s.to], p.s.spec)
+		spec, err := p.transferring(p.s.spec)
+		if err != nil {
+			return err
+		}
+		ep, err := p.bed.endpoint(p.bed.agents[p.s.to], spec)
 		if err != nil {
 			return err
 		}

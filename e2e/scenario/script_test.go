@@ -123,7 +123,7 @@ func (s *script) row(n int, row string, words []string) error {
 		st.party, st.verb = name, ">"
 	} else if name, found := strings.CutSuffix(words[0], "<"); found {
 		st.party, st.verb = name, "<"
-	} else if name, verb, found := strings.Cut(words[0], ":"); found {
+	} else if name, verb, found := strings.Cut(words[0], "."); found {
 		st.party, st.verb = name, verb
 	}
 	need, known := verbs[st.verb]
