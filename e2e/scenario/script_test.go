@@ -149,6 +149,9 @@ func (s *script) callee(words []string) error {
 		if strings.HasSuffix(field, ".targets") || strings.HasSuffix(field, ".hosts") {
 			v = strings.Split(value, ",")
 		}
+		if strings.HasSuffix(field, ".entries") {
+			v = []map[string]string{{"raw": value}}
+		}
 		if s.spec == nil {
 			s.spec = map[string]any{}
 		}
