@@ -245,6 +245,7 @@ type decider struct {
 	consulted []actors.Consultation
 	decisions []actors.Decision
 	takeovers []actors.TakeoverDecision
+	refers    []actors.ReferDecision
 	panics    int
 }
 
@@ -266,6 +267,7 @@ func newDecider(t testing.TB, limits actors.EndpointLimits, store actors.Store, 
 	d.Endpoints = actors.NewEndpoints(limits, ports, actors.EndpointObserver{
 		HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { d.mu.Lock(); d.panics++; d.mu.Unlock() }},
 		Consulted:    func(n actors.Consultation) { d.mu.Lock(); d.consulted = append(d.consulted, n); d.mu.Unlock() },
+		Referred:     func(n actors.ReferDecision) { d.mu.Lock(); d.refers = append(d.refers, n); d.mu.Unlock() },
 		Takeover:     func(n actors.TakeoverDecision) { d.mu.Lock(); d.takeovers = append(d.takeovers, n); d.mu.Unlock() },
 		Decided:      func(n actors.Decision) { d.mu.Lock(); d.decisions = append(d.decisions, n); d.mu.Unlock() },
 	})

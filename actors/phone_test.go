@@ -43,6 +43,9 @@ func (d *dialog) Receive(now time.Time, p call.Packet) []call.Output {
 		return append(out, call.Output{Event: &call.Event{Kind: kind}})
 	}
 	switch string(p.Raw) {
+	case "REFER bob":
+		return []call.Output{{Event: &call.Event{Kind: call.CarrierRefers, Referral: &call.Referral{To: "sip:bob@pbx.example", User: "bob", Host: "pbx.example",
+			ReferredBy: "<sip:alice@pbx.example>"}}}}
 	case "NOTIFY 180":
 		return d.referred(call.ReferTold, 180)
 	case "NOTIFY 200":

@@ -45,7 +45,12 @@ const Patience = 50 * time.Second
 // NewPhone opens a phone whose messages take one edge after the other. With a
 // seed other than 0 there is a relay in front of the first, which they all take.
 func NewPhone(edges []netip.AddrPort, t1 time.Duration, seed uint64) (*Phone, error) {
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopbackLike(edges[0]), 0)))
+	return NewPhoneAt(loopbackLike(edges[0]), edges, t1, seed)
+}
+
+// NewPhoneAt is NewPhone at another address of this machine.
+func NewPhoneAt(at netip.Addr, edges []netip.AddrPort, t1 time.Duration, seed uint64) (*Phone, error) {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("open a phone: %w", err)
 	}

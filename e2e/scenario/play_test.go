@@ -107,6 +107,9 @@ func (p *play) party(name string) (*party, error) {
 	if slices.ContainsFunc(p.s.steps, func(st step) bool { return st.verb == "place" && slices.Contains(st.args, "long") }) {
 		open = p.way.twofold
 	}
+	if name == stranger {
+		open = p.way.stranger
+	}
 	phone, err := open(p.bed, p.seed, h.Sum64()|1)
 	if err != nil {
 		return nil, err

@@ -132,7 +132,7 @@ func (s *script) row(n int, row string, words []string) error {
 	} else if name, verb, found := strings.Cut(words[0], "."); found {
 		st.party, st.verb = name, verb
 	}
-	s.four = s.four || strings.Contains(row, "c=127.")
+	s.four = s.four || strings.Contains(row, "c=127.") || st.party == stranger
 	need, known := verbs[st.verb]
 	if !known || len(st.args) < need {
 		return fmt.Errorf("%q: no such row", row)
@@ -155,6 +155,9 @@ func (s *script) callee(words []string) error {
 		}
 		if strings.HasSuffix(field, ".targets") || strings.HasSuffix(field, ".hosts") {
 			v = strings.Split(value, ",")
+		}
+		if strings.HasSuffix(field, ".entries") {
+			v = []map[string]string{{"raw": value}}
 		}
 		if s.spec == nil {
 			s.spec = map[string]any{}

@@ -66,6 +66,14 @@ func (w way) phone(b *bed, seed, relay uint64) (*rig.Phone, error) {
 	return rig.NewPhone(w.edges(b, seed), b.t1, relay)
 }
 
+// stranger is the party whose packets come from another host than all others'.
+const stranger = "stranger"
+
+// stranger opens a phone on UDP at another address.
+func (w way) stranger(b *bed, seed, _ uint64) (*rig.Phone, error) {
+	return rig.NewPhoneAt(netip.MustParseAddr("127.0.0.2"), w.edges(b, seed), b.t1, 0)
+}
+
 // twofold opens a carrier on UDP that takes calls over TCP, too, but for one behind
 // a relay of UDP. The port must be free for both.
 func (w way) twofold(b *bed, seed, relay uint64) (*rig.Phone, error) {
