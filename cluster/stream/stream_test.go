@@ -15,7 +15,9 @@ import (
 	"patchbay/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(testkit.LeakedReplica), goleak.IgnoreAnyFunction(testkit.LeakedClock))
+}
 
 func connect(t *testing.T) jetstream.JetStream {
 	t.Helper()
