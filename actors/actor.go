@@ -23,6 +23,9 @@ type actor struct {
 	stopAsking func()         // while a ruling is waited for
 	ruling     Ruling         // context and metadata that the owner's webhook gave
 	facing     netip.AddrPort // of a call that we place: where its INVITE goes first; zero: nobody has looked
+	seeking    call.ID        // target, or other call, that is asked about; 0: none
+	partner    Bridge         // of the call that is ready to be joined with this one
+	loose      bool           // it could not be
 	begun      bool           // the call has had its Invited
 	early      *call.Event    // a hangup that came before
 	bridge     Bridge         // while open
@@ -133,6 +136,9 @@ func (a *actor) happen(now time.Time, ev call.Event) {
 		a.early = &ev
 		return
 	}
+	if ev.Kind == call.TransferAsked && ev.Transfer != nil {
+		a.bar(ev.Transfer)
+	}
 	if !a.gone {
 		a.perform(now, a.machine.HandleEvent(now, ev))
 	}
@@ -210,6 +216,7 @@ func (a *actor) actOnMedia(now time.Time, effect *call.Effect) {
 		a.seek()
 	case effect.Do == call.CloseBridge:
 		a.close(effect.Cause)
+	case a.actOnOther(effect):
 	case a.bridge == nil:
 	case effect.Do == call.AskAgent:
 		a.bridge.Ask(a.asked(now, effect.Dispatch))
@@ -269,8 +276,9 @@ func (a *actor) finish(rec call.Record) {
 	}
 	a.job.Failover = nil
 	a.invitation, a.job.Agent, a.ruling = call.Invitation{}, nil, Ruling{} // a lingering call needs none of it
+	a.job.Transfer, a.partner = nil, nil
 	if d := a.job.Dial; d != nil {
-		a.job.Dial = &Dial{ID: d.ID}
+		a.job.Dial = &Dial{ID: d.ID, For: d.For}
 	}
 	a.job.Packet = call.Packet{}
 }

@@ -128,6 +128,7 @@ func projectOf(pol *Policy) endpoint.Key {
 func jobOf(in *invite, pol *Policy, v endpoint.Verdict, partition uint8) Job {
 	job := Job{V: 1, Key: in.tx, Branch: in.Branch, Tenant: pol.Account.Tenant, Endpoint: in.key,
 		Project: projectOf(pol), Codecs: pol.Account.Codecs(pol.Endpoint), DTMF: pol.Account.Keys(pol.Endpoint), Early: pol.Endpoint.Early(),
+		Transfer:   pol.Account.Transfers(pol.Endpoint),
 		DecisionID: endpoint.DecisionID(in.CallID), Partition: &partition,
 		Refers: pol.Endpoint != nil && pol.Endpoint.AcceptRefer != nil}
 	var trust *bool

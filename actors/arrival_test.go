@@ -173,7 +173,7 @@ func TestATakeoverIsNotTakenTwiceAndNotAfterTheEnd(t *testing.T) {
 	})
 }
 
-func TestACallWithoutItsAckOrAnswerIsNotTakenOver(t *testing.T) {
+func TestACallWithoutAnswerIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ph := newPhone(t, nil)
@@ -182,7 +182,7 @@ func TestACallWithoutItsAckOrAnswerIsNotTakenOver(t *testing.T) {
 		ph.bridges[id].post(call.Event{Kind: call.AgentJoined, Answer: &call.Answer{Codec: call.Codec{Name: "PCMU"}}})
 		synctest.Wait()
 		ph.invites(t, id, "INVITE c2 replaces c1", "203.0.113.9")
-		if want := "100, 481 to c2, 200, 491 to c2"; ph.log() != want {
+		if want := "100, 481 to c2, 200, 403 to c2"; ph.log() != want {
 			t.Errorf("sent %s, want %s", ph.log(), want)
 		}
 	})

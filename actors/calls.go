@@ -27,6 +27,8 @@ type CallPorts struct {
 	Ledger      Ledger
 	Rulings     Rulings // nil: no call can wait for its owner's webhook
 	Locator     Locator // nil: edges look names up
+	Targets     Targets // nil: no call is transferred by another
+	Coupler     Coupler // likewise
 	// Open opens the sealed password of a call that we place; nil: none can be
 	// placed with one.
 	Open func(endpoint.SecretRef) (string, error)

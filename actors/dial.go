@@ -24,6 +24,7 @@ type Dial struct {
 	RingTimeoutMs int64              `json:"ring_timeout_ms,omitempty"`
 	MaxDurationMs int64              `json:"max_duration_ms,omitempty"`
 	EarlyMedia    bool               `json:"early_media,omitempty"` // the agent is asked at the carrier's first SDP, and hears it before the answer
+	For           call.ID            `json:"for_call,omitempty"`    // call of the node that is transferred to this one: there is no agent
 	// MaxForwards is what a call that this one goes on for had left, less one.
 	MaxForwards int                   `json:"max_forwards,omitempty"`
 	Refer       *endpoint.ReferPolicy `json:"refer,omitempty"` // the trunk's, for REFERs of the carrier; nil: they are 603

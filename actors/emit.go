@@ -21,7 +21,7 @@ func (a *actor) emit(now time.Time, name string, ev call.Event) {
 		a.farewell(ev.Cause)
 	}
 	switch name {
-	case call.EventRuled, call.EventEarly, call.EventAnswered, call.EventAgentJoined, call.EventMoved:
+	case call.EventRuled, call.EventEarly, call.EventAnswered, call.EventAgentJoined, call.EventTransferred, call.EventJoined, call.EventMoved:
 		a.keep(now)
 	case call.EventRinging:
 		if a.job.Dial != nil {
@@ -103,8 +103,12 @@ func (a *actor) details(name string, ev call.Event) map[string]any {
 func (a *actor) beginning() map[string]any {
 	inv := &a.invitation
 	if d := a.job.Dial; d != nil {
-		return map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
+		details := map[string]any{"direction": Outbound, "from": inv.From, "to": inv.To, "trunk": d.Trunk, "sip_call_id": inv.Key.CallID,
 			"agent": a.machine.Call.Record().Agent}
+		if d.For != 0 {
+			details["for_call"] = d.For
+		}
+		return details
 	}
 	details := map[string]any{"from": inv.From, "to": inv.To, "transport": inv.Transport, "source": inv.Source,
 		"sip_call_id": inv.Key.CallID, "agent": a.machine.Call.Record().Agent, "decision_id": a.job.DecisionID}

@@ -88,7 +88,7 @@ func (c *Calls) first(now time.Time, shard *keyShard, job Job) Taken {
 
 // begin makes a call of an INVITE. The caller holds the shard, so copies wait.
 func (c *Calls) begin(now time.Time, shard *keyShard, job Job) (taken Taken) {
-	if job.Agent == nil && (job.Consult == nil || c.ports.Rulings == nil) {
+	if job.Agent == nil && !job.isTarget() && (job.Consult == nil || c.ports.Rulings == nil) {
 		return c.refused(500)
 	}
 	if c.Draining() {

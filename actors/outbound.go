@@ -58,6 +58,9 @@ func (a *actor) outbound(p *call.Params) {
 	d := a.job.Dial
 	p.Outbound, p.Trunk, p.EarlyMedia, p.Refers = true, d.Trunk, d.EarlyMedia, d.Refer != nil
 	p.RingTimeout = orDefault(d.RingTimeoutMs, defaultRing)
+	if p.For = d.For; d.For != 0 {
+		p.MaxDuration = a.calls.limits.MaxDuration
+	}
 	p.MaxDuration = orDefault(d.MaxDurationMs, p.MaxDuration)
 	a.ruling = Ruling{V: 1, Context: d.Context, Metadata: d.Metadata, Settings: d.Settings}
 }
@@ -68,12 +71,15 @@ const defaultRing = time.Minute
 
 // reserve opens the bridge of a call that we place.
 func (a *actor) reserve() {
-	inv := a.invitation
+	inv, codecs := a.invitation, offerable(a.job.Agent)
 	if a.facing.IsValid() {
 		inv.Source = a.facing.String()
 	}
+	if a.job.isTarget() {
+		codecs = a.job.Codecs
+	}
 	a.bridge = a.calls.ports.Switchboard.Reserve(BridgeRequest{
-		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: offerable(a.job.Agent), DTMF: a.job.DTMF, Outbound: true,
+		ID: a.id, Tenant: a.job.Tenant, Endpoint: a.job.Endpoint, Invitation: inv, Codecs: codecs, DTMF: a.job.DTMF, Outbound: true,
 	}, a.post)
 }
 
@@ -108,8 +114,8 @@ func (a *actor) unsent(now time.Time) {
 // now. That the carrier answered is told to one that is there; to one that
 // joins an answered call, its joining says so.
 func (a *actor) tells(name string) bool {
-	if a.job.Dial == nil {
-		return true
+	if a.job.Dial == nil || a.job.isTarget() {
+		return a.job.Dial == nil
 	}
 	stages := a.machine.Call.Record().Stages
 	switch name {

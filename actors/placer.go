@@ -81,6 +81,21 @@ func (p *Placer) Place(ctx context.Context, job Job, caps []Cap) (Taken, error) 
 	return r.taken, nil
 }
 
+// Claim counts a call that the media node of that name places itself, if each
+// cap has room for one more; else it is a *[Full].
+func (p *Placer) Claim(job Job, node string, caps []Cap) error {
+	now := time.Now()
+	p.sweep(now)
+	for i, c := range caps {
+		if full := p.take(now, c, job.Key); full != nil {
+			p.settle(caps[:i], func(q *quota) { q.release(job.Key) })
+			return full
+		}
+	}
+	p.settle(caps, func(q *quota) { q.confirm(now, job.Key, Taken{ID: job.Dial.ID, Node: node}, p.beats) })
+	return nil
+}
+
 // take reserves a place, or says that there is none.
 func (p *Placer) take(now time.Time, c Cap, tx call.TransactionKey) (full *Full) {
 	p.quotas.with(c.Key, func(q *quota) {

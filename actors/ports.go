@@ -90,9 +90,11 @@ type Job struct {
 	Refers     bool                `json:"refers,omitempty"`    // Endpoint has a policy for REFERs of its carriers
 	Partition  *uint8              `json:"partition,omitempty"` // of Endpoint; nil: of a call that we place
 	// Early is what the carrier hears before the answer; nil: nothing of ours.
-	Early  *endpoint.EarlyPolicy `json:"early,omitempty"`
-	Dial   *Dial                 `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
-	Packet call.Packet           `json:"-"`              // travels beside the JSON, as bytes
+	Early *endpoint.EarlyPolicy `json:"early,omitempty"`
+	// Transfer is how the call may be transferred by another call of ours.
+	Transfer *endpoint.TransferPolicy `json:"transfer,omitempty"`
+	Dial     *Dial                    `json:"dial,omitempty"` // a call that we place: there is no INVITE in Packet
+	Packet   call.Packet              `json:"-"`              // travels beside the JSON, as bytes
 }
 
 // A Consult says that the call waits for a ruling, and where to ask for it.

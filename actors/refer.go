@@ -40,6 +40,9 @@ func (m *Machine) bye(now time.Time, effect *call.Effect) {
 
 // movedDetails are what an event says about a transfer, or of a call that moved.
 func movedDetails(ev call.Event) map[string]any {
+	if ev.Kind == call.Joined {
+		return map[string]any{"joined_call": ev.Other}
+	}
 	m := ev.Moved
 	switch {
 	case ev.Mover != nil:

@@ -186,7 +186,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 	a.show("call.get", `{"id":"`+live.ID.String()+`"}`)
 	a.show("call.find", `{"query":"+15551230100"}`)
 	a.show("call.hangup-all", `{"node":"pb-1","dry_run":true}`)
-	a.show("call.transfer", `{"id":"`+live.ID.String()+`","to":"sip:sales@pbx.example.com","headers":[{"name":"X-Ticket","value":"4711"}]}`)
+	a.show("call.transfer", `{"id":"`+live.ID.String()+`","to":"sip:sales@pbx.example.com","mode":"auto","ring_timeout_ms":30000,"headers":[{"name":"X-Ticket","value":"4711"}]}`)
 	a.refused("error.transfer", "call.transfer", `{"id":"`+live.ID.String()+`","to":"+15551230199"}`, control.CodeConflict)
 	a.show("call.hangup", `{"id":"`+live.ID.String()+`"}`)
 	a.tenancy()

@@ -14,7 +14,7 @@ func specOf(ep endpoint.Endpoint) EndpointSpec {
 		MaxConcurrentCalls: ep.MaxConcurrentCalls, MaxCallsPerSecond: ep.MaxCallsPerSecond, CapPolicy: ep.CapPolicy, EarlyPolicy: ep.EarlyPolicy,
 		Auth:  AuthSpec{Mode: ep.Auth.Mode, Username: ep.Auth.Username, PasswordSetAt: ep.Auth.PasswordSetAt},
 		Media: ep.Media, CallerID: ep.CallerID, SendAs: ep.SendAs,
-		AcceptRefer: ep.AcceptRefer, CallerIDTrusted: ep.CallerIDTrusted, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
+		AcceptRefer: ep.AcceptRefer, CallerIDTrusted: ep.CallerIDTrusted, Transfer: ep.Transfer, Perm: ep.Perm, SubAccount: ep.SubAccount, Compat: ep.Compat,
 		IP: ipSpecOf(ep.IP),
 	}
 	if ep.Register != nil {
@@ -40,6 +40,7 @@ func (o *Operations) putEndpoint(spec EndpointSpec, ep *endpoint.Endpoint) ([]en
 	ep.EarlyPolicy = spec.EarlyPolicy
 	ep.Media, ep.CallerID, ep.SendAs, ep.SubAccount = spec.Media, spec.CallerID, spec.SendAs, spec.SubAccount
 	ep.AcceptRefer, ep.CallerIDTrusted, ep.Perm, ep.Compat, ep.UpdatedAt = spec.AcceptRefer, spec.CallerIDTrusted, spec.Perm, spec.Compat, now
+	ep.Transfer = spec.Transfer
 	var problems []endpoint.Problem
 	ep.IP, problems = spec.IP.policy()
 	more, err := o.putAuth(spec.Auth, ep)

@@ -39,6 +39,9 @@ type Dialler interface {
 	// each cap has room for one more. One that was placed before under the same
 	// key is not placed again. Errors wrap [ErrUnavailable] or are an *[Error].
 	Place(ctx context.Context, job actors.Job, caps []actors.Cap) (node string, err error)
+	// Claim counts a call that a media node places itself, if each cap has room
+	// for one more. Else the error is an *[Error].
+	Claim(job actors.Job, node string, caps []actors.Cap) error
 	// Remember keeps the id of a call under an idempotency key, or returns an
 	// *endpoint.Repeat or endpoint.ErrReused.
 	Remember(ctx context.Context, tenant string, once endpoint.Once) error

@@ -73,6 +73,11 @@ func (r *rack) Place(_ context.Context, job actors.Job, caps []actors.Cap) (stri
 	return "pb-1", nil
 }
 
+func (r *rack) Claim(job actors.Job, _ string, caps []actors.Cap) error {
+	_, err := r.Place(context.Background(), job, caps)
+	return err
+}
+
 func (r *rack) Remember(_ context.Context, tenant string, o endpoint.Once) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -224,7 +224,8 @@ func (o *Operations) jobOf(p *placing, id call.ID) (actors.Job, error) {
 			p.others[i].WebRTC.Session = p.in.Session
 		}
 	}
-	job := actors.Job{V: 1, Key: call.TransactionKey{CallID: id.String(), FromTag: "out", CSeq: 1}, Tenant: p.tenant, Agent: &p.agent, Failover: p.others, Dial: d}
+	job := actors.Job{V: 1, Key: call.TransactionKey{CallID: id.String(), FromTag: "out", CSeq: 1}, Tenant: p.tenant, Agent: &p.agent, Failover: p.others, Dial: d,
+		Transfer: p.acct.Transfers(nil)}
 	if project := p.acct.Project(p.agent.ProjectID); project != nil {
 		job.Project = endpoint.ProjectKey(p.tenant, project.ID)
 	}

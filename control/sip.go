@@ -24,7 +24,8 @@ type SIPSpec struct {
 	Fallback       *FallbackSpec        `json:"fallback,omitempty"` // null removes
 	StartCallAgent string               `json:"start_call_agent,omitempty"`
 	SIPDefaults
-	OutgoingFrom string `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: account, or any, which the operator sets
+	OutgoingFrom string                   `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: account, or any, which the operator sets
+	Transfer     *endpoint.TransferPolicy `json:"transfer,omitempty"`      // how calls are transferred where the carrier takes no REFER; null removes
 }
 
 // SIPDefaults are what endpoints have that say nothing of their own.
@@ -48,7 +49,7 @@ type FallbackSpec struct {
 
 func sipSpecOf(s endpoint.SipSettings) SIPSpec {
 	spec := SIPSpec{DomainLabel: s.DomainIdentifier, CustomDomains: s.CustomDomains, Ingress: ipSpecOf(s.Ingress), AllowAllAgents: s.AllowAllAgents,
-		Rules: s.Rules, StartCallAgent: s.StartCallAgent, OutgoingFrom: s.OutgoingFrom,
+		Rules: s.Rules, StartCallAgent: s.StartCallAgent, OutgoingFrom: s.OutgoingFrom, Transfer: s.Transfer,
 		SIPDefaults: SIPDefaults{DefaultCodecs: s.DefaultCodecs, DefaultCiphers: s.DefaultCiphers, DefaultEncryption: s.DefaultEncryption,
 			DefaultSendAs: s.DefaultSendAs, OutboundPolicy: s.OutboundPolicy}}
 	if spec.Ingress.Mode == "" {
@@ -75,7 +76,7 @@ func (o *Operations) putSIP(ctx context.Context, a *endpoint.Account, spec SIPSp
 	}
 	a.SIP.AllowAllAgents, a.SIP.Rules, a.SIP.StartCallAgent = spec.AllowAllAgents, spec.Rules, spec.StartCallAgent
 	a.SIP.DomainIdentifier, a.SIP.CustomDomains = spec.DomainLabel, spec.CustomDomains
-	a.SIP.OutgoingFrom, a.SIP.OutboundPolicy, a.SIP.DefaultSendAs = spec.OutgoingFrom, spec.OutboundPolicy, spec.DefaultSendAs
+	a.SIP.OutgoingFrom, a.SIP.OutboundPolicy, a.SIP.DefaultSendAs, a.SIP.Transfer = spec.OutgoingFrom, spec.OutboundPolicy, spec.DefaultSendAs, spec.Transfer
 	a.SIP.DefaultCodecs, a.SIP.DefaultCiphers, a.SIP.DefaultEncryption = spec.DefaultCodecs, spec.DefaultCiphers, spec.DefaultEncryption
 	if before.DomainIdentifier != "" && spec.DomainLabel != before.DomainIdentifier {
 		problems = append(problems, endpoint.Problem{Field: "sip.domain_label", Code: endpoint.CodeInvalid,

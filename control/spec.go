@@ -23,6 +23,7 @@ type EndpointSpec struct {
 	SendAs             *string                    `json:"send_as,omitempty"`
 	AcceptRefer        *endpoint.ReferPolicy      `json:"accept_refer,omitempty"` // absent: a carrier's REFER is refused
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"`
+	Transfer           *endpoint.TransferPolicy   `json:"transfer,omitempty"` // of the account, but for what this says
 	Perm               endpoint.Permissions       `json:"perm"`
 	SubAccount         *string                    `json:"sub_account,omitempty"`
 	Register           *RegisterSpec              `json:"register,omitempty"` // of kind register

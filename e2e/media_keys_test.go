@@ -154,7 +154,7 @@ func TestDigitsOfTheAgentReachTheCarrier(t *testing.T) {
 				`{"id":"8","type":"send_dtmf","digits":"5x"}`:                              "invalid",
 				`{"id":"8","type":"send_dtmf"}`:                                            "invalid",
 				`{"id":"8","type":"send_dtmf","digits":"` + strings.Repeat("1", 65) + `"}`: "busy",
-				`{"id":"8","type":"transfer","to":"sip:a@b.example","mode":"bridge"}`:      "not_supported",
+				`{"id":"8","type":"transfer","to":"sip:a@b.example","mode":"fast"}`:        "invalid",
 				`{"id":"8"}`: "invalid",
 			} {
 				if n := ask(c, t, command); n.OK || n.ID != "8" || n.Error.Code != code {

@@ -57,7 +57,8 @@ type agentTerms struct {
 	// silence in its place.
 	agentDTMF *call.Codec
 	agentSSRC uint32
-	fill      bool // silence is sent for an agent that pauses
+	fill      bool          // silence is sent for an agent that pauses
+	pause     time.Duration // longer than usual before it is
 }
 
 // sends and hears say whether we send to the carrier and it sends to us.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"patchbay/actors"
 	"patchbay/actors/call"
@@ -16,9 +17,9 @@ import (
 // common.
 var ErrNotCoupled = errors.New("media: these calls cannot be joined")
 
-// Couple joins the carriers of two bridges of the node with each other, in
-// place of their agents, which are let go for the cause: a bridge joins any two
-// legs. Audio and telephone-events pass through as they do to an agent, so both
+// Couple implements [actors.Coupler]. It joins the carriers of two bridges of
+// the node with each other, in place of their agents, which hear that their
+// call has ended and are let go for the cause: a bridge joins any two legs. Audio and telephone-events pass through as they do to an agent, so both
 // carriers must have one codec. When one bridge is closed the other posts
 // AgentLeft, and may be given an agent again.
 func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
@@ -45,6 +46,11 @@ func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
 	return nil
 }
 
+// cordPause is how long a carrier may say nothing before silence is sent for it
+// to the one that it is joined with, which might take it for dead. It is long, for
+// a gap in the network must not cut a key in two.
+const cordPause = time.Second
+
 // couple makes one end of a cord the bridge's leg.
 func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 	b.mu.Lock()
@@ -53,12 +59,10 @@ func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 		return false
 	}
 	b.cancel() // whoever is being asked comes too late
-	if old := b.leg; old != nil {
-		b.node.spawn(func() { old.Close(cause) })
-	}
+	old, told := b.leg, notification(b.req, b.asked, call.EventEnded, call.Event{Cause: cause})
 	b.asked.Number++ // what the agent before sends or says counts no more
 	number, carrier := b.asked.Number, b.carrier
-	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC()}
+	t := agentTerms{agent: end.codec, agentSSRC: end.SSRC(), fill: true, pause: cordPause}
 	if d, ok := end.DTMF(); ok {
 		t.agentDTMF = &d
 	}
@@ -69,6 +73,10 @@ func (b *bridge) couple(end *cordEnd, cause call.Cause) bool {
 		func(c call.Cause) { b.post(call.Event{Kind: call.AgentLeft, Cause: c}) },
 		nil,
 	)
+	if old != nil {
+		old.Notify(told)
+		b.node.spawn(func() { old.Close(cause) })
+	}
 	return true
 }
 

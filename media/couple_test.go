@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,11 @@ func TestABridgeJoinsTwoCarriers(t *testing.T) {
 	if got := <-first.closed; got != call.CauseNormal {
 		t.Errorf("the agent was told %v", got)
 	}
+	first.mu.Lock()
+	if told := first.notes; len(told) == 0 || !strings.Contains(told[len(told)-1], `"type":"call.ended"`) {
+		t.Errorf("the agent was told %q", told)
+	}
+	first.mu.Unlock()
 	first.rx(packet(0, 900, payload(0, 0xee)...)) // comes too late
 	for i := range uint16(3) {
 		a.send(a.rtp, packet(0, 10+i, payload(int(i), 0xaa)...))

@@ -113,7 +113,7 @@ func (m *message) started(req actors.BridgeRequest, asked actors.Asked) {
 // hears.
 func untellable(req actors.BridgeRequest, name string) bool {
 	switch name {
-	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft:
+	case call.EventRinging, call.EventAgentFailed, call.EventAgentLeft, call.EventJoined:
 		return true
 	}
 	return name == call.EventEarly && req.Ringback != ""

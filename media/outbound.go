@@ -28,7 +28,8 @@ type outbound struct {
 	silence []byte // nil: none is sent
 
 	types   []uint8 // of the agent's leg, as mapped
-	from    int     // number of the agent that is heard; 0: none
+	pause   time.Duration
+	from    int // number of the agent that is heard; 0: none
 	comfort [][]byte
 	tone    [][]byte // ringing until the answer; nil: there is none
 	round   int      // frames of comfort, or of the tone, that were sent
@@ -74,7 +75,7 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 		o.types = append(o.types, t.agentDTMF.PayloadType)
 		o.rw.Map(t.agentDTMF.PayloadType, o.keyType)
 	}
-	o.silence = nil
+	o.silence, o.pause = nil, t.pause
 	if t.fill {
 		o.silence = rtp.Silence(codec)
 	}
@@ -147,7 +148,7 @@ func (o *outbound) tick(now time.Duration, s socket) {
 		o.console(now, s)
 		return
 	}
-	pause := max(fillAfter, 2*o.rw.Frame())
+	pause := max(fillAfter, o.pause, 2*o.rw.Frame())
 	if o.silence == nil || o.digits.Busy() || now-o.agentAt < pause || !o.rw.FillDue(now) {
 		return
 	}

@@ -40,9 +40,9 @@ var (
 	// ErrBadTarget says a transfer's target is neither a sip: URI nor a number.
 	ErrBadTarget = errors.New("media: to must be sip:user@host[:port][;transport=udp|tcp|tls], or a number")
 	// ErrBadMode says a transfer's mode is none.
-	ErrBadMode = errors.New("media: mode must be auto or refer")
-	// ErrNoBridge says a way to transfer is not served.
-	ErrNoBridge = errors.New("media: transfer by bridge is not served yet; refer is")
+	ErrBadMode = errors.New("media: mode must be auto, refer or bridge")
+	// ErrBadReplaces says a transfer's other call is none, or stands beside to.
+	ErrBadReplaces = errors.New("media: want to or replaces, which is the id of another call of yours")
 	// ErrBadHeaders says header fields are too many or too long, have names that
 	// are not the agent's to set, or more than one line.
 	ErrBadHeaders = errors.New("media: headers must be at most 16 of X-* and User-to-User, of one line of at most 1024 bytes each")
@@ -122,5 +122,8 @@ type Command struct {
 	// Status is of reject: 400 to 699; 0: 603.
 	Status int    `json:"status,omitempty"`
 	To     string `json:"to,omitempty"`   // of transfer: sip: URI, or a number at the carrier
-	Mode   string `json:"mode,omitempty"` // of transfer: auto, refer
+	Mode   string `json:"mode,omitempty"` // of transfer: auto, refer, bridge
+	// Replaces is of transfer, in place of To: another call of the agent's, whose
+	// other side is the target.
+	Replaces string `json:"replaces,omitempty"`
 }

@@ -5,23 +5,42 @@ import (
 	"patchbay/actors/endpoint"
 )
 
-// transfer asks the call to have its carrier call somebody else. What comes of
-// it is told by events.
+// transfer asks the call to have its carrier call somebody else, or to have
+// them called for it. What comes of it is told by events.
 func (b *bridge) transfer(c Command, number int) error {
-	to, ok := endpoint.ParseTransfer(c.To)
-	switch {
-	case !ok:
-		return ErrBadTarget
-	case c.Mode == call.TransferBridge:
-		return ErrNoBridge
-	case c.Mode != "" && c.Mode != call.TransferAuto && c.Mode != call.TransferRefer:
-		return ErrBadMode
-	case !GoodHeaders(c.Headers):
-		return ErrBadHeaders
+	t, err := transferOf(c, b.req.ID)
+	if err != nil {
+		return err
 	}
-	b.post(call.Event{Kind: call.TransferAsked, Dispatch: number,
-		Transfer: &call.Transfer{To: to, Mode: c.Mode, Headers: c.Headers, By: call.ByAgent}})
+	b.post(call.Event{Kind: call.TransferAsked, Dispatch: number, Transfer: t})
 	return nil
+}
+
+// transferOf reads what the agent of a call asks for.
+func transferOf(c Command, own call.ID) (*call.Transfer, error) {
+	t := &call.Transfer{Mode: c.Mode, Headers: c.Headers, By: call.ByAgent}
+	var ok bool
+	switch {
+	case c.Replaces == "":
+		if t.To, ok = endpoint.ParseTransfer(c.To); !ok {
+			return nil, ErrBadTarget
+		}
+	default:
+		other, err := call.ParseID(c.Replaces)
+		if err != nil || c.To != "" || other == own || other == 0 {
+			return nil, ErrBadReplaces
+		}
+		t.Other = other
+	}
+	switch c.Mode {
+	case "", call.TransferAuto, call.TransferRefer, call.TransferBridge:
+	default:
+		return nil, ErrBadMode
+	}
+	if !GoodHeaders(c.Headers) {
+		return nil, ErrBadHeaders
+	}
+	return t, nil
 }
 
 // A Greeter is an AgentLeg whose agent gives the 200 that the carrier gets

@@ -23,6 +23,7 @@ type Params struct {
 	Trunk       string        // id
 	RingTimeout time.Duration // longest wait for the carrier's answer
 	EarlyMedia  bool          // the agent is asked at the first SDP, not at the answer
+	For         ID            // call that is transferred to this one; there is no agent. 0: none
 }
 
 // A State is where a call stands.
@@ -369,6 +370,7 @@ func (c *Call) end(now time.Time, ev Event, by string, cause Cause) {
 	c.endReferral(now)
 	c.record.Cause, c.record.EndedBy = cause, by
 	c.record.Stages.Ended = now
+	c.endTarget()
 	c.release(now)
 	ev.Cause, ev.Status = cause, c.record.Status
 	c.emit(EventEnded, ev)
@@ -388,12 +390,3 @@ func (c *Call) finish() {
 func (c *Call) do(e Effect)            { c.effects = append(c.effects, e) }
 func (c *Call) respond(r Response)     { c.do(Effect{Do: Respond, Response: r}) }
 func (c *Call) emit(n string, e Event) { c.do(Effect{Do: Emit, Name: n, Event: e}) }
-
-// maxRetryAfter bounds the pause that a 503 asks for, in seconds. A carrier
-// may stop sending to us for that long, so it is short, and it differs from
-// call to call, so that they do not come back at once.
-const maxRetryAfter = 4
-
-func (c *Call) retryAfter() time.Duration {
-	return time.Duration(1+c.params.ID%maxRetryAfter) * time.Second
-}

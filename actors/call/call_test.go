@@ -51,6 +51,10 @@ func words(effects []call.Effect) string {
 			w += " " + e.Name
 		case call.CloseBridge, call.SendBye:
 			w += " " + e.Cause.Word
+		case call.TellOther:
+			w += " " + itoa(int(e.Other))[2:] + " " + string(e.Event.Kind)
+		case call.Couple:
+			w += " " + itoa(int(e.Other))[2:]
 		case call.Finish:
 			w += " " + e.Record.EndedBy + " " + e.Record.Cause.Word
 		}

@@ -1,5 +1,7 @@
 package call
 
+import "time"
+
 // A Cause is why a call ended or failed: a Q.850 number for the Reason header
 // (RFC 3326) and a stable word for events, records and metrics.
 type Cause struct {
@@ -148,4 +150,13 @@ func statusOf(c Cause) int {
 	default:
 		return 480
 	}
+}
+
+// maxRetryAfter bounds the pause that a 503 asks for, in seconds. A carrier
+// may stop sending to us for that long, so it is short, and it differs from
+// call to call, so that they do not come back at once.
+const maxRetryAfter = 4
+
+func (c *Call) retryAfter() time.Duration {
+	return time.Duration(1+c.params.ID%maxRetryAfter) * time.Second
 }

@@ -27,6 +27,9 @@ type live struct {
 	referring *referring // a REFER of the carrier's that has no outcome yet; nil: none
 
 	unacked bool // our answer to the INVITE that moved the call has no ACK
+
+	wish     *Transfer // under way; nil: none
+	reaching bool      // by a call of ours, or by one that is there
 }
 
 // Describe returns our side as an offer: to an INVITE without SDP. A format

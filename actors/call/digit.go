@@ -90,8 +90,12 @@ func (k *keypad) known(now time.Time, ev Event, signalled bool) bool {
 // telephone-event for leave by INFO where it takes that, else as tones.
 func (c *Call) pressing(ev Event) {
 	answered := c.state == StateAnswered || c.state == StateEstablished || c.state == StateHeld
+	over := c.state == StateNew || c.state == StateEnding || c.state == StateEnded
 	switch {
+	case over:
 	case !answered:
+		ev.Reason = ReasonNotReady
+		c.emit(EventDigitsFailed, ev)
 	case ev.Kind == DigitsAsked:
 		c.do(Effect{Do: SendKeys, Keys: ev.Keys, Info: ev.Info})
 	case ev.Reason == ReasonNoInfo:

@@ -165,7 +165,8 @@ func (c *Call) answerWith(now time.Time, ev Event) {
 	case !e.unconfirmed:
 		c.answer(now, ev)
 	case e.wanted == nil:
-		e.wanted = &ev
+		waits := ev // a call that is answered at once keeps no event
+		e.wanted = &waits
 		c.do(Effect{Do: Disarm, Timer: TimerAgent})
 	}
 }

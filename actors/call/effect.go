@@ -20,6 +20,11 @@ const (
 
 	SendRefer EffectKind = "send-refer" // ask the carrier to call somebody else: Transfer; ReferDone follows
 
+	FindOther   EffectKind = "find-other"   // ask whose dialog Transfer.Other is; OtherFound or TargetLost follows
+	PlaceTarget EffectKind = "place-target" // call the target of Transfer; TargetTold or TargetLost follows
+	TellOther   EffectKind = "tell-other"   // tell the call Other of this node: Event
+	Couple      EffectKind = "couple"       // join the carrier with that of the call Other, in place of the agent
+
 	SendKeys EffectKind = "send-keys" // tell the carrier of keys by INFO: Keys, Info; DigitsUnsent follows where that cannot be
 	PlayKeys EffectKind = "play-keys" // send them as tones: Keys; likewise
 
@@ -48,12 +53,13 @@ type Effect struct {
 	Timer    Timer
 	After    time.Duration
 	Name     string // of Emit: call.started, dtmf, call.ended, ...
-	Event    Event  // of Emit: what it is about
+	Event    Event  // of Emit: what it is about; of TellOther: what is told
 	Record   *Record
 	Dispatch Dispatch
 	Offer    *Offer    // of SendInvite
 	Headers  []Header  // of SendBye: further ones, that an agent set
-	Transfer *Transfer // of SendRefer
+	Transfer *Transfer // of SendRefer, FindOther, PlaceTarget
+	Other    ID        // of TellOther, and of Couple
 	Answer   *Answer   // of TakeAnswer
 	Referral *Referral // of AskReferral
 	Keys     string    // of SendKeys and PlayKeys
@@ -108,6 +114,8 @@ type Record struct {
 	// Transfer is the last that was asked of the call; nil: none was.
 	Transfer *Transferred `json:"transfer,omitempty"`
 	Moved    *Moved       `json:"moved,omitempty"` // the last time that another dialog took the call over; nil: none did
+	// Joined is the call whose carrier this one's was joined with; 0: none.
+	Joined ID `json:"joined_call,omitempty"`
 }
 
 // A Document is a piece of JSON that is handed on as it came; "": none.

@@ -56,6 +56,15 @@ const (
 	ReferTold     EventKind = "refer-told"     // the carrier took our REFER, or tells how its call goes: Status
 	ReferDone     EventKind = "refer-done"     // it tells how that ended: Status; or nothing came of the REFER: Reason
 
+	// Of two calls of a node that a transfer joins: Other says which the news are of.
+	OtherFound  EventKind = "other-found"  // the other call of an attended transfer: Transfer has its dialog
+	TargetTold  EventKind = "target-told"  // the call to the target is placed, or rings: Status
+	TargetReady EventKind = "target-ready" // it can be joined: Answer has its codec
+	TargetLost  EventKind = "target-lost"  // nothing came of it: Status, Reason
+	JoinAsked   EventKind = "join-asked"   // a call that is transferred wants to be joined with this one; Agent, if an agent asks
+	Joined      EventKind = "joined"       // it has been, by the other
+	NotWanted   EventKind = "not-wanted"   // the call that this one was placed for needs it no more
+
 	Hangup   EventKind = "hangup"    // by the control API, an agent's command, or drain: Cause
 	TimerDue EventKind = "timer-due" // Timer says which
 	NodeLost EventKind = "node-lost" // the node that carried the call died; see [Resume]
@@ -87,8 +96,9 @@ type Event struct {
 	Held     time.Duration // of Digit: how long the key was held
 	Headers  []Header      // of Hangup: further header fields of the BYE; of AgentJoined: of the 200
 
-	Transfer *Transfer    // of TransferAsked
-	Reason   string       // of ReferDone and DigitsUnsent
+	Transfer *Transfer    // of TransferAsked, OtherFound
+	Reason   string       // of ReferDone, TargetLost and DigitsUnsent
+	Other    ID           // of news of another call
 	Moved    *Transferred // of the events that tell of a transfer: how it stands
 	Referral *Referral    // of CarrierRefers
 	Mover    *Moved       // of CarrierReplaces, TargetAnswered and call.moved: what carries the call from now on

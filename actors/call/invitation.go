@@ -27,9 +27,15 @@ type Invitation struct {
 	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
 	// Reliable says that the carrier confirms provisional responses (RFC 3262).
 	Reliable bool `json:"reliable,omitempty"`
-	// MaxForwards is how many hops the INVITE had left; 0: it did not say, or is
-	// ours.
+	// MaxForwards is how many hops the INVITE had left; 0: it did not say.
 	MaxForwards int `json:"max_forwards,omitempty"`
+}
+
+// Onward returns the hops of a call that goes on for this one, and whether it
+// may: what it had left, less one, so that no circle of transfers is endless
+// (RFC 7332 5). 0: as many as any new call.
+func (i Invitation) Onward() (hops int, ok bool) {
+	return max(i.MaxForwards-1, 0), i.MaxForwards != 1
 }
 
 // MaxHeaders is how many headers of an INVITE reach the agent, and

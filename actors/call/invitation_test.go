@@ -34,3 +34,18 @@ func repeat(h call.Header, n int) (all []call.Header) {
 	}
 	return all
 }
+
+// A call that goes on for another has one hop less: a circle of transfers ends.
+func TestACircleOfTransfersEnds(t *testing.T) {
+	t.Parallel()
+	inv, calls := call.Invitation{MaxForwards: 70}, 0
+	for ok := true; ok; calls++ {
+		inv.MaxForwards, ok = inv.Onward()
+	}
+	if calls != 70 {
+		t.Errorf("%d calls before the circle ends", calls)
+	}
+	if hops, ok := (call.Invitation{}).Onward(); hops != 0 || !ok {
+		t.Errorf("of an INVITE that says nothing: %d, %t", hops, ok)
+	}
+}

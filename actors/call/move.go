@@ -57,17 +57,15 @@ func (r *Replacing) Names(d DialogID) bool {
 
 // Movable reports whether another dialog may take the place of the call's; else
 // the status that an INVITE which asks for it is owed: 481 while the call has
-// no answer, for then its dialog is an early one that is not ours; 491 where it
-// has, and is not acknowledged yet; 603 when it is over.
+// no answer, for then its dialog is an early one that is not ours; 491 while it
+// is on its way elsewhere, or an offer of ours has no answer; 603 when it is over.
 func (c *Call) Movable() (status int, ok bool) {
 	switch c.state {
-	case StateEstablished, StateHeld:
+	case StateAnswered, StateEstablished, StateHeld: // who knows our tag has our 200, though its ACK may be late
 		if c.moved() || c.live.owed || c.live.referring != nil { // it leaves, or its offer has no answer
 			return 491, false
 		}
 		return 0, true
-	case StateAnswered:
-		return 491, false
 	case StateEnding, StateEnded:
 		return 603, false
 	}
@@ -114,5 +112,11 @@ func (c *Call) move(now time.Time, ev Event) {
 	}
 	c.record.Moved, ev.Mover = &next, &next
 	c.live.unacked = next.How == MovedByReplaces
+	if c.record.Stages.Acked.IsZero() && !c.live.unacked { // the ACK of the dialog before is nobody's now
+		c.record.Stages.Acked = now
+		if c.state == StateAnswered {
+			c.state = StateEstablished
+		}
+	}
 	c.emit(EventMoved, ev)
 }

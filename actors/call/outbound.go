@@ -74,6 +74,7 @@ func (c *Call) rings(now time.Time, ev Event) {
 		c.state = StateRinging
 		c.record.Stages.Ringing = now
 		c.emit(EventRinging, ev)
+		c.tellRinging(ev)
 	}
 	if c.params.EarlyMedia && ev.Answer != nil && !c.asked {
 		c.do(Effect{Do: TakeAnswer, Answer: ev.Answer})
@@ -155,6 +156,8 @@ func (c *Call) pickedUp(now time.Time, ev Event) {
 	c.emit(EventAnswered, ev)
 	c.hold(now, ev, c.called(ev.Answer))
 	switch {
+	case c.params.For != 0:
+		c.ready()
 	case !c.asked:
 		c.askFirst(now, ev.Answer, Cause{})
 	case !same:

@@ -76,7 +76,7 @@ func (c *Call) referred(now time.Time, ev Event) {
 	switch {
 	case !c.refers():
 		status = 603
-	case c.live == nil || c.state != StateEstablished && c.state != StateHeld, c.moving(), c.moved(), c.live.referring != nil, c.live.owed:
+	case c.live == nil || c.state != StateAnswered && c.state != StateEstablished && c.state != StateHeld, c.moving(), c.moved(), c.coupled(), c.live.referring != nil, c.live.owed:
 		status = 491
 	case ev.Referral == nil || ev.Status != 0:
 		status = max(ev.Status, 400)

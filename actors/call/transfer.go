@@ -4,9 +4,9 @@ import "time"
 
 // How a call is transferred.
 const (
-	TransferAuto   = "auto"   // as ""; REFER today
+	TransferAuto   = "auto"   // as "": by REFER, and by a call of ours where the carrier refuses that
 	TransferRefer  = "refer"  // the carrier is asked to call the target (RFC 3515)
-	TransferBridge = "bridge" // we call the target and join the two carriers: not served yet
+	TransferBridge = "bridge" // we call the target and join the two carriers
 )
 
 // A Transfer is what an agent or the control API asks of an answered call.
@@ -17,9 +17,28 @@ type Transfer struct {
 	Mode     string    `json:"mode,omitempty"`
 	Replaces *DialogID `json:"replaces,omitempty"` // the target's dialog that the new call takes over (RFC 3891); nil: a blind transfer
 	Other    ID        `json:"other,omitempty"`    // our call that Replaces is of
-	Headers  []Header  `json:"headers,omitempty"`  // further header fields of the REFER
+	Headers  []Header  `json:"headers,omitempty"`  // further header fields of the REFER, or of the INVITE of our call
 	By       string    `json:"by"`                 // ByAgent or ByOperator
+
+	// Of a call of ours to the target.
+	Trunk         string `json:"trunk,omitempty"`           // id of the trunk that it goes through; "": the one that is set up for transfers
+	From          string `json:"from,omitempty"`            // as whom; "": by the trunk's policy
+	RingTimeoutMs int64  `json:"ring_timeout_ms,omitempty"` // longest wait for its answer; 0: RingWait
+	// Barred is why there can be no such call, or the two calls not be joined; "":
+	// nothing speaks against it.
+	Barred string `json:"-"`
 }
+
+// barred is why a transfer needs REFER; "": it does not.
+func (t *Transfer) barred() string {
+	if t.Barred == "" && t.Other == 0 && t.Trunk == "" {
+		return ReasonNoTrunk
+	}
+	return t.Barred
+}
+
+// RingWait is how long the target of a transfer may ring where nobody says.
+const RingWait = time.Minute
 
 // A DialogID names a dialog of ours as its other side knows it (RFC 3891 3).
 type DialogID struct {
@@ -57,9 +76,17 @@ const (
 	ReasonNoNotify   = "no_notify"        // taken, and then nothing more was heard
 	ReasonNoResult   = "no_result"        // the carrier stopped telling before there was one
 	ReasonCallEnded  = "call_ended"       // the call ended first
-	ReasonBadTarget  = "bad_target"       // To cannot be written into a REFER
+	ReasonBadTarget  = "bad_target"       // To cannot be written into a REFER, or not be called
 	ReasonReplaced   = "call_moved"       // another dialog took the call over first
 	ReasonNoMethod   = "not_supported"    // this side of the call cannot send REFER
+	ReasonNoTrunk    = "no_trunk"         // of a call of ours: none is named, and none is set up
+	ReasonNotAllowed = "not_allowed"      // the agent may not have this target called, or does not have the other call
+	ReasonLimit      = "limit"            // account or trunk have as many calls as they may
+	ReasonNoCodec    = "no_common_codec"  // the carriers of the two calls have no codec in common
+	ReasonOtherNode  = "other_node"       // the calls are on two nodes: REFER alone can join them
+	ReasonOtherCall  = "no_other_call"    // the call that is to be joined is over, not established, or joined already
+	ReasonHops       = "too_many_hops"    // the call has gone through too many hops to go on (RFC 3261 21.4.21)
+	ReasonAway       = "unavailable"      // nobody could be asked for the trunk, or the node takes no calls
 )
 
 // Names of the events about a transfer.
@@ -67,6 +94,7 @@ const (
 	EventTransferring   = "call.transferring"    // asked of the carrier; again with each other status that it tells
 	EventTransferred    = "call.transferred"     // done: the call ends
 	EventTransferFailed = "call.transfer_failed" // the call goes on with its agent
+	EventJoined         = "call.joined"          // the carrier of a call that was transferred is on the other side now
 )
 
 // LeaveWait is how long a carrier that has told of its success may take to end
@@ -85,7 +113,7 @@ func (c *Call) transfer(now time.Time, ev Event) {
 	switch {
 	case t == nil:
 		return
-	case c.moving(), c.moved(), c.referring() != nil:
+	case c.moving(), c.moved(), c.coupled(), c.referring() != nil:
 		why = ReasonPending
 	case c.state != StateEstablished && c.state != StateHeld:
 		why = ReasonNotReady
@@ -96,14 +124,22 @@ func (c *Call) transfer(now time.Time, ev Event) {
 		return
 	}
 	c.record.Transfer = &Transferred{To: t.To, Call: t.Other, State: TransferPending, By: t.By, At: now}
+	c.live.wish, c.live.reaching = t, false
 	ev.Moved = c.record.Transfer
 	c.emit(EventTransferring, ev)
-	c.do(Effect{Do: SendRefer, Transfer: t})
+	switch {
+	case t.Mode == TransferBridge:
+		c.reach(now, ev)
+	case t.Other != 0 && t.Replaces == nil:
+		c.do(Effect{Do: FindOther, Transfer: t})
+	default:
+		c.do(Effect{Do: SendRefer, Transfer: t})
+	}
 }
 
 // transferTold takes what the carrier says of the target it calls.
 func (c *Call) transferTold(now time.Time, ev Event) {
-	if !c.moving() {
+	if !c.moving() || c.live.reaching {
 		return
 	}
 	next := *c.record.Transfer // the one before may have been handed out
@@ -116,6 +152,10 @@ func (c *Call) transferTold(now time.Time, ev Event) {
 	case ev.Status/100 == 2:
 		c.settleTransfer(now, ev, TransferDone, "")
 		c.do(Effect{Do: Arm, Timer: TimerTransfer, After: LeaveWait})
+	case c.unreferred(ev):
+		ev.Moved = &next
+		c.emit(EventTransferring, ev)
+		c.reach(now, ev)
 	default:
 		c.settleTransfer(now, ev, TransferFailed, ev.Reason)
 	}
@@ -123,8 +163,12 @@ func (c *Call) transferTold(now time.Time, ev Event) {
 
 // settleTransfer notes the outcome of the transfer under way, once.
 func (c *Call) settleTransfer(now time.Time, ev Event, state, reason string) {
+	if state == TransferFailed {
+		c.unreach()
+	}
 	next := *c.record.Transfer
 	next.State, next.Reason, next.Ended = state, reason, now
+	c.live.wish, c.live.reaching = nil, false
 	c.record.Transfer, ev.Moved = &next, &next
 	if ev.Status = next.Status; state == TransferDone {
 		c.emit(EventTransferred, ev)
@@ -148,6 +192,11 @@ func (c *Call) transfers(now time.Time, ev Event) bool {
 			c.transferTold(now, ev)
 		}
 		return true
+	case OtherFound, TargetTold, TargetReady, TargetLost, JoinAsked, Joined, NotWanted:
+		if live {
+			c.ofTwo(now, ev)
+		}
+		return true
 	}
 	return live && c.leaving(now, ev)
 }
@@ -155,7 +204,13 @@ func (c *Call) transfers(now time.Time, ev Event) bool {
 // leaving ends a call whose carrier has gone to somebody else, and reports that
 // it did: whatever ends it then, that is why it ended.
 func (c *Call) leaving(now time.Time, ev Event) bool {
-	if !c.moved() {
+	switch {
+	case c.coupled():
+		return c.apart(now, ev)
+	case c.live.reaching && ev.Kind == TimerDue && ev.Timer == TimerTransfer:
+		c.targetLost(now, Event{Other: c.record.Transfer.Call, Status: 408, Reason: ReasonNoAnswer})
+		return true
+	case !c.moved():
 		return false
 	}
 	switch ev.Kind {
@@ -173,7 +228,7 @@ func (c *Call) leaving(now time.Time, ev Event) bool {
 // byeCause is why a carrier hangs up. One that took a REFER, and has not told
 // what became of it, has left for the target.
 func (c *Call) byeCause(now time.Time, ev Event) Cause {
-	if !c.moving() || c.record.Transfer.Status == 0 {
+	if !c.moving() || c.live.reaching || c.record.Transfer.Status == 0 {
 		return carrierCause(ev.Cause, CauseNormal)
 	}
 	c.settleTransfer(now, ev, TransferDone, "")
@@ -185,7 +240,7 @@ func (c *Call) endTransfer(now time.Time, ev Event) {
 	if c.moving() {
 		c.settleTransfer(now, ev, TransferFailed, ReasonCallEnded)
 	}
-	if c.moved() {
+	if c.moved() && !c.coupled() {
 		c.do(Effect{Do: Disarm, Timer: TimerTransfer})
 	}
 }

@@ -25,6 +25,7 @@ func (a *Account) Validate() []Problem {
 	}
 	a.SIP.validate(&ps)
 	ps.word("sip.outgoing_from", a.SIP.OutgoingFrom, "", FromAccount, FromAny)
+	a.SIP.Transfer.validate(&ps, "sip.transfer")
 	return ps
 }
 

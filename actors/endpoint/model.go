@@ -93,6 +93,7 @@ type SipSettings struct {
 	Fallback          *FallbackHandler `json:"fallback,omitempty"`
 	StartCallAgent    string           `json:"start_call_agent,omitempty"`
 	OutgoingFrom      string           `json:"outgoing_from,omitempty"` // whom calls without a trunk may be from: FromAccount, FromAny; "": FromAccount
+	Transfer          *TransferPolicy  `json:"transfer,omitempty"`      // nil: by REFER alone
 }
 
 // A RouteRule gives calls whose To user matches to an agent.
@@ -175,6 +176,7 @@ type Endpoint struct {
 	Register           *OutRegistration           `json:"register,omitempty"`
 	AcceptRefer        *ReferPolicy               `json:"accept_refer,omitempty"`      // of carriers; nil: REFER is 603
 	CallerIDTrusted    *bool                      `json:"caller_id_trusted,omitempty"` // nil: the agent's setting
+	Transfer           *TransferPolicy            `json:"transfer,omitempty"`          // nil: the account's
 	IsActive           bool                       `json:"is_active"`
 	LastCallAt         *time.Time                 `json:"last_call_at,omitempty"`
 	Origin             string                     `json:"origin,omitempty"` // the API that made it

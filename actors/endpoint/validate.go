@@ -52,6 +52,7 @@ func (e *Endpoint) Validate() []Problem {
 	}
 	e.validateAuth(&ps)
 	e.Media.validate(&ps)
+	e.Transfer.validate(&ps, "transfer")
 	e.EarlyPolicy.validate(&ps)
 	ps.word("origin", e.Origin, origins...)
 	ps.compat("compat", e.Compat)

@@ -83,7 +83,14 @@ func written() map[string][]byte {
 		"question": must(envelope.EncodeQuestion(actors.Question{Call: sampleID, Tenant: "acme", Endpoint: "abcdefghijklmnopqrstuvwxyz", Partition: 255,
 			DecisionID: "d1", From: call.Party{URI: "sip:+15550100@pbx.example", User: "+15550100", Display: "Bob"}, To: call.Party{User: "sales"},
 			Headers: []call.Header{{Name: "X-Customer-Name", Value: "Bob"}}})),
-		"working": must(envelope.EncodeWorking()),
+		"target-question": must(envelope.EncodeTargetQuestion(actors.TargetQuestion{Call: sampleID, Tenant: "acme", Node: "m1", Target: 7, Agent: "a1", ProjectID: "p1",
+			Transfer: call.Transfer{To: "+4930123", Mode: "bridge", By: "agent", Trunk: "t1", From: "+15550100", RingTimeoutMs: 30000, Headers: []call.Header{{Name: "X-Ticket", Value: "4711"}}},
+			Them:     call.Party{User: "+15550199"}, Us: call.Party{User: "+15550100"}, Codec: "PCMU"})),
+		"target-answer": must(envelope.EncodeTargetAnswer(actors.TargetAnswer{Job: &actors.Job{V: 1, Tenant: "acme", Transfer: &endpoint.TransferPolicy{Trunk: "t1", Targets: &[]string{"+49*"}},
+			Dial: &actors.Dial{ID: 7, To: "sip:+4930123@carrier.example", For: sampleID}}})),
+		"target-dialog":  must(envelope.EncodeTargetAnswer(actors.TargetAnswer{Replaces: &call.DialogID{CallID: "c1", OurTag: "o", TheirTag: "t", TheirSide: "sip:bob@pbx.example"}})),
+		"target-refusal": must(envelope.EncodeTargetAnswer(actors.TargetAnswer{Reason: call.ReasonNoTrunk})),
+		"working":        must(envelope.EncodeWorking()),
 		"ruling": must(envelope.EncodeRuling(actors.Ruling{Agent: sampleJob.Agent, Context: []byte(`{"tier":"gold"}`),
 			Metadata: []byte(`{"src":"fb"}`)})),
 		"refusal": must(envelope.EncodeRuling(actors.Ruling{Status: 504, Reason: endpoint.ReasonWebhookTimeout})),
@@ -136,6 +143,9 @@ var decoders = map[string]func([]byte) (any, error){
 	"beat-young": func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
 	"beat-actor": func(b []byte) (any, error) { return envelope.DecodeBeat(b) },
 
+	"target-question": func(b []byte) (any, error) { return envelope.DecodeTargetQuestion(b) },
+	"target-answer":   func(b []byte) (any, error) { return envelope.DecodeTargetAnswer(b) },
+
 	"question":    func(b []byte) (any, error) { return envelope.DecodeQuestion(b) },
 	"ruling":      func(b []byte) (any, error) { return envelope.DecodeRuling(b) },
 	"explanation": func(b []byte) (any, error) { return envelope.DecodeExplanation(b) },
@@ -157,6 +167,8 @@ func decoderOf(name string) func([]byte) (any, error) {
 		return decoders["send"]
 	case name == "working", name == "refusal":
 		return decoders["ruling"]
+	case name == "target-dialog", name == "target-refusal":
+		return decoders["target-answer"]
 	}
 	return decoders[name]
 }

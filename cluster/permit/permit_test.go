@@ -171,6 +171,7 @@ var messages = []struct{ subject, publish, subscribe string }{
 	{"pb.v1.invite.any", "edge", "actor"},
 	{"pb.v1.verdict.p.7", "media", "actor"},
 	{"pb.v1.verdict.any", "media", "actor"},
+	{"pb.v1.transfer.any", "media", "control"},
 	{"pb.v1.register.p.7", "edge", "actor"},
 	{"pb.v1.register.any", "edge", "actor"},
 	{"pb.v1.explain.p.7", "control", "actor"},

@@ -52,6 +52,7 @@ var Subjects = []Row{
 	{"explain.any", true, []Role{Control}, []Role{Actor}, "the same, to any decider"},
 	{"verdict.p.*", true, []Role{Media}, []Role{Actor}, "who answers a call that waits for its owner's webhook"},
 	{"verdict.any", true, []Role{Media}, []Role{Actor}, "the same, of any decider"},
+	{"transfer.any", true, []Role{Media}, []Role{Control}, "how the target of a transfer is called, or whose dialog a call has"},
 	{"register.p.*", true, []Role{Edge}, []Role{Actor}, "a REGISTER, to the owner of its partition"},
 	{"register.any", true, []Role{Edge}, []Role{Actor}, "the same, to any decider"},
 	{"call.*.intake", true, []Role{Actor, Control, Media}, []Role{Media}, "an accepted INVITE or a CANCEL, to the media node of a slot"},

@@ -18,6 +18,7 @@ const (
 	Edges    = "edges"    // edges that share a transport
 	Workers  = "workers"  // agents' workers
 	Callout  = "callout"  // control nodes that are asked who a client of NATS is
+	Planners = "planners" // control nodes that are asked how a transfer's target is called
 )
 
 // Wildcards that nodes subscribe to.
@@ -28,6 +29,7 @@ const (
 	RulingAny    = Prefix + "verdict.any"
 	ExplainAll   = Prefix + "explain.p.*"
 	ExplainAny   = Prefix + "explain.any"
+	TransferAny  = Prefix + "transfer.any"
 	FindAll      = Prefix + "call.find.*"
 	DoAll        = Prefix + "call.*.do"
 	AgentDoAll   = Prefix + "agent.*.call.*.do"

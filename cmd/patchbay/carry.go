@@ -49,13 +49,13 @@ func newRulings(g *ground, obs observers) (*cluster.Rulings, error) {
 	return cluster.NewRulings(g.conn, g.cfg.Media.MaxCalls, obs.rulings())
 }
 
-func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m actors.Switchboard, l actors.Ledger, r actors.Rulings, names *locate.Locator, obs observers) *actors.Calls {
+func newCalls(g *ground, d *dialog.Factory, w actors.Wire, m actors.Switchboard, l actors.Ledger, r actors.Rulings, n *media.Node, names *locate.Locator, obs observers) *actors.Calls {
 	c := g.cfg.Media
 	return actors.NewCalls(g.cfg.Node.Name,
 		actors.CallLimits{Loops: c.Loops, Mailbox: c.Mailbox, MaxCalls: c.MaxCalls, AgentTimeout: c.AgentTimeout,
 			MaxDuration: c.MaxDuration, T1: g.cfg.SIP.T1},
 		actors.CallPorts{Dialogs: d, Wire: w, Switchboard: m, Ledger: l, Rulings: r, Locator: names.ForCalls(g.log),
-			Open: g.keys.Open}, randomID, obs.calls())
+			Open: g.keys.Open, Targets: cluster.NewTargets(g.conn, func(any) { obs.panicked("transfers", "ask") }), Coupler: n}, randomID, obs.calls())
 }
 
 func randomID() call.ID {

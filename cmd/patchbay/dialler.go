@@ -48,14 +48,9 @@ type dialler struct {
 // Place implements control.Dialler.
 func (d dialler) Place(ctx context.Context, job actors.Job, caps []actors.Cap) (node string, err error) {
 	taken, err := d.Placer.Place(ctx, job, caps)
-	var full *actors.Full
 	switch {
-	case errors.As(err, &full) && full.Rate:
-		return "", &control.Error{Code: control.CodeRate, Message: full.What + ": too many calls in a second", RetryAfterMs: 1000}
-	case errors.As(err, &full):
-		return "", &control.Error{Code: control.CodeLimit, Message: full.What + ": as many calls as it may have at once"}
 	case err != nil:
-		return "", err
+		return "", fullOf(err)
 	case taken.Status == 400: // what the dialog cannot use, by field
 		field, why, _ := strings.Cut(taken.Text, ": ")
 		return "", &control.Error{Code: control.CodeInvalid, Message: "the request is wrong",
@@ -64,6 +59,23 @@ func (d dialler) Place(ctx context.Context, job actors.Job, caps []actors.Cap) (
 		return "", fmt.Errorf("media node %s answered %d", taken.Node, taken.Status)
 	}
 	return taken.Node, nil
+}
+
+// Claim implements control.Dialler.
+func (d dialler) Claim(job actors.Job, node string, caps []actors.Cap) error {
+	return fullOf(d.Placer.Claim(job, node, caps))
+}
+
+// fullOf says that a cap has no room in control's words.
+func fullOf(err error) error {
+	var full *actors.Full
+	switch {
+	case errors.As(err, &full) && full.Rate:
+		return &control.Error{Code: control.CodeRate, Message: full.What + ": too many calls in a second", RetryAfterMs: 1000}
+	case errors.As(err, &full):
+		return &control.Error{Code: control.CodeLimit, Message: full.What + ": as many calls as it may have at once"}
+	}
+	return err
 }
 
 // Remember implements control.Dialler.

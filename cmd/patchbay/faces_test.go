@@ -66,7 +66,7 @@ var mistakes = []struct{ op, nats, route, body, want string }{
 	{"throttle.create", `{"spec":{"name":"t","rules":[{"max_calls":0,"window_seconds":0}]}}`, "POST /v1/throttles", `{"name":"t","rules":[{"max_calls":0,"window_seconds":0}]}`, ""},
 	{"call.explain", `{"uri":"tel:1","source":"here"}`, "POST /v1/calls/explain", `{"uri":"tel:1","source":"here"}`, ""},
 	{"call.hangup-all", `{}`, "POST /v1/calls/hangup", `{}`, "endpoint_id required"},
-	{"call.transfer", `{"id":"j98s0rprsbbg8","mode":"bridge"}`, "POST /v1/calls/j98s0rprsbbg8/transfer", `{"mode":"bridge"}`, "mode not_served, to required"},
+	{"call.transfer", `{"id":"j98s0rprsbbg8","mode":"fast"}`, "POST /v1/calls/j98s0rprsbbg8/transfer", `{"mode":"fast"}`, "mode invalid, to required"},
 	{"call.find", `{"query":"1"}`, "GET /v1/calls/find?query=1", "", "query required"},
 	{"call.get", `{"id":"x"}`, "GET /v1/calls/x", "", "id invalid"},
 	{"agent.list", `{"limit":201}`, "GET /v1/agents?limit=201", "", "limit out_of_range"},

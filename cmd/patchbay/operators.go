@@ -21,7 +21,7 @@ import (
 // controlModule serves operators, and agents that dial in.
 var controlModule = fx.Module("control",
 	fx.Provide(newOperations, newService, newExplainer, newCommander, newPlacer, newDeliverer),
-	fx.Invoke(attachFaces, attachControl, attachTenants, attachDeliverer),
+	fx.Invoke(attachFaces, attachControl, attachPlans, attachTenants, attachDeliverer),
 )
 
 func newCommander(g *ground) *cluster.Commander {
@@ -49,6 +49,17 @@ func attachControl(lc fx.Lifecycle, app fx.Shutdowner, g *ground, s *control.Ser
 		return func() {}, g.firstAccount(ctx)
 	}))
 	lifecycle.Attach(lc, app, g.log, s)
+}
+
+// attachPlans says to media nodes how targets of transfers are called.
+func attachPlans(lc fx.Lifecycle, app fx.Shutdowner, g *ground, ops *control.Operations, c *cluster.Commander, obs observers) {
+	lifecycle.Attach(lc, app, g.log, newOpening(func() (func(), error) {
+		door, err := cluster.OpenTargetDoor(g.conn, c, ops.Target, obs.door("transfer"))
+		if err != nil {
+			return nil, err
+		}
+		return door.Close, nil
+	}))
 }
 
 // shelf is control's view of the store: every write goes through it.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -91,6 +92,23 @@ func fieldsOf(lines []string) (all []rig.Fields) {
 	return all
 }
 
+// transferring makes a transfer policy of "transfer=b": agents may have anybody
+// called, through a trunk that is the party b.
+func (p *play) transferring(spec rig.Fields) (rig.Fields, error) {
+	name, ok := spec["transfer"].(string)
+	if !ok {
+		return spec, nil
+	}
+	k, err := p.party(name)
+	if err != nil {
+		return nil, err
+	}
+	id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
+	own := maps.Clone(spec)
+	own["transfer"] = rig.Fields{"trunk": id, "targets": []string{"*"}}
+	return own, err
+}
+
 // agent does to the party's call what its agent may: "hangup", "send_dtmf
 // digits=12", "transfer to=sip:a@b"; "answer" and "reject status=486" of one that
 // is heard before the answer. A call that is not ready is asked again.
@@ -101,6 +119,13 @@ func (p *play) agent(k *party, st step) error {
 	}
 	for _, w := range st.args[1:] {
 		name, value, _ := strings.Cut(w, "=")
+		if name == "replaces" {
+			other, err := p.call(p.parties[value], value)
+			if err != nil {
+				return err
+			}
+			value = other.String()
+		}
 		command[name] = value
 		if n, err := strconv.Atoi(value); err == nil && name == "status" {
 			command[name] = n
@@ -218,7 +243,8 @@ func (b *told) of(id call.ID) []string {
 }
 
 // operate does to the party's call what an operator may: "hangup", "transfer
-// sip:a@b", "transfer replaces=b" to the other side of the party b's call. One
+// sip:a@b", "transfer replaces=b" to the other side of the party b's call,
+// "transfer 15550199 via=b mode=bridge" through a trunk that is the party b. One
 // that does not know its ACK yet is tried again.
 func (p *play) operate(k *party, st step) (err error) {
 	in, verb := rig.Fields{}, st.args[0]
@@ -232,6 +258,14 @@ func (p *play) operate(k *party, st step) (err error) {
 				return err
 			}
 			in["replaces"] = id.String()
+		} else if other, bridged := strings.CutPrefix(w, "via="); bridged {
+			k, err := p.party(other)
+			if err != nil {
+				return err
+			}
+			if in["trunk"], err = p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over()); err != nil {
+				return err
+			}
 		} else if name, value, set := strings.Cut(w, "="); set && !strings.Contains(name, ":") {
 			in[name] = value
 		} else {

@@ -55,7 +55,11 @@ func (p *play) open() error {
 	case p.s.to == "missing":
 		slug = "e2e-abcdefghjkmnpqrstuvwxyz23"
 	case p.s.spec != nil:
-		ep, err := p.bed.endpoint(p.bed.agents[p.s.to], p.s.spec)
+		spec, err := p.transferring(p.s.spec)
+		if err != nil {
+			return err
+		}
+		ep, err := p.bed.endpoint(p.bed.agents[p.s.to], spec)
 		if err != nil {
 			return err
 		}
@@ -121,6 +125,9 @@ func (p *play) step(st step) error {
 	}
 	st.headers = slices.Clone(st.headers)
 	for i, h := range st.headers {
+		if h, err = p.others(h); err != nil {
+			return err
+		}
 		st.headers[i] = strings.NewReplacer("{self}", k.at(), "{rseq}", k.last.Header("RSeq")).Replace(h)
 	}
 	switch st.verb {
@@ -150,6 +157,27 @@ func (p *play) step(st step) error {
 		return k.quiet(st)
 	}
 	return k.examine(st)
+}
+
+// others puts into a header field where party b is reached, and the first call's
+// dialog as Replaces names it (RFC 3891).
+func (p *play) others(h string) (string, error) {
+	if strings.Contains(h, "{b}") {
+		b, err := p.party("b")
+		if err != nil {
+			return "", err
+		}
+		h = strings.ReplaceAll(h, "{b}", b.at())
+	}
+	if strings.Contains(h, "{dialog}") {
+		a, err := p.party("")
+		if err != nil {
+			return "", err
+		}
+		ours, theirs := rig.Response("To: "+a.remote), rig.Response("To: "+a.local)
+		h = strings.ReplaceAll(h, "{dialog}", a.callID+";to-tag="+ours.ToTag()+";from-tag="+theirs.ToTag())
+	}
+	return h, nil
 }
 
 // says sends what a row says: "BYE", or "200 BYE" to answer one.

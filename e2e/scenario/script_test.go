@@ -123,6 +123,8 @@ func (s *script) row(n int, row string, words []string) error {
 		st.party, st.verb = name, ">"
 	} else if name, found := strings.CutSuffix(words[0], "<"); found {
 		st.party, st.verb = name, "<"
+	} else if name, verb, found := strings.Cut(words[0], "."); found {
+		st.party, st.verb = name, verb
 	}
 	need, known := verbs[st.verb]
 	if !known || len(st.args) < need {
@@ -143,6 +145,9 @@ func (s *script) callee(words []string) error {
 		var v any = value
 		if n, err := strconv.Atoi(value); err == nil {
 			v = n
+		}
+		if strings.HasSuffix(field, ".targets") || strings.HasSuffix(field, ".hosts") {
+			v = strings.Split(value, ",")
 		}
 		if s.spec == nil {
 			s.spec = map[string]any{}

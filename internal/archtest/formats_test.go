@@ -37,6 +37,8 @@ var formats = map[string]string{
 	"actors.Question":               "cluster/envelope/testdata/v1/question.txt",
 	"actors.Ruling":                 "cluster/envelope/testdata/v1/ruling.txt",
 	"actors.Explanation":            "cluster/envelope/testdata/v1/explanation.txt",
+	"actors.TargetQuestion":         "cluster/envelope/testdata/v1/target-question.txt",
+	"actors.TargetAnswer":           "cluster/envelope/testdata/v1/target-answer.txt",
 	"cluster/store.syncLine":        sameTime,
 	"cluster/callout.keysLine":      sameTime,
 	"cluster/callout.goneLine":      sameTime,

@@ -30,7 +30,7 @@ func TestAnAgentsCommandsAreAnswered(t *testing.T) {
 		"over":          {`{"id":"6","type":"hangup"}`, media.ErrClosed, `{"type":"ack","id":"6","ok":false,"error":{"code":"ended","message":"media: the call has ended"}}`},
 		"our fault":     {`{"id":"7","type":"hangup"}`, errors.New("disk /secret"), `{"type":"ack","id":"7","ok":false,"error":{"code":"internal","message":"internal error"}}`},
 		"transfer":      {`{"id":"8","type":"transfer","to":"sip:a@b"}`, nil, `{"type":"ack","id":"8","ok":true}`},
-		"bridge":        {`{"id":"11","type":"transfer","to":"sip:a@b","mode":"bridge"}`, media.ErrNoBridge, `{"type":"ack","id":"11","ok":false,"error":{"code":"not_supported","message":"media: transfer by bridge is not served yet; refer is"}}`},
+		"bad replaces":  {`{"id":"11","type":"transfer","to":"sip:a@b","replaces":"x"}`, media.ErrBadReplaces, `{"type":"ack","id":"11","ok":false,"error":{"code":"invalid","message":"media: want to or replaces, which is the id of another call of yours"}}`},
 		"bad target":    {`{"id":"12","type":"transfer","to":"?"}`, media.ErrBadTarget, `{"type":"ack","id":"12","ok":false,"error":{"code":"invalid","message":"media: to must be sip:user@host[:port][;transport=udp|tcp|tls], or a number"}}`},
 		"play":          {`{"id":"9","type":"play"}`, nil, `{"type":"ack","id":"9","ok":false,"error":{"code":"not_supported","message":"this command is not served; hangup, send_dtmf, transfer, answer and reject are"}}`},
 		"answer":        {`{"id":"13","type":"answer"}`, nil, `{"type":"ack","id":"13","ok":true}`},

@@ -57,6 +57,13 @@ func harmless(all []call.Header) []call.Header {
 	return all
 }
 
+// byeOnceAcked sends the BYE that is wanted, or leaves it to the ACK.
+func (d *UAS) byeOnceAcked(now time.Time) {
+	if !d.first.tx.AwaitsAck() {
+		d.sendBye(now)
+	}
+}
+
 // sendBye sends the BYE that waited, and ends the dialog: RFC 3261 15.1.1.
 func (d *UAS) sendBye(now time.Time) {
 	d.startBye(now)

@@ -19,7 +19,7 @@ func TestHopsAreCountedThroughUs(t *testing.T) {
 	}
 	for given, want := range map[int]string{11: "11", 1: "1", 0: "70"} {
 		d, inv, err := newFactory(t, "").Call(5, call.Outgoing{To: "sip:bob@192.0.2.10", MaxForwards: given})
-		if err != nil || inv.MaxForwards != 0 {
+		if err != nil || inv.MaxForwards != given {
 			t.Fatalf("%+v, %v", inv, err)
 		}
 		for _, o := range d.Invite(epoch, call.Offer{Codecs: []call.Codec{{Name: "PCMU", ClockRate: 8000}}}) {

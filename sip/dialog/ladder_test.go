@@ -323,7 +323,7 @@ func headersOf(text string) []call.Header {
 
 // unsentText is what is told of keys that the carrier did not get.
 func unsentText(ev call.Event) string {
-	if ev.Kind != call.DigitsUnsent {
+	if ev.Keys == "" {
 		return ""
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s: %d %s", ev.Keys, ev.Status, ev.Reason))

@@ -85,6 +85,8 @@ func (f *Factory) Call(id call.ID, out call.Outgoing) (actors.Caller, call.Invit
 		Transport: hops[0].transport(),
 		Source:    hops[0].uri.HostPort(),
 		Headers:   out.Headers,
+
+		MaxForwards: out.MaxForwards,
 	}
 	return d, inv, nil
 }

@@ -123,7 +123,7 @@ func (d *UAS) Wake(now time.Time) []call.Output {
 		d.tell(call.Event{Kind: call.AckMissing})
 	}
 	d.wakeReliable(now)
-	d.wakeReferred(now, d.sendBye)
+	d.wakeReferred(now, d.byeOnceAcked)
 	d.wakeProgress(now)
 	d.wake(now)
 	d.depart(now)

@@ -160,6 +160,8 @@ func (d *dialled) Place(_ context.Context, job actors.Job, _ []actors.Cap) (stri
 	return "pb-1", nil
 }
 
+func (d *dialled) Claim(actors.Job, string, []actors.Cap) error { return nil }
+
 func (d *dialled) Remember(context.Context, string, endpoint.Once) error { return nil }
 
 var (
