@@ -103,7 +103,7 @@ func newCaller(t *testing.T, out call.Outgoing) *caller {
 		t.Fatal(err)
 	}
 	c.edge = edge.New(config.SIP{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0", UDPSockets: 1, MaxConns: 10, MaxConnsPerIP: 10, MaxPending: 10,
-		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: time.Second}, "edge-1", 1, keys, c)
+		FirstMessage: patience, IdleTimeout: patience, WriteTimeout: patience}, "edge-1", 1, keys, c)
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 2)
 	go func() { over <- c.edge.Run(ctx) }()
@@ -291,7 +291,7 @@ func TestACallOfOursToAClosedPortFailsAtOnce(t *testing.T) {
 	c := newCaller(t, call.Outgoing{To: "sip:bob@" + addr + ";transport=tcp"})
 	began := time.Now()
 	c.do(func(now time.Time) []call.Output { return c.dialog.Invite(now, ourOffer()) })
-	if ev := c.await(call.CarrierFailed); ev.Status != 503 || ev.Cause != call.CauseUnreachable || time.Since(began) > 10*time.Second {
+	if ev := c.await(call.CarrierFailed); ev.Status != 503 || ev.Cause != call.CauseUnreachable || time.Since(began) > 25*time.Second {
 		t.Errorf("after %v: %+v", time.Since(began), ev)
 	}
 }

@@ -109,7 +109,7 @@ func (s *site) connect() jetstream.JetStream {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		s.t.Fatal(err)
 	}

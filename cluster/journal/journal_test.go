@@ -20,6 +20,7 @@ import (
 	"patchbay/actors"
 	"patchbay/actors/call"
 	"patchbay/cluster/journal"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 	"patchbay/internal/golden"
 	"patchbay/internal/keys"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // streams returns JetStream with the stream of events, which the ledger owns.
 func streams(t testing.TB, srv *server.Server) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(testkit.Connect(t, srv))
+	js, err := jetstream.New(testkit.Connect(t, srv), jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func streams(t testing.TB, srv *server.Server) jetstream.JetStream {
 // node opens the journal of a node on a server.
 func node(t testing.TB, js jetstream.JetStream, name string, boot uint64) *journal.Journal {
 	t.Helper()
-	j, err := journal.Open(t.Context(), js, journal.Config{Node: name, Boot: boot, Keys: clusterKey(t)})
+	j, err := journal.Open(t.Context(), js, journal.Config{Node: name, Boot: boot, Keys: clusterKey(t), Streams: stream.Terms{Wait: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}

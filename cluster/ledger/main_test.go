@@ -25,9 +25,12 @@ import (
 	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 	"patchbay/internal/keys"
+	"patchbay/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(testkit.LeakedReplica), goleak.IgnoreAnyFunction(testkit.LeakedClock))
+}
 
 // patience is the longest wait of a test for something that should happen.
 const patience = 2 * time.Minute

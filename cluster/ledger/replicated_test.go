@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"patchbay/actors/call"
 	"patchbay/cluster"
@@ -23,7 +24,7 @@ func joined(t *testing.T, servers *testkit.Cluster, url string) *cluster.Conn {
 	}
 	t.Cleanup(c.Close)
 	eventually(t, "JetStream answers", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		_, err := c.JetStream().AccountInfo(ctx)
 		return err == nil

@@ -31,7 +31,7 @@ func board(t testing.TB, srv *server.Server) *stats.Board {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := stats.Open(t.Context(), js, stream.Terms{})
+	b, err := stats.Open(t.Context(), js, stream.Terms{Wait: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

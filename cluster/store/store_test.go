@@ -18,9 +18,12 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/broker"
 	"patchbay/cluster/store"
+	"patchbay/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(testkit.LeakedReplica), goleak.IgnoreAnyFunction(testkit.LeakedClock))
+}
 
 const patience = 30 * time.Second
 

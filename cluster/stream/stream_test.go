@@ -15,7 +15,9 @@ import (
 	"patchbay/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(testkit.LeakedReplica), goleak.IgnoreAnyFunction(testkit.LeakedClock))
+}
 
 func connect(t *testing.T) jetstream.JetStream {
 	t.Helper()
@@ -43,7 +45,7 @@ func TestAStreamIsMadeAndBroughtUpToDate(t *testing.T) {
 	for _, subject := range []string{"s.>", "t.>"} {
 		cfg := config
 		cfg.Subjects = []string{subject}
-		if err := (stream.Terms{}).Open(t.Context(), js, cfg); err != nil {
+		if err := (stream.Terms{Wait: time.Minute}).Open(t.Context(), js, cfg); err != nil {
 			t.Fatal(err)
 		}
 		if got := info(t, js); got.Subjects[0] != subject || !got.AllowDirect {
@@ -66,7 +68,7 @@ func TestANodeThatMayNotMakeAStreamWaitsForTheOneThatMay(t *testing.T) {
 		waited = (stream.Terms{Found: true, Wait: time.Minute, Log: slog.New(slog.NewTextHandler(&out, nil))}).Open(t.Context(), js, config)
 	})
 	work.Go(func() {
-		if err := (stream.Terms{}).Open(t.Context(), js, config); err != nil {
+		if err := (stream.Terms{Wait: time.Minute}).Open(t.Context(), js, config); err != nil {
 			t.Error(err)
 		}
 	})

@@ -61,8 +61,30 @@ func NATSCluster(t testing.TB) *Cluster {
 			t.Fatalf("NATS server %d: not ready after %v", i, natsStart)
 		}
 	}
+	c.elect()
 	c.settle()
 	return c
+}
+
+// elect waits until JetStream has a leader that every server follows: what is
+// asked before has no answer, and may be done much later.
+func (c *Cluster) elect() {
+	c.t.Helper()
+	for end := time.Now().Add(clusterStart); ; time.Sleep(20 * time.Millisecond) {
+		led, follow := false, 0
+		for _, srv := range c.running {
+			led = led || srv.JetStreamIsLeader()
+			if srv.JetStreamIsCurrent() && len(srv.JetStreamClusterPeers()) == clusterSize {
+				follow++
+			}
+		}
+		if led && follow > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("JetStream of the cluster has no leader after %v", clusterStart)
+		}
+	}
 }
 
 // settle waits until JetStream places a stream on every server: it elects its
@@ -79,8 +101,10 @@ func (c *Cluster) settle() {
 		c.t.Fatal(err)
 	}
 	probe := jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Storage: jetstream.MemoryStorage, Replicas: clusterSize}
+	wait := time.Second // what is asked too early has no answer, ever
 	for end := time.Now().Add(clusterStart); ; time.Sleep(100 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), natsStart)
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		wait = min(2*wait, natsStart)
 		_, err = js.CreateStream(ctx, probe)
 		if err == nil {
 			err = js.DeleteStream(ctx, probe.Name)

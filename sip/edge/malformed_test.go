@@ -166,7 +166,7 @@ func checkPassed(t *testing.T, raw []byte) {
 	if string(m.Raw) != string(raw) {
 		t.Errorf("the router got another form than the normal one:\n%.300q\n%.300q", raw, m.Raw)
 	}
-	text := string(raw)
+	text, _, _ := strings.Cut(string(raw), "\r\n\r\n") // a body may hold anything: two spoils can end the header early and leave a line end behind it
 	if bare := strings.ReplaceAll(text, "\r\n", ""); strings.ContainsAny(bare, "\r\n\x00") || strings.Contains(text, "\r\nX-Injected") {
 		t.Errorf("the router got an octet that breaks lines, or an injected field:\n%.300q", raw)
 	}
