@@ -133,6 +133,15 @@ func (a *actor) seekTarget(t call.Transfer) {
 	})
 }
 
+// choices are the codecs that the target may choose from: the call's, and what
+// becomes it octet by octet.
+func choices(codec string) []string {
+	if other := call.OtherLaw(codec); other != "" {
+		return []string{codec, other}
+	}
+	return []string{codec}
+}
+
 // place begins the call to the target, or says why it cannot.
 func (a *actor) place(q TargetQuestion, job Job) (reason string) {
 	if job.Dial == nil || job.Dial.ID != q.Target {
@@ -142,7 +151,7 @@ func (a *actor) place(q TargetQuestion, job Job) (reason string) {
 	if !ok {
 		return call.ReasonHops
 	}
-	job.V, job.Tenant, job.Codecs, job.Agent, job.Failover, job.Consult = 1, a.job.Tenant, []string{q.Codec}, nil, nil, nil
+	job.V, job.Tenant, job.Codecs, job.Agent, job.Failover, job.Consult = 1, a.job.Tenant, choices(q.Codec), nil, nil, nil
 	job.Dial.For, job.Dial.MaxForwards = a.id, hops
 	switch taken := a.calls.Offer(job); taken.Status {
 	case 0:

@@ -3,7 +3,6 @@ package media
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +18,9 @@ var ErrNotCoupled = errors.New("media: these calls cannot be joined")
 
 // Couple implements [actors.Coupler]. It joins the carriers of two bridges of
 // the node with each other, in place of their agents, which hear that their
-// call has ended and are let go for the cause: a bridge joins any two legs. Audio and telephone-events pass through as they do to an agent, so both
-// carriers must have one codec. When one bridge is closed the other posts
+// call has ended and are let go for the cause: a bridge joins any two legs.
+// Audio and telephone-events pass through as they do to an agent, so both
+// carriers must have one codec, or the two laws of G.711. When one bridge is closed the other posts
 // AgentLeft, and may be given an agent again.
 func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
 	a, isA := x.(*bridge)
@@ -97,10 +97,11 @@ type cordEnd struct {
 
 var _ AgentLeg = (*cordEnd)(nil)
 
-// newCord joins two carriers that have one codec. Numbers of payload types are
+// newCord joins two carriers. What passes is in the first one's codec; where the
+// other has the other law of G.711, its leg translates. Numbers of payload types are
 // those of the carrier whose audio comes out of an end.
 func newCord(a, b call.Answer) (ends [2]*cordEnd, ok bool) {
-	if !strings.EqualFold(a.Codec.Name, b.Codec.Name) || a.Codec.ClockRate != b.Codec.ClockRate {
+	if !call.Joinable(a.Codec, b.Codec) {
 		return ends, false
 	}
 	x, y := &cordEnd{codec: a.Codec, ssrc: rand.Uint32()}, &cordEnd{codec: a.Codec, ssrc: rand.Uint32()}

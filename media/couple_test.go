@@ -92,7 +92,7 @@ func TestCarriersThatCannotBeJoinedStayAsTheyAre(t *testing.T) {
 	first := newAgent(pcmu)
 	a := newBench(t, first, settings(), "127.0.0.1")
 	a.join()
-	b := a.second(pcma)
+	b := a.second(g722)
 	unanswered := *b
 	unanswered.events = make(chan call.Event, 100)
 	unanswered.reserve()

@@ -21,6 +21,7 @@ type inbound struct {
 	agent   func(packet []byte) // takes what is rewritten; nil: no agent is there
 	terms   agentTerms
 	codec   call.Codec
+	law     *rtp.Law  // of the carrier's audio into the agent's; nil: they are alike
 	known   [128]bool // payload types that were negotiated
 
 	keys     *rtp.DigitReader // nil: no telephone-event was negotiated
@@ -66,7 +67,6 @@ func (in *inbound) init(c legConfig) {
 	in.deaf, in.listens = c.deaf, c.keys.Listens()
 	in.listen()
 	in.attach(t.agentTerms, c.random, c.toAgent)
-	in.silence = rtp.Silence(in.codec.Name)
 	in.hears = t.hears()
 	in.mux = c.rtcp == nil
 	in.rtcpOffered = t.offer.RTCP
@@ -97,6 +97,17 @@ func (in *inbound) attach(t agentTerms, random func() uint32, agent func([]byte)
 		in.rw.Map(in.keyType, t.agentDTMF.PayloadType)
 	}
 	in.agent, in.terms = agent, t
+	in.translate()
+}
+
+// translate finds what makes the carrier's audio the agent's: a carrier may
+// change to the other law of G.711 in mid-call.
+func (in *inbound) translate() {
+	in.law = rtp.LawBetween(in.codec.Name, in.terms.agent.Name)
+	in.silence = rtp.Silence(in.codec.Name)
+	if in.law != nil {
+		in.silence = rtp.Silence(in.terms.agent.Name)
+	}
 }
 
 // news is what one packet brings beside itself.
@@ -151,6 +162,9 @@ func (in *inbound) take(now time.Duration, source netip.AddrPort, packet []byte)
 		return in.key(now, h, packet, start, end, &news), news
 	}
 	in.hear(now, h, packet[start:end], &news)
+	if h.PayloadType == in.codec.PayloadType {
+		in.law.Apply(packet[start:end])
+	}
 	out, _ = in.rw.Rewrite(now, packet)
 	return out, news
 }

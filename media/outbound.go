@@ -25,7 +25,8 @@ type outbound struct {
 	held    bool // the carrier that we call has not answered, or that calls us knows nothing of our side
 	closed  bool
 	audio   uint8
-	silence []byte // nil: none is sent
+	silence []byte   // nil: none is sent
+	law     *rtp.Law // of the agent's audio into the carrier's; nil: they are alike
 
 	types   []uint8 // of the agent's leg, as mapped
 	pause   time.Duration
@@ -75,6 +76,7 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 		o.types = append(o.types, t.agentDTMF.PayloadType)
 		o.rw.Map(t.agentDTMF.PayloadType, o.keyType)
 	}
+	o.law = rtp.LawBetween(t.agent.Name, codec)
 	o.silence, o.pause = nil, t.pause
 	if t.fill {
 		o.silence = rtp.Silence(codec)
@@ -114,6 +116,9 @@ func (o *outbound) forward(now time.Duration, number int, packet []byte, s socke
 	out, ok := o.rw.Rewrite(now, packet)
 	if !ok {
 		return false
+	}
+	if out[1]&0x7f == o.audio {
+		o.law.Apply(out[rtp.HeaderSize:])
 	}
 	first = !o.heard
 	o.heard = true

@@ -14,7 +14,7 @@ import (
 // deafRig is a rig whose carrier has no telephone-event.
 func deafRig(t testing.TB, codec string, change func(*legConfig)) *rig {
 	return newRig(t, func(c *legConfig) {
-		c.terms.answer.DTMF, c.terms.answer.Codec.Name = nil, codec
+		c.terms.answer.DTMF, c.terms.answer.Codec.Name, c.terms.agent.Name = nil, codec, codec
 		if change != nil {
 			change(c)
 		}

@@ -120,6 +120,7 @@ func (in *inbound) update(now time.Duration, t terms) {
 		in.keys = rtp.NewDigitReader(keys.ClockRate)
 	}
 	in.listen()
+	in.translate()
 	if keys != nil {
 		in.keyType = keys.PayloadType
 		in.known[in.keyType&0x7f] = true
@@ -145,12 +146,27 @@ func (in *inbound) reopen(t terms, window time.Duration, mode rtp.Mode) {
 	in.rtcpLearnt, in.lastSR = false, 0
 }
 
+// change turns what we play ourselves into the law of G.711 that the carrier has
+// changed to.
+func (o *outbound) change(codec string) {
+	law := rtp.LawBetween(o.codec, codec)
+	if o.codec = codec; law == nil {
+		return
+	}
+	o.comfort, o.tone = law.Frames(o.comfort), law.Frames(o.tone)
+	if o.silence != nil {
+		o.silence = rtp.Silence(codec)
+	}
+}
+
 // update takes what the carrier is sent from now on. What the agent says to a
 // carrier on hold is lost, not kept.
 func (o *outbound) update(t terms) {
 	for _, pt := range o.types {
 		o.rw.Unmap(pt)
 	}
+	o.change(t.answer.Codec.Name)
+	o.law = rtp.LawBetween(t.agent.Name, o.codec)
 	o.audio, o.keyed, o.keyType = t.answer.Codec.PayloadType, t.answer.DTMF != nil, 0
 	o.rw.Map(t.agent.PayloadType, o.audio)
 	o.types = append(o.types[:0], t.agent.PayloadType)

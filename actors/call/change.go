@@ -112,17 +112,21 @@ func (c *Call) offered(now time.Time, ev Event) {
 		return
 	}
 	c.live.ours, c.live.early.settled = agreed.Ours, true
+	c.record.Codec = agreed.Ours.Codec.Name
 	c.do(Effect{Do: UpdateMedia, Agreement: agreed})
 	c.do(Effect{Do: AnswerOffer, Response: Response{Status: 200, Answer: &agreed.Ours}})
 	c.hold(now, ev, c.live.ours.Direction)
 }
 
-// agree finds what carrier and agent have in common: nothing is transcoded, so
-// the codec stays; its number is the offer's. Our port stays too, and with it
-// the family of addresses.
+// agree finds what carrier and agent have in common. The codec stays, or
+// becomes the other law of G.711, for nothing else is transcoded; its number is
+// the offer's. Our port stays too, and with it the family of addresses.
 func (c *Call) agree(ev Event) (*Agreement, Cause) {
 	o := ev.Offer
 	codec := matching(o.Codecs, c.live.ours.Codec)
+	if codec == nil {
+		codec = matching(o.Codecs, Codec{Name: OtherLaw(c.live.ours.Codec.Name), ClockRate: c.live.ours.Codec.ClockRate})
+	}
 	if codec == nil {
 		return nil, CauseNoCodec
 	}

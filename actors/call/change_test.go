@@ -11,6 +11,7 @@ import (
 var (
 	ulaw = call.Codec{PayloadType: 0, Name: "PCMU", ClockRate: 8000}
 	alaw = call.Codec{PayloadType: 8, Name: "PCMA", ClockRate: 8000}
+	wide = call.Codec{PayloadType: 9, Name: "G722", ClockRate: 8000}
 	keys = call.Codec{PayloadType: 101, Name: "telephone-event", ClockRate: 8000}
 	ours = netip.MustParseAddrPort("198.51.100.9:20000")
 	now0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -57,7 +58,9 @@ func TestWhatACarrierOffersInACallIsAnsweredWithTheAgentsCodec(t *testing.T) {
 			check: func(a call.Agreement) bool { return a.Ours.RTCPMux && a.Carrier.RTCPMux && !a.Carrier.RTCP.IsValid() }},
 		"nowhere": {offer: call.Offer{Addr: netip.MustParseAddrPort("[::]:4000"), Codecs: []call.Codec{ulaw}, Direction: call.SendOnly}, status: 200,
 			check: func(a call.Agreement) bool { return a.Ours.Direction == call.RecvOnly }},
-		"without the codec":    {offer: call.Offer{Addr: at, Codecs: []call.Codec{alaw}}, status: 488, cause: call.CauseNoCodec},
+		"with the other law": {offer: call.Offer{Addr: at, Codecs: []call.Codec{alaw}}, status: 200,
+			check: func(a call.Agreement) bool { return a.Ours.Codec == alaw && a.Carrier.Codec == alaw }},
+		"without the codec":    {offer: call.Offer{Addr: at, Codecs: []call.Codec{wide}}, status: 488, cause: call.CauseNoCodec},
 		"in the other network": {offer: call.Offer{Addr: netip.MustParseAddrPort("[2001:db8::1]:4000"), Codecs: []call.Codec{ulaw}}, status: 488, cause: call.CauseBadOffer},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package call
 
 import (
-	"strings"
 	"time"
 )
 
@@ -127,7 +126,7 @@ func (c *Call) targetReady(now time.Time, ev Event) {
 		c.do(Effect{Do: TellOther, Other: ev.Other, Event: Event{Kind: NotWanted, Other: c.params.ID}})
 		return
 	}
-	if ev.Answer == nil || !SameCodec(ev.Answer.Codec, c.live.ours.Codec) {
+	if ev.Answer == nil || !Joinable(ev.Answer.Codec, c.live.ours.Codec) {
 		c.failTarget(now, Event{Status: 488, Reason: ReasonNoCodec})
 		return
 	}
@@ -283,10 +282,4 @@ func (c *Call) parted(told Cause) Cause {
 		return CauseNormal
 	}
 	return told
-}
-
-// SameCodec reports whether two carriers can be joined: nothing is transcoded.
-// Payload numbers do not matter.
-func SameCodec(a, b Codec) bool {
-	return strings.EqualFold(a.Name, b.Name) && a.ClockRate == b.ClockRate
 }

@@ -55,3 +55,21 @@ func named(cs []Codec, name string) bool {
 	}
 	return false
 }
+
+// OtherLaw is the other of the two laws of G.711, and empty for every other
+// codec. One becomes the other octet by octet: nothing else is transcoded.
+func OtherLaw(codec string) string {
+	switch {
+	case strings.EqualFold(codec, "PCMU"):
+		return "PCMA"
+	case strings.EqualFold(codec, "PCMA"):
+		return "PCMU"
+	}
+	return ""
+}
+
+// Joinable reports whether audio of one codec can be heard in the other: they
+// are the same, whatever their payload numbers, or the two laws of G.711.
+func Joinable(a, b Codec) bool {
+	return a.ClockRate == b.ClockRate && (strings.EqualFold(a.Name, b.Name) || strings.EqualFold(OtherLaw(a.Name), b.Name))
+}

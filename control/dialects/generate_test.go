@@ -59,6 +59,15 @@ var (
 	})
 )
 
+// Generators name themselves when they are first asked, and not for two tests
+// at once: those that tests share do so before any test begins.
+var _ = func() (named []string) {
+	for _, g := range []fmt.Stringer{words, texts, urls, names, sources, documents, allowlists, patterns, secrets} {
+		named = append(named, g.String())
+	}
+	return named
+}()
+
 // handlers draws who answers: of every vendor's words, with the parameters of
 // others beside the active one's.
 func handlers(agent string) *rapid.Generator[spec] {

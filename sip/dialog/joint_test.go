@@ -24,7 +24,7 @@ var (
 		"202 to REFER", "603 to REFER", "NOTIFY event=refer state=active frag=180", "NOTIFY event=refer state=terminated;reason=noresource frag=200",
 		"NOTIFY event=refer state=terminated;reason=noresource frag=486", "NOTIFY again", "REFER",
 		"PRACK rack=1,1", "PRACK rack=1,1 again", "PRACK rack=2,1", "PRACK rack=1,1 sdp", "PRACK rack=1,1 sdp o=4 dir=sendonly", "UPDATE sdp o=5",
-		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
+		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE replaces codecs=96", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
 		"REFER to=sip:bob@192.0.2.40", "REFER to=sip:bob@192.0.2.40 sub=false", "REFER again", "200 to NOTIFY", "481 to NOTIFY",
 		"T 100 to INVITE", "T 180 to INVITE", "T 200 to INVITE sdp", "T 200 to INVITE sdp", "T 200 to INVITE", "T 486 to INVITE", "T 487 to INVITE", "T 200 to CANCEL", "T BYE", "T BYE again", "T 200 to BYE",
 		"T INVITE", "T ACK", "B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",

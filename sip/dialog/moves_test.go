@@ -15,7 +15,7 @@ import (
 var movers = []string{
 	"REFER to=sip:bob@192.0.2.40", "REFER to=sip:bob@192.0.2.40 sub=false", "REFER again", "REFER", "200 to NOTIFY", "200 to NOTIFY", "481 to NOTIFY", "BYE", "200 to BYE",
 	"T 180 to INVITE", "T 200 to INVITE sdp", "T 200 to INVITE sdp", "T 486 to INVITE", "T 487 to INVITE", "T 200 to CANCEL", "T BYE", "T 200 to BYE", "T INVITE o=2", "T ACK",
-	"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B 200 to BYE", "B REFER to=sip:carol@192.0.2.41",
+	"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE replaces codecs=96", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B 200 to BYE", "B REFER to=sip:carol@192.0.2.41",
 	"INVITE o=2 dir=sendonly", "ACK", "UPDATE", "OPTIONS",
 }
 

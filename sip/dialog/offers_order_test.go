@@ -16,7 +16,7 @@ import (
 // changes are what a carrier may ask of a call at any moment, sensible or not.
 var changes = []string{
 	"INVITE", "INVITE o=2 dir=sendonly", "INVITE o=3 dir=inactive", "INVITE o=4 addr=0.0.0.0:4000", "INVITE o=5 addr=192.0.2.20:4010",
-	"INVITE o=6 codecs=8", "INVITE o=7 codecs=99,98 video", "INVITE nosdp", "INVITE again", "INVITE again via edge-2",
+	"INVITE o=6 codecs=8", "INVITE o=16 codecs=96", "INVITE o=7 codecs=99,98 video", "INVITE nosdp", "INVITE again", "INVITE again via edge-2",
 	"UPDATE", "UPDATE sdp o=8 dir=sendonly", "UPDATE sdp o=9", "UPDATE sdp o=10 codecs=96", "UPDATE again", "UPDATE contact=sip:m@192.0.2.11",
 	"ACK", "ACK again", "ACK sdp o=11", "ACK sdp o=12 dir=recvonly", "ACK sdp o=13 codecs=8", "ACK cseq=1 branch=x sdp", "ACK cseq=1 branch=y",
 	"CANCEL", "CANCEL again", "INFO", "BYE", "200 to BYE",
