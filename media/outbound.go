@@ -35,6 +35,9 @@ type outbound struct {
 	tone    [][]byte // ringing until the answer; nil: there is none
 	round   int      // frames of comfort, or of the tone, that were sent
 
+	ptime int        // ms that the carrier asks for; 0: it does not say
+	cut   rtp.Cutter // of the agent's packets into those
+
 	digits  rtp.DigitWriter
 	keyed   bool // telephone-event was agreed on; else keys are tones
 	keyType uint8
@@ -58,7 +61,7 @@ func (o *outbound) init(now time.Duration, c legConfig) {
 	if t.hold {
 		o.comfort = hush(t.answer.Codec.Name)
 	}
-	o.sends, o.held = t.sends(), t.hold
+	o.sends, o.held, o.ptime = t.sends(), t.hold, t.offer.Ptime
 	o.target = rtp.NewLatch(rtp.LatchOff, t.offer.Addr, t.signal, 0).Target()
 	o.attach(now, t.answer.Codec.Name, t.agentTerms, c.number)
 }
@@ -82,6 +85,8 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 		o.silence = rtp.Silence(codec)
 	}
 	o.rw.Restart()
+	o.cut.Set(t.agent.PayloadType, codec, o.ptime)
+	o.cut.Reset()
 	o.from, o.agentAt, o.round = number, now, 0
 }
 
@@ -100,8 +105,9 @@ func (o *outbound) retarget(to netip.AddrPort, latch uint32, s socket) {
 	}
 }
 
-// forward sends one packet of the agent on and reports whether it was the
-// first. It is the hot path: it allocates nothing.
+// forward sends one packet of the agent on, in packets of the length that the
+// carrier asks for, and reports whether it was the first. It is the hot path: it
+// allocates nothing.
 func (o *outbound) forward(now time.Duration, number int, packet []byte, s socket) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,8 +117,21 @@ func (o *outbound) forward(now time.Duration, number int, packet []byte, s socke
 	o.agentAt = now
 	if !o.open() || o.digits.Busy() || o.tone != nil {
 		o.rw.Skip()
+		o.cut.Reset()
 		return false
 	}
+	if !o.cut.Cuts() {
+		return o.pass(now, packet, s)
+	}
+	o.cut.Take(packet)
+	for cut, ok := o.cut.Next(); ok; cut, ok = o.cut.Next() {
+		first = o.pass(now, cut, s) || first
+	}
+	return first
+}
+
+// pass sends one packet as a part of our stream.
+func (o *outbound) pass(now time.Duration, packet []byte, s socket) (first bool) {
 	out, ok := o.rw.Rewrite(now, packet)
 	if !ok {
 		return false
@@ -156,6 +175,9 @@ func (o *outbound) tick(now time.Duration, s socket) {
 	pause := max(fillAfter, o.pause, 2*o.rw.Frame())
 	if o.silence == nil || o.digits.Busy() || now-o.agentAt < pause || !o.rw.FillDue(now) {
 		return
+	}
+	if cut, left := o.cut.Flush(); left {
+		o.pass(now, cut, s)
 	}
 	o.filled++
 	o.send(o.rw.Fill(now, o.scratch[:], o.audio, o.silence), s)

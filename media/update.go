@@ -166,6 +166,8 @@ func (o *outbound) update(t terms) {
 		o.rw.Unmap(pt)
 	}
 	o.change(t.answer.Codec.Name)
+	o.ptime = t.offer.Ptime
+	o.cut.Set(t.agent.PayloadType, o.codec, o.ptime)
 	o.law = rtp.LawBetween(t.agent.Name, o.codec)
 	o.audio, o.keyed, o.keyType = t.answer.Codec.PayloadType, t.answer.DTMF != nil, 0
 	o.rw.Map(t.agent.PayloadType, o.audio)
