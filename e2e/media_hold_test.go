@@ -86,7 +86,7 @@ func TestACarrierHoldsMovesAndResumes(t *testing.T) {
 		t.Errorf("%d packets went to where the carrier was", n)
 	}
 	refused := c.invite.Within(c.answer, "INVITE", 4)
-	refused.Body = strings.ReplaceAll(sdpOf(there, 4, "sendrecv"), "RTP/AVP 0 8 101", "RTP/AVP 8 101")
+	refused.Body = strings.ReplaceAll(sdpOf(there, 4, "sendrecv"), "RTP/AVP 0 8 101", "RTP/AVP 9 101")
 	if got := c.Final(refused); got.Status() != 488 {
 		t.Errorf("an offer without the call's codec got %q", got.Line())
 	} else {
