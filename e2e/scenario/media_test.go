@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,8 @@ func (k *party) hearsAudio(what string) error {
 		keys, packets := k.media.Heard()
 		want, sung := strings.CutPrefix(what, "tones=")
 		if sung {
-			keys = k.media.Sung()
+			// A gap in the audio of a busy machine cuts a tone in two.
+			keys = string(slices.Compact([]byte(k.media.Sung())))
 		}
 		if what == "audio" && packets > 0 || what != "audio" && keys == want {
 			return nil

@@ -135,7 +135,7 @@ func (p *play) agent(k *party, st step) error {
 	for _, w := range st.args[1:] {
 		name, value, _ := strings.Cut(w, "=")
 		if name == "replaces" {
-			other, err := p.call(p.parties[value], value)
+			other, err := p.waitEstablished(value)
 			if err != nil {
 				return err
 			}
@@ -176,6 +176,17 @@ func (p *play) agent(k *party, st step) error {
 // established finds the party's live call once its ACK is known.
 func (p *play) established(k *party, name string) (call.ID, error) {
 	return p.ready(k, name, call.StateEstablished)
+}
+
+// waitEstablished waits until the live call of the party of that name knows its
+// ACK.
+func (p *play) waitEstablished(name string) (id call.ID, err error) {
+	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // real: the node is a process
+		if id, err = p.established(p.parties[name], name); err == nil {
+			return id, nil
+		}
+	}
+	return 0, err
 }
 
 // ready finds the party's live call once it is in that state.
