@@ -36,7 +36,7 @@ func (p *play) place(k *party, st step) error {
 	switch kind {
 	case "":
 	case "trunk":
-		id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
+		id, err := p.trunk(k)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (p *play) transferring(spec rig.Fields) (rig.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
+	id, err := p.trunk(k)
 	own := maps.Clone(spec)
 	own["transfer"] = rig.Fields{"trunk": id, "targets": []string{"*"}}
 	return own, err
@@ -289,7 +289,7 @@ func (p *play) operate(k *party, st step) (err error) {
 			if err != nil {
 				return err
 			}
-			if in["trunk"], err = p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over()); err != nil {
+			if in["trunk"], err = p.trunk(k); err != nil {
 				return err
 			}
 		} else if name, value, set := strings.Cut(w, "="); set && !strings.Contains(name, ":") {

@@ -3,12 +3,14 @@ package scenario_test
 import (
 	"fmt"
 	"hash/fnv"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/control"
 	"patchbay/e2e/rig"
 )
 
@@ -23,6 +25,7 @@ type play struct {
 	parties     map[string]*party
 	placed      map[string]call.ID // by the party's name
 	live        map[string]call.ID // calls of the parties', once they were looked for
+	trunks      []string           // that were made for it
 }
 
 // run plays the script and returns the calls that must have records.
@@ -45,6 +48,16 @@ func (b *bed) run(s script, w way, seed uint64) (done []played, err error) {
 		done = append(done, c)
 	}
 	return done, nil
+}
+
+// trunk makes a trunk that is a party, for as long as the play lasts: an account
+// may have so many.
+func (p *play) trunk(k *party) (string, error) {
+	id, err := p.bed.trunk(netip.MustParseAddrPort(k.phone.Self()), k.phone.Over())
+	if err == nil {
+		p.trunks = append(p.trunks, id)
+	}
+	return id, err
 }
 
 // open finds or makes whom the script calls.
@@ -79,6 +92,9 @@ func (p *play) close() {
 		if k.media != nil {
 			k.media.Close()
 		}
+	}
+	for _, id := range p.trunks {
+		_ = p.bed.Op.Try("trunk", "delete", control.ID{ID: id}, nil) // the play has ended as it has
 	}
 }
 
