@@ -20,8 +20,8 @@ var ErrNotCoupled = errors.New("media: these calls cannot be joined")
 // the node with each other, in place of their agents, which hear that their
 // call has ended and are let go for the cause: a bridge joins any two legs.
 // Audio and telephone-events pass through as they do to an agent, so both
-// carriers must have one codec, or the two laws of G.711. When one bridge is closed the other posts
-// AgentLeft, and may be given an agent again.
+// carriers must have one codec, or the two laws of G.711. When one bridge is
+// closed the other posts AgentLeft, and may be given an agent again.
 func (n *Node) Couple(x, y actors.Bridge, cause call.Cause) error {
 	a, isA := x.(*bridge)
 	b, isB := y.(*bridge)

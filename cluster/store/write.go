@@ -206,8 +206,9 @@ func (s *Store) write(ctx context.Context, tenant string, noun subject.Noun, try
 	defer leave()
 	began := time.Now()
 	rev, err := try()
+	took := time.Since(began)
 	for n := 1; n < maxAttempts && errors.Is(err, errRace); n++ {
-		if !pause.For(ctx, rand.N(spread(n, time.Since(began)))) {
+		if !pause.For(ctx, rand.N(spread(n, took))) {
 			break
 		}
 		rev, err = try()
@@ -221,12 +222,11 @@ func (s *Store) write(ctx context.Context, tenant string, noun subject.Noun, try
 	return rev, err
 }
 
-// spread is how long a write that lost its nth race within took waits at most.
-// It doubles, from what one attempt takes on these machines: writers of other
-// nodes that keep in step would lose to one another each time.
+// spread is how long a write that lost its nth race waits at most. It doubles,
+// from what one attempt took: writers of other nodes that keep in step would lose
+// to one another each time.
 func spread(n int, took time.Duration) time.Duration {
-	each := max(took/time.Duration(n), time.Millisecond)
-	return min(each<<min(n, 8), maxSpread)
+	return min(max(took, time.Millisecond)<<min(n, 8), maxSpread)
 }
 
 // enter waits for the tenant's turn: writes of one node need not race each

@@ -7,6 +7,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/sip/sdp"
 	"patchbay/sip/txn"
+	"patchbay/sip/wire"
 )
 
 // A dialog is what is the same whoever began the call (RFC 3261 12): tags,
@@ -64,6 +65,20 @@ func (d *dialog) sendCopy(to call.Transmission, raw []byte) {
 	}
 	to.Raw = raw
 	d.send(to)
+}
+
+// within begins our next request within the dialog, by its route set, and says
+// where it goes and by what branch its responses are known.
+func (d *dialog) within(method string) (r wire.Request, to call.Transmission, branch string) {
+	requestURI, routes, next, ok := d.route.plan()
+	to, branch = call.Transmission{Flow: d.flow}, d.branch()
+	if ok {
+		to = address(d.flow, next)
+	}
+	d.seq++
+	d.revision++
+	return wire.Request{Method: method, URI: requestURI, From: d.route.local + ";tag=" + d.tag, To: d.route.remote, CallID: d.callID,
+		CSeq: d.seq, Route: routes, Vias: []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(d.flow), Branch: branch}.String()}}, to, branch
 }
 
 // branch returns the Via branch of our next request.

@@ -108,21 +108,12 @@ func (d *dialog) pressNext(now time.Time) {
 // has no package (RFC 6086 9).
 func (d *dialog) sendKey(now time.Time) {
 	p := d.keypress
-	requestURI, routes, next, ok := d.route.plan()
-	p.to = call.Transmission{Flow: d.flow}
-	if ok {
-		p.to = address(d.flow, next)
-	}
-	d.seq++
-	d.revision++
-	p.branch = d.branch()
-	request := wire.Request{Method: "INFO", URI: requestURI, From: d.route.local + ";tag=" + d.tag, To: d.route.remote, CallID: d.callID,
-		CSeq: d.seq, Route: routes,
-		Vias:        []string{wire.Hop{Transport: p.to.Flow.Transport, SentBy: d.host(d.flow), Branch: p.branch}.String()},
-		ContentType: "application/dtmf-relay",
-		Body:        fmt.Appendf(nil, "Signal=%s\r\nDuration=%d\r\n", p.key, keyHeld.Milliseconds())}
+	request, to, branch := d.within("INFO")
+	p.to, p.branch = to, branch
+	request.ContentType = "application/dtmf-relay"
+	request.Body = fmt.Appendf(nil, "Signal=%s\r\nDuration=%d\r\n", p.key, keyHeld.Milliseconds())
 	if c := d.clock; c != nil && c.login != nil {
-		request.Headers = c.login.headers("INFO", requestURI)
+		request.Headers = c.login.headers("INFO", request.URI)
 	}
 	raw := request.Bytes()
 	p.tx = txn.StartClient(now, d.options.Timers, p.to.Flow.Transport.Reliable(), raw)

@@ -95,32 +95,20 @@ func (d *dialog) refer(now time.Time, t call.Transfer, extra ...call.Header) {
 
 // sendRefer writes the REFER and sends it for the first time.
 func (d *dialog) sendRefer(now time.Time, to string, extra []call.Header) {
-	requestURI, routes, next, ok := d.route.plan()
-	tx := call.Transmission{Flow: d.flow}
-	if ok {
-		tx = address(d.flow, next)
-	}
 	r := d.referral()
-	d.seq++
-	r.seq, r.branch, r.to = d.seq, d.branch(), tx
+	request, tx, branch := d.within("REFER")
+	r.seq, r.branch, r.to = request.CSeq, branch, tx
 	headers := []call.Header{
 		{Name: "Refer-To", Value: to},
 		{Name: "Referred-By", Value: d.referrer()},
 		{Name: "Supported", Value: "norefersub"}, // RFC 4488 4: we can do without
 		{Name: "Allow", Value: referAllow},
 	}
-	request := wire.Request{
-		Method: "REFER", URI: requestURI, Route: routes, CallID: d.callID, CSeq: d.seq,
-		Vias:    []string{wire.Hop{Transport: tx.Flow.Transport, SentBy: d.host(d.flow), Branch: r.branch}.String()},
-		From:    d.route.local + ";tag=" + d.tag,
-		To:      d.route.remote,
-		Contact: d.contact(d.flow, d.route.target.Scheme == "sips"), // RFC 3515 2.2
-		Headers: append(append(headers, r.request.Headers...), extra...),
-	}
+	request.Contact = d.contact(d.flow, d.route.target.Scheme == "sips") // RFC 3515 2.2
+	request.Headers = append(append(headers, r.request.Headers...), extra...)
 	raw := request.Bytes()
 	r.tx = txn.StartClient(now, d.options.Timers, tx.Flow.Transport.Reliable(), raw)
-	d.revision++
-	d.sendCopy(d.referral().to, raw)
+	d.sendCopy(tx, raw)
 }
 
 // referTo is the value of Refer-To. A number is one at the host that the other

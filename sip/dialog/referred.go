@@ -1,7 +1,6 @@
 package dialog
 
 import (
-	"bytes"
 	"errors"
 	"net/url"
 	"strconv"
@@ -157,13 +156,8 @@ func (d *dialog) NotifyRefer(now time.Time, status int) []call.Output {
 // sendNotify tells a status; a final one ends the subscription.
 func (d *dialog) sendNotify(now time.Time, status int) {
 	p := d.referred
-	requestURI, routes, next, ok := d.route.plan()
-	p.to, p.branch, p.next = call.Transmission{Flow: d.flow}, d.branch(), 0
-	if ok {
-		p.to = address(d.flow, next)
-	}
-	d.seq++
-	d.revision++
+	request, to, branch := d.within("NOTIFY")
+	p.to, p.branch, p.next = to, branch, 0
 	event := "refer"
 	if !p.first { // RFC 3515 2.4.6
 		event += ";id=" + strconv.FormatUint(uint64(p.seq), 10)
@@ -172,15 +166,11 @@ func (d *dialog) sendNotify(now time.Time, status int) {
 	if status >= 200 {
 		state, p.open = "terminated;reason=noresource", false
 	}
-	raw := bytes.Clone(wire.Request{
-		Method: "NOTIFY", URI: requestURI, Route: routes, CallID: d.callID, CSeq: d.seq,
-		Vias:        []string{wire.Hop{Transport: p.to.Flow.Transport, SentBy: d.host(d.flow), Branch: p.branch}.String()},
-		From:        d.route.local + ";tag=" + d.tag,
-		To:          d.route.remote,
-		Contact:     d.contact(d.flow, d.route.target.Scheme == "sips"),
-		Headers:     []call.Header{{Name: "Event", Value: event}, {Name: "Subscription-State", Value: state}},
-		ContentType: "message/sipfrag;version=2.0", Body: []byte("SIP/2.0 " + strconv.Itoa(status) + " " + wire.Phrase(status) + "\r\n"),
-	}.Bytes())
+	request.Contact = d.contact(d.flow, d.route.target.Scheme == "sips")
+	request.Headers = []call.Header{{Name: "Event", Value: event}, {Name: "Subscription-State", Value: state}}
+	request.ContentType = "message/sipfrag;version=2.0"
+	request.Body = []byte("SIP/2.0 " + strconv.Itoa(status) + " " + wire.Phrase(status) + "\r\n")
+	raw := request.Bytes()
 	p.waits = true
 	p.tx = txn.StartClient(now, d.options.Timers, p.to.Flow.Transport.Reliable(), raw)
 	d.sendCopy(p.to, raw)
