@@ -79,10 +79,11 @@ func (e *Edge) await(ctx context.Context, nc net.Conn, t call.Transport) {
 		return
 	}
 	_ = nc.SetReadDeadline(time.Time{})
-	if told != nil {
-		nc = announced{nc, told.DestinationAddr, told.SourceAddr}
+	if told == nil {
+		e.admit(ctx, nc, t)
+		return
 	}
-	e.admit(ctx, nc, t)
+	e.admit(ctx, announced{nc, told.DestinationAddr, told.SourceAddr}, t)
 }
 
 // admit registers a connection whose source is known.

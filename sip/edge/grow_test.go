@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"patchbay/actors/call"
@@ -30,6 +31,25 @@ func bothPorts(t *testing.T) (datagrams *peer, accepted func() *peer, addr netip
 	return nil, nil, addr
 }
 
+// datagramsOnly is a UDP socket whose port takes no TCP: it is held by a socket
+// that does not listen, so that no other test's listener gets it.
+func datagramsOnly(t *testing.T) (*peer, netip.AddrPort) {
+	t.Helper()
+	for range 20 {
+		there, addr := udpSink(t)
+		held, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Close(held) })
+		if syscall.Bind(held, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}) == nil {
+			return there, addr
+		}
+	}
+	t.Fatal("no port is free for both")
+	return nil, netip.AddrPort{}
+}
+
 func TestALongRequestGoesOverTCPWhereThePeerTakesIt(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
@@ -54,7 +74,7 @@ func TestALongRequestGoesOverTCPWhereThePeerTakesIt(t *testing.T) {
 func TestALongRequestGoesOverUDPWhereThePeerTakesNoTCPOrAskedForIt(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
-	there, addr := udpSink(t)
+	there, addr := datagramsOnly(t)
 	tx := call.Transmission{Flow: call.Flow{Transport: call.UDP}, To: addr, Grows: true, Raw: longBye()}
 	for range 2 { // refused, then remembered
 		rig.Send(tx, nil)

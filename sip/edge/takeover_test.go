@@ -21,12 +21,11 @@ func TestAnInviteThatReplacesADialogGoesToItsCall(t *testing.T) {
 			id   call.ID
 		}
 		calls := make(chan taken, 8)
-		var fail error
 		r := rejecting(0)
 		r.invite = func(endpoint.Invite, bool, call.Packet, func(edge.Outcome)) { t.Error("a decider was asked") }
 		r.inDialog = func(slot call.Slot, id call.ID, _ call.Packet, done func(error)) {
 			calls <- taken{slot, id}
-			done(fail)
+			done(nil)
 		}
 		for range 2 {
 			rig := start(t, settings(), r)
@@ -49,8 +48,11 @@ func TestAnInviteThatReplacesADialogGoesToItsCall(t *testing.T) {
 				}
 			}
 		}
-		fail = fmt.Errorf("call 42: %w", actors.ErrNotMine)
-		rig := start(t, settings(), r)
+		unknown := rejecting(0)
+		unknown.inDialog = func(_ call.Slot, id call.ID, _ call.Packet, done func(error)) {
+			done(fmt.Errorf("call %d: %w", id, actors.ErrNotMine))
+		}
+		rig := start(t, settings(), unknown)
 		res := connect(rig).ask(msg{method: "INVITE", callID: "new@pbx",
 			headers: []string{"Replaces: old@pbx;to-tag=" + rig.keys.Mint(token.Call, 7, 42, "old@pbx") + ";from-tag=a"}}.String())
 		if status(res) != "481" {
