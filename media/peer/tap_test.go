@@ -83,6 +83,39 @@ func TestTheTapKnowsABoundedNumberOfSources(t *testing.T) {
 	}
 }
 
+func TestNothingIsKeptOfSourcesBeyondTheBound(t *testing.T) {
+	t.Parallel()
+	profile := srtp.ProtectionProfileAeadAes128Gcm
+	key, salt := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 12)
+	agent, err := srtp.CreateContext(key, salt, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive, keepsRTP, keepsRTCP, err := peer.Remembered(&srtp.Config{Profile: profile,
+		Keys: srtp.SessionKeys{LocalMasterKey: key, LocalMasterSalt: salt, RemoteMasterKey: key, RemoteMasterSalt: salt}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint32(peer.MaxSources + 5) {
+		audio, err := agent.EncryptRTP(nil, packet(i, 0, 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report := binary.BigEndian.AppendUint32([]byte{0x80, 201, 0, 1}, i)
+		control, err := agent.EncryptRTCP(nil, report, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := i < peer.MaxSources
+		if a, c := receive(audio), receive(control); a != want || c != want {
+			t.Errorf("source %d: audio taken=%v, report taken=%v", i+1, a, c)
+		}
+		if keepsRTP(i) != want || keepsRTCP(i) != want {
+			t.Errorf("source %d: kept for RTP=%v, for RTCP=%v, want %v", i+1, keepsRTP(i), keepsRTCP(i), want)
+		}
+	}
+}
+
 func TestStrangersPacketsNeverReachTheCall(t *testing.T) {
 	t.Parallel()
 	p := newStack(t, settings(true), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
