@@ -175,7 +175,9 @@ func (l *carrierLeg) renew(now time.Duration, t terms) {
 		c.rtcp = l.rtcp
 	}
 	l.in.renew(c)
+	l.in.latches++ // what the latch before has found counts no more
 	l.out.init(now, c)
+	l.out.latch = l.in.latches
 }
 
 // same reports whether two answers mean the same to us.
