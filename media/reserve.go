@@ -195,8 +195,8 @@ func (in *inbound) renew(c legConfig) {
 	in.rejected = rejected
 }
 
-// release lets the agent be heard by the carrier, which has answered, and holds
-// the socket to the source that has latched.
+// release lets the agent be heard by the carrier, which has answered or has our
+// answer, and holds the socket to the source that has latched.
 func (l *carrierLeg) release() {
 	l.out.mu.Lock()
 	l.out.held = false
