@@ -144,7 +144,7 @@ func (e *Edge) invite(r *request) {
 	}
 	if e.pending.Add(1) > limit {
 		e.pending.Add(-1)
-		e.answer(r, 503)
+		e.turnAway(r)
 		return
 	}
 	r.waiting.count.Store(&e.pending)
