@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.uber.org/fx"
@@ -33,7 +34,7 @@ var ErrEnded = errors.New("ended without being told to")
 // On the way down Attach waits for c as long as fx allows.
 func Attach[C Component](lc fx.Lifecycle, app fx.Shutdowner, log *slog.Logger, c C) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &runner{component: c, name: fmt.Sprintf("%T", c), log: log, app: app, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	r := &runner{component: c, name: strings.TrimPrefix(fmt.Sprintf("%T", c), "*"), log: log, app: app, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	lc.Append(fx.Hook{OnStart: r.start, OnStop: r.stop})
 }
 
@@ -87,7 +88,7 @@ func (r *runner) run() {
 	defer close(r.done)
 	defer func() {
 		if p := recover(); p != nil {
-			r.err = fmt.Errorf("run %s: panic: %v\n%s", r.name, p, debug.Stack())
+			r.err = fmt.Errorf("%s: panic: %v\n%s", r.name, p, debug.Stack())
 		}
 	}()
 	err := r.component.Run(r.ctx)
@@ -95,7 +96,7 @@ func (r *runner) run() {
 		err = ErrEnded
 	}
 	if err != nil {
-		r.err = fmt.Errorf("run %s: %w", r.name, err)
+		r.err = fmt.Errorf("%s: %w", r.name, err)
 	}
 }
 

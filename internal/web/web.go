@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -110,7 +111,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		listener, err := net.Listen("tcp", l.at)
 		if err != nil {
-			return fmt.Errorf("listen on %s %s: %w", l.setting, l.at, err)
+			var errno syscall.Errno
+			if errors.As(err, &errno) {
+				err = errno // the rest says the address again
+			}
+			return fmt.Errorf("listen %s (%s): %w", l.at, l.setting, err)
 		}
 		s.addrs[i] = listener.Addr()
 		listener = netutil.LimitListener(fairly(listener, s.cfg.MaxConnsPerIP), s.cfg.MaxConns)
