@@ -30,8 +30,8 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 	r.set("hanging", hangs(1))
 	r.set("gone", fails(1000))
 	const calls = 8
-	h, e, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { // tries take 10 s, what is well needs a fraction of it
-		c.Timeout, c.Plan.First = 30*time.Millisecond, 10*time.Millisecond
+	_, _, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { // tries take longer than the test waits: on a busy machine nobody gives up who comes back
+		c.Timeout, c.Plan.First, c.Plan.Retries = 30*time.Millisecond, 10*time.Millisecond, 14
 		c.Plan.BreakAfter = 3*calls + 1 // what fails for a moment is not left alone: on a busy machine it would be for longer than tries take
 	})
 	publishAll(t, js, "acme", 1, 1+calls)
@@ -39,6 +39,8 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 		eventually(t, name+" has heard of all", heardAll(r, name, 1, 1+calls))
 		inOrder(t, name, r.got(name), 1, 1+calls)
 	}
+	stop()
+	h, e, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.Retries = 3 })
 	eventually(t, "all dead of what is gone", func() bool { return e.of(hooks.EndDead) == calls*len(life) })
 	eventually(t, "nothing waits", func() bool { return h.Waiting().Deliveries == 0 })
 	if got := r.got("gone"); len(got) != 0 {

@@ -87,7 +87,7 @@ func (s *shard) deliver(d *plan.Delivery) {
 	verdict := s.plan.Judge(d, result, time.Now())
 	s.mu.Unlock()
 	if !gone {
-		s.health(it.Target, receipt, verdict.Turned)
+		s.health(it.Tenant, it.Target, receipt, verdict.Turned)
 	}
 	it.Status, it.Failure = receipt.Status, receipt.Failure
 	settled = s.settle(d, it, verdict, endOf(verdict, gone))
