@@ -164,7 +164,7 @@ func principals() []permit.Principal {
 	}
 }
 
-// messages are the rows of design section 6, written down apart from the code:
+// messages are the rows of docs/permissions.md, written down apart from the code:
 // a subject, who publishes it, who hears it. What is not named may not.
 var messages = []struct{ subject, publish, subscribe string }{
 	{"pb.v1.invite.p.7", "edge", "actor"},
@@ -299,7 +299,7 @@ func TestAProcessWithSeveralRolesHasTheUnion(t *testing.T) {
 	}
 }
 
-// shelves are the buckets and streams of design section 6: who reads, and who
+// shelves are the buckets and streams of docs/permissions.md: who reads, and who
 // writes.
 var shelves = []struct{ stream, subject, write, read string }{
 	{"KV_endpoints", "$KV.endpoints.ep.7.k", "control", "actor control"},
