@@ -350,7 +350,8 @@ func (m *member) reads(t *testing.T, stream, subject string) (ways []string) {
 		if !m.allowed(t, "publish", req[:1])[req[0]] {
 			continue
 		}
-		if r, err := m.Request(req[0], []byte(req[1]), patience); err == nil && len(r.Data) > 0 && !strings.Contains(string(r.Data), `"error"`) {
+		r, err := m.Request(req[0], []byte(req[1]), patience)
+		if err == nil && (r.Header.Get("Nats-Stream") != "" || strings.Contains(string(r.Data), `"message"`)) { // another's probe may have left it empty
 			ways = append(ways, way)
 		}
 	}
