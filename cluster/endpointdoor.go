@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -45,9 +46,16 @@ func NewEndpointDoor(c *Conn, decide Decider, obs DoorObserver) *PartitionDoor {
 	return newPartitionDoor(c.Hot(), obs, lines...)
 }
 
-// respond answers m. A reply that cannot be sent is lost as on any network:
-// whoever asked has a time limit.
+// errNoInbox is of questions whose answer would go to what is no inbox.
+var errNoInbox = errors.New("the reply is no inbox")
+
+// respond answers m, at an inbox only. A reply that cannot be sent is lost as on
+// any network: whoever asked has a time limit.
 func respond(m *nats.Msg, obs DoorObserver, encode func() ([]byte, error)) {
+	if !subject.IsInbox(m.Reply) {
+		obs.malformed(m.Subject, errNoInbox)
+		return
+	}
 	b, err := encode()
 	if err == nil {
 		err = m.Respond(b)

@@ -121,6 +121,9 @@ func strict(body []byte, into any) error {
 	if dec.More() {
 		return invalid("", "invalid", "more than one JSON value")
 	}
+	if problems := misspelt(body, reflect.TypeOf(into)); len(problems) > 0 {
+		return invalidAll(problems)
+	}
 	return nil
 }
 

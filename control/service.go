@@ -15,10 +15,11 @@ import (
 	"patchbay/actors/endpoint"
 )
 
-// Subject of an operation: Prefix, tenant, noun, verb (design section 6).
+// Subject of an operation: Prefix, tenant, noun, verb (docs/permissions.md).
 const (
 	prefix      = "pb.v1.ctl"
 	serviceName = "patchbay-control"
+	inboxes     = "_INBOX" // begins the inboxes of all who may ask
 
 	idempotencyHeader = "Idempotency-Key"
 )
@@ -82,17 +83,26 @@ func (s *Service) serveKey(ctx context.Context, m *nats.Msg) {
 	noun, verb := words[len(words)-3], words[len(words)-2]
 	op, ok := s.ops.find(noun, verb)
 	req := asked{m.Subject, m.Reply, m.Header, m.Data}
-	if !ok {
+	if !ok && strings.HasPrefix(m.Reply, inboxes) {
 		s.refuse(operation{noun: noun, verb: verb}, req, &Error{Code: CodeNotFound, Message: "no such operation"})
-		return
 	}
-	s.serve(ctx, op, req)
+	if ok {
+		s.serve(ctx, op, req)
+	}
 }
 
 // serve works on a request apart from the subscription: micro runs one handler
 // of an endpoint at a time, and one slow write must not hold up the rest.
+//
+// Whoever asks names the subject of the reply, and NATS looks at its permissions
+// when we write there: with ours, which reach into every account's objects. So a
+// reply goes to an inbox or nowhere.
 func (s *Service) serve(ctx context.Context, op operation, req asked) {
 	tenant, key := askerOf(req.subject)
+	if req.reply != "" && !strings.HasPrefix(req.reply, inboxes) {
+		s.log.Warn("control request not served: its reply would go to no inbox", "op", op.noun+"."+op.verb, "tenant", tenant)
+		return
+	}
 	if !s.ops.places().enter(tenant) {
 		s.refuse(op, req, &Error{Code: CodeBusy, Message: "too many control requests at once"})
 		return

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"patchbay/actors/endpoint"
 	"patchbay/control"
 )
@@ -50,4 +52,40 @@ func refusedAs(c control.Client, t *testing.T) control.Code {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	return codeOf(c.Do(ctx, "endpoint", "list", control.PageRequest{}, nil))
+}
+
+// NATS lets whoever asks name any subject for the reply, and asks the service's
+// own permissions about it, which reach into all accounts.
+func TestARequestWritesNothingWhereItsTenantMayNot(t *testing.T) {
+	t.Parallel()
+	store := newShelf()
+	c := serve(t, store, nil)
+	stolen := make(chan *nats.Msg, 16)
+	for _, s := range []string{"$KV.endpoints.>", "pb.v1.evt.>", "pb.v1.call.>"} {
+		sub, err := c.Conn.ChanSubscribe(s, stolen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sub.Unsubscribe() })
+	}
+	for _, reply := range []string{"$KV.endpoints.acct.globex", "pb.v1.evt.3.globex.call.ended", "pb.v1.call.3.intake"} {
+		for _, op := range []string{"agent.list", "agent.get", "agent.list.k1", "no.such.k1", "agent.create"} {
+			if err := c.Conn.PublishRequest("pb.v1.ctl.acme."+op, reply, []byte(`{}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, op := range []string{"agent.list", "agent.get", "agent.list.k1", "no.such.k1", "agent.create"} { // come after them
+		if _, err := c.Conn.Request("pb.v1.ctl.acme."+op, []byte(`{"id":7}`), 20*time.Second); err != nil {
+			t.Fatal(op, err)
+		}
+	}
+	select {
+	case m := <-stolen:
+		t.Errorf("%s: %s", m.Subject, m.Data)
+	default:
+	}
+	if len(store.agents) != 0 {
+		t.Error("a request that could not be answered was carried out")
+	}
 }

@@ -31,6 +31,13 @@ func shapeProblems(text []byte, t reflect.Type) []endpoint.Problem {
 	return w.problems
 }
 
+// misspelt returns the fields of a JSON text that a type has in other letters:
+// the decoder takes name, Name and NAME for one, and which of them counts is
+// chance.
+func misspelt(text []byte, t reflect.Type) []endpoint.Problem {
+	return slices.DeleteFunc(shapeProblems(text, t), func(p endpoint.Problem) bool { return p.Code != "unknown" })
+}
+
 type shapeWalk struct{ problems []endpoint.Problem }
 
 func (w *shapeWalk) add(field, code, message string) {
@@ -107,7 +114,7 @@ func (w *shapeWalk) object(at string, v any, t reflect.Type) {
 	}
 	fields := JSONFields(t)
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		i := slices.IndexFunc(fields, func(f JSONField) bool { return strings.EqualFold(f.Name, name) })
+		i := slices.IndexFunc(fields, func(f JSONField) bool { return f.Name == name })
 		if i < 0 {
 			w.add(join(at, name), "unknown", "there is no such field")
 			continue

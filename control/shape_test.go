@@ -39,6 +39,33 @@ func TestValuesWithASpellingOfTheirOwnAreNamed(t *testing.T) {
 	}
 }
 
+// The decoder takes IP for ip, and a merge keeps both: then the wish for an
+// allowlist was lost, and the endpoint open to everybody.
+func TestAFieldInOtherLettersIsNoField(t *testing.T) {
+	t.Parallel()
+	o := operations(newShelf())
+	all := as("acme", endpoint.KindOfNative, "*")
+	_, err := op(t, o, all, "agent.create", `{"id":"6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001","spec":{"webrtc":{"connector":"nats"}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ op, body, field string }{
+		{"endpoint.create", `{"spec":{"IP":{"mode":"none"}}}`, "IP"},
+		{"endpoint.create", `{"spec":{"ip":{"Mode":"none"}}}`, "ip.Mode"},
+		{"endpoint.create", `{"spec":{"ip":{"mode":"list","entries":[{"raw":"192.0.2.1"},{"raw":"192.0.2.2","Disabled":true}]}}}`, "ip.entries[1].Disabled"},
+		{"endpoint.create", `{"spec":{},"AGENT_ID":"6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001"}`, "AGENT_ID"},
+		{"agent.update", `{"id":"6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001","patch":{"Is_Active":false}}`, "Is_Active"},
+		{"agent.delete", `{"id":"6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001","Revision":7}`, "Revision"},
+		{"agent.list", `{"li\u017fit":1}`, "liſit"},
+	} {
+		_, err := op(t, o, all, c.op, c.body)
+		var told *control.Error
+		if !errors.As(err, &told) || told.Code != control.CodeInvalid || len(told.Problems) != 1 || told.Problems[0].Field != c.field {
+			t.Errorf("%s %s: got %v, want %s to be unknown", c.op, c.body, err, c.field)
+		}
+	}
+}
+
 // FuzzShape asks for what no specification says: every refusal of a form names
 // its fields, and nothing panics.
 func FuzzShape(f *testing.F) {

@@ -23,7 +23,7 @@ type Invitation struct {
 	To        Party          `json:"to"` // of a bearer slug: user redacted
 	Transport Transport      `json:"transport"`
 	Source    string         `json:"source"`            // ip:port of the packet
-	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, Identity, History-Info, at most MaxHeaders
+	Headers   []Header       `json:"headers,omitempty"` // X-*, P-Asserted-Identity, Diversion, User-to-User, Identity, History-Info, Referred-By, at most MaxHeaders
 	Offer     *Offer         `json:"offer,omitempty"`   // nil: an INVITE without SDP
 	// Reliable says that the carrier confirms provisional responses (RFC 3262).
 	Reliable bool `json:"reliable,omitempty"`

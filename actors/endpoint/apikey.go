@@ -143,13 +143,13 @@ func (k *APIKey) Validate() []Problem {
 	ps.text("name", k.Name, 1, MaxName)
 	ps.word("kind", k.Kind, KindOfNative, KindOfYappr, KindOfUltravox, KindOfSignalWire, KindOfVobiz)
 	if len(k.Scopes) == 0 {
-		ps.add("scopes", CodeRequired, "want at least one of %q", scopeWords)
+		ps.add("scopes", CodeRequired, "want at least one of %s", strings.Join(scopeWords, ", "))
 	}
 	seen := map[string]bool{}
 	for _, s := range k.Scopes {
 		switch {
 		case !slices.Contains(scopeWords, s):
-			ps.add("scopes", CodeInvalid, "want some of %q", scopeWords)
+			ps.add("scopes", CodeInvalid, "want some of %s", strings.Join(scopeWords, ", "))
 			return ps
 		case seen[s]:
 			ps.add("scopes", CodeDuplicate, "%s is there twice", s)

@@ -202,7 +202,7 @@ func (r *Responder) refused(host string) {
 // looked up counts as good: a store that is away must not end connections.
 func (r *Responder) askedGood(ctx context.Context, m *nats.Msg, _ func()) {
 	var l keysLine
-	if err := json.Unmarshal(m.Data, &l); err != nil || l.V != version || len(l.Keys) > maxAsked {
+	if err := json.Unmarshal(m.Data, &l); err != nil || l.V != version || len(l.Keys) > maxAsked || !subject.IsInbox(m.Reply) {
 		r.log.Warn("question about keys not understood", "version", l.V)
 		return
 	}

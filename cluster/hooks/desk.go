@@ -43,7 +43,7 @@ type Failure struct {
 
 // Health returns how a webhook does.
 func (k *Desk) Health(ctx context.Context, tenant, id string) (Health, error) {
-	st, err := readState(ctx, k.JetStream, subject.EventShard(tenant), id)
+	st, err := readState(ctx, k.JetStream, subject.EventShard(tenant), tenant, id)
 	if err != nil {
 		return Health{}, err
 	}
@@ -108,6 +108,9 @@ func (k *Desk) waiting(ctx context.Context, tenant, id string, limit int) (all [
 		it, err := decode[item](m.Subject, m.Data)
 		if err != nil {
 			return nil, err
+		}
+		if it.Tenant != tenant { // who has a target of the same name
+			continue
 		}
 		d := Delivery{ID: it.ID, Tries: it.Tries, Next: it.Next, Status: it.Status, Failure: it.Failure}
 		d.of(it.Event)

@@ -24,8 +24,8 @@ const (
 // health notes how a try ended, and writes it where owners find it: what changes
 // at once, further failures now and then. That it cannot be written costs no
 // delivery.
-func (s *shard) health(target string, r webhook.Receipt, turned bool) {
-	st := s.state(target)
+func (s *shard) health(tenant, target string, r webhook.Receipt, turned bool) {
+	st := s.state(tenant, target)
 	if st == nil {
 		return
 	}
@@ -55,35 +55,39 @@ func (s *shard) health(target string, r webhook.Receipt, turned bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, writeWait)
 	defer cancel()
 	// The shard's owner alone writes it, and what is lost is written with the next.
-	_, _ = s.d.js.PublishMsg(ctx, &nats.Msg{Subject: subject.HookState(s.n, target), Data: data}, jetstream.WithMsgTTL(stateTTL))
+	_, _ = s.d.js.PublishMsg(ctx, &nats.Msg{Subject: subject.HookState(s.n, tenant, target), Data: data}, jetstream.WithMsgTTL(stateTTL))
 }
 
 // state is how a target does, as far as is known; nil: it cannot be read now.
-func (s *shard) state(target string) *state {
+func (s *shard) state(tenant, target string) *state {
+	name := tenant + "/" + target // ids are their owners' to choose
 	s.mu.Lock()
-	st := s.states[target]
+	st := s.states[name]
 	s.mu.Unlock()
 	if st != nil {
 		return st
 	}
-	st, err := readState(s.ctx, s.d.js, s.n, target)
+	st, err := readState(s.ctx, s.d.js, s.n, tenant, target)
 	if err != nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.states[target]; known != nil {
+	if known := s.states[name]; known != nil {
 		return known
 	}
 	if len(s.states) >= maxStates {
 		clear(s.states)
 	}
-	s.states[target] = st
+	s.states[name] = st
 	return st
 }
 
-func readState(ctx context.Context, js jetstream.JetStream, shard uint8, target string) (*state, error) {
-	m, there, err := get(ctx, js.Conn(), subject.StreamHooks, subject.HookState(shard, target))
+func readState(ctx context.Context, js jetstream.JetStream, shard uint8, tenant, target string) (*state, error) {
+	m, there, err := get(ctx, js.Conn(), subject.StreamHooks, subject.HookState(shard, tenant, target))
+	if err == nil && !there {
+		m, there, err = get(ctx, js.Conn(), subject.StreamHooks, subject.HookStateBefore(shard, target))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,9 @@ and how; a process with several roles has the union of their permissions.
 another's inbox. A worker may answer each question once. Inboxes of a process begin with ` + "`_INBOX`" + ` and its roles, those of others
 with ` + "`_INBOX_operator`, `_INBOX_tenant.<own>`, `_INBOX_worker.<own>`, `_INBOX_key.<key id>`" + `.
 
+NATS lets whoever asks name any subject for the answer, and looks at the permissions of whoever answers: a node of ours answers at a subject that begins with
+` + "`_INBOX`" + ` and nowhere else.
+
 Brokers and control nodes make and change the streams; every role but edge may ask how they are; an operator may back them up.
 
 `

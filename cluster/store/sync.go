@@ -34,7 +34,7 @@ func (s *Store) acknowledge(m *nats.Msg) {
 		return
 	}
 	s.raise(l.Key, l.Revision)
-	if b, err := json.Marshal(syncAck{V: version, Node: s.cfg.Node}); err == nil {
+	if b, err := json.Marshal(syncAck{V: version, Node: s.cfg.Node}); err == nil && subject.IsInbox(m.Reply) {
 		_ = m.Respond(b) // lost like any reply: the writer has a time limit
 	}
 }

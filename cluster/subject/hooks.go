@@ -37,13 +37,21 @@ func HookDue(shard uint8, target, delivery string) string {
 	return hookShard(shard) + "due." + Token(target) + "." + Token(delivery)
 }
 
-// HookDueOf matches the deliveries that wait for one target.
+// HookDueOf matches the deliveries that wait for one target: of any tenant that
+// has one of this name.
 func HookDueOf(shard uint8, target string) string {
 	return hookShard(shard) + "due." + Token(target) + ".*"
 }
 
-// HookState is how a target does.
-func HookState(shard uint8, target string) string { return hookShard(shard) + "state." + Token(target) }
+// HookState is how a target of a tenant does.
+func HookState(shard uint8, tenant, target string) string {
+	return hookShard(shard) + "state." + Token(tenant) + "." + Token(target)
+}
+
+// HookStateBefore is where the first release with webhooks kept it.
+func HookStateBefore(shard uint8, target string) string {
+	return hookShard(shard) + "state." + Token(target)
+}
 
 // HookLog is what became of deliveries to a target: how is delivered or dead.
 func HookLog(tenant, target, how string) string {

@@ -157,6 +157,11 @@ func RecordOf(tenant string, id call.ID) string {
 // RecordsOf matches the index of one tenant's records.
 func RecordsOf(tenant string) string { return Prefix + "recof." + Token(tenant) + ".*" }
 
+// IsInbox reports whether an answer may go to a subject. Whoever asks names it,
+// and NATS looks at the permissions of whoever answers, which reach further: into
+// buckets and streams, and to other nodes' doors.
+func IsInbox(reply string) bool { return strings.HasPrefix(reply, "_INBOX") }
+
 // Control is one operation of the control service.
 func Control(tenant, noun, verb string) string {
 	return Prefix + "ctl." + Token(tenant) + "." + Token(noun) + "." + Token(verb)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +35,9 @@ func callCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			o.URI = args[0]
+			if err := sensible(o); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
 			if o.Via, err = optional(via, netip.ParseAddrPort); err != nil {
 				return fmt.Errorf("%w: --via: %w", errUsage, err)
 			}
@@ -62,15 +69,41 @@ func callCommand() *cobra.Command {
 	f.DurationVar(&o.Talk, "talk", 3*time.Second, "how long to talk once answered")
 	f.DurationVar(&o.Ring, "ring", 32*time.Second, "longest wait for an answer")
 	f.StringSliceVar(&o.Codecs, "codec", nil, "codecs to offer, in this order: PCMU, PCMA, G722")
-	f.StringSliceVar(&o.Headers, "header", nil, `further header of the INVITE, as "Name: value"`)
+	f.StringArrayVar(&o.Headers, "header", nil, `further header of the INVITE, as "Name: value"; may be repeated`)
 	f.StringVar(&o.From, "from", "", "user part of From")
-	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk")
+	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk: 0 to 9, *, #, A to D")
 	f.StringVar(&via, "via", "", "send to this ip:port instead of the URI's host")
 	f.StringSliceVar(&edges, "edge", nil, "ip:port of edges to send each message to in turn, instead of the URI's host")
 	f.StringVar(&local, "local", "", "address to call from")
 	f.StringVar(&authority, "ca", "", "PEM file with the certificate, or the authority, to believe over TLS; without it, whom this machine believes")
 	f.StringVar(&wav, "wav", "", "save what was heard as a WAV file")
 	return cmd
+}
+
+// sensible says what of the options no call could be placed with.
+func sensible(o caller.Options) error {
+	if err := caller.CheckURI(o.URI); err != nil {
+		return err
+	}
+	for _, h := range o.Headers {
+		if name, _, ok := strings.Cut(h, ":"); !ok || name == "" || strings.ContainsAny(name, " \t") || strings.ContainsAny(h, "\r\n") {
+			return errors.New(`--header: want "Name: value"`)
+		}
+	}
+	for _, name := range o.Codecs {
+		if !slices.Contains([]string{"PCMU", "PCMA", "G722"}, name) {
+			return fmt.Errorf("--codec %s: want PCMU, PCMA or G722", name)
+		}
+	}
+	switch {
+	case strings.Trim(o.Digits, "0123456789*#ABCD") != "":
+		return errors.New("--digits: want 0 to 9, *, #, A to D")
+	case o.Talk <= 0:
+		return errors.New("--talk: want more than 0s")
+	case o.Ring <= 0:
+		return errors.New("--ring: want more than 0s")
+	}
+	return nil
 }
 
 func addresses(list []string) (all []netip.AddrPort, err error) {
@@ -108,6 +141,9 @@ func believing(file string) (*tls.Config, error) {
 // placeCall calls, shows a status line while it lasts, and prints the report.
 func placeCall(ctx context.Context, out io.Writer, o caller.Options, wav string) (caller.Report, error) {
 	o.KeepHeard = wav != ""
+	if _, err := os.Stat(filepath.Dir(wav)); wav != "" && err != nil { // now, and not after the call
+		return caller.Report{}, fmt.Errorf("write %s: %w", wav, err)
+	}
 	status := newStatusLine(out)
 	o.Progress = status.show
 	rep, err := caller.Call(ctx, o)
@@ -116,6 +152,9 @@ func placeCall(ctx context.Context, out io.Writer, o caller.Options, wav string)
 		return rep, err
 	}
 	printReport(out, rep)
+	if o.Digits != "" && rep.Status/100 == 2 {
+		fmt.Fprintf(out, "  digits            %d of %d sent\n", rep.DigitsSent, len(o.Digits))
+	}
 	if wav == "" || len(rep.Heard) == 0 {
 		return rep, nil
 	}
@@ -143,9 +182,9 @@ func newStatusLine(out io.Writer) *statusLine {
 }
 
 func (s *statusLine) show(p caller.Progress) {
-	text := fmt.Sprintf("  %5.1f s  %-9s", p.At.Seconds(), p.Step)
+	text := fmt.Sprintf("  %5.1f s  %s", p.At.Seconds(), p.Step)
 	if p.Step == "talking" {
-		text += fmt.Sprintf("  %d packets out, %d in", p.Sent, p.Received)
+		text += fmt.Sprintf("    %d packets out, %d in", p.Sent, p.Received)
 		if p.Heard {
 			text += ", tone heard"
 		}

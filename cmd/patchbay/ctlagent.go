@@ -85,6 +85,7 @@ func (a *agentFlags) register(cmd *cobra.Command) {
 	f.StringSliceVar(&a.codecs, "codec", nil, "codecs offered to the agent, in this order")
 	f.BoolVar(&a.active, "active", true, "whether it takes calls")
 	f.StringVar(&a.spec, "spec", "", "further fields as JSON, see docs/control-api.md")
+	cmd.MarkFlagsMutuallyExclusive("http", "nats-workers", "dial-in")
 }
 
 // patch returns the fields whose flags were given, as a merge patch.

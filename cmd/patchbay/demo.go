@@ -76,6 +76,11 @@ func runDemo(ctx context.Context, out io.Writer, cfg config.Config, once bool) e
 	callErr := firstCall(ctx, out, n)
 	if callErr == nil && !once {
 		fmt.Fprintf(out, "\nThe node stays up; call the URI above from a softphone. Ctrl-C ends it.\n")
+		n.onDrain = func(calls int) {
+			if calls > 0 {
+				fmt.Fprintf(out, "\nWaiting for calls to end (%d). Ctrl-C hangs them up.\n", calls)
+			}
+		}
 		callErr = n.serve(signals)
 	}
 	stopAgent() // while it can still say goodbye

@@ -122,7 +122,7 @@ func (g *ground) openKeys() error {
 		g.keys, err = keys.ReadCluster(path)
 	}
 	if err != nil {
-		return fmt.Errorf("cluster key: %w", err)
+		return err
 	}
 	if err := sufficient(g.keys, g.cfg.Node.Roles); err != nil {
 		return fmt.Errorf("cluster key %s: %w", path, err)

@@ -29,6 +29,9 @@ func (n *node) drain(signals <-chan os.Signal) {
 	tick := time.NewTicker(leaveTick)
 	defer tick.Stop()
 	n.log.Info("draining", "calls", n.live(), "partitions", n.partitions(), "unanswered", n.ringing())
+	if n.onDrain != nil {
+		n.onDrain(n.live())
+	}
 	for !n.drained(time.Since(began)) {
 		select {
 		case <-tick.C:

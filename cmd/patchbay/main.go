@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -20,18 +21,20 @@ const (
 var errUsage = errors.New("usage")
 
 func main() {
-	understood := false
-	cmd := root()
-	cmd.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
-	if err := cmd.Execute(); err != nil {
+	if err := root().Execute(); err != nil {
 		if text := err.Error(); text != "" && !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "patchbay: "+text)
 		}
-		if !understood || errors.Is(err, errUsage) {
-			os.Exit(exitUsage)
-		}
-		os.Exit(exitFailed)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode is that of a command that ended with an error.
+func exitCode(err error) int {
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 // errSilent ends the program with exit code 1 when all has been said already.
@@ -52,21 +55,52 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version(),
 	}
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { // cobra itself looks later, and its error is like any other
+		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+		return nil
+	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(restoreCommand(), serveCommand(), healthCommand(), demoCommand(), callCommand(), configCommand(),
 		keysCommand(), tlsCommand(), echoCommand(), ctlCommand(), explainCommand())
-	refuseUnknown(cmd.Commands())
+	refuseUnknown(cmd)
 	return cmd
 }
 
-// refuseUnknown makes groups of commands refuse a command they do not have;
-// left alone, all but the root would print their help and succeed.
-func refuseUnknown(all []*cobra.Command) {
-	for _, cmd := range all {
-		if cmd.HasSubCommands() && !cmd.Runnable() {
-			cmd.Args = cobra.NoArgs
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		}
-		refuseUnknown(cmd.Commands())
+// refuseUnknown makes a command, and all below it, refuse arguments that it does
+// not have, and say how it is used; left alone, groups of commands would print
+// their help and succeed.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		refuseUnknown(below)
 	}
+	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args = knownCommand
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		return
+	}
+	fits := cmd.Args
+	if fits == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := fits(cmd, args); err != nil {
+			return fmt.Errorf("%w: %s: %w", errUsage, cmd.UseLine(), err)
+		}
+		return nil
+	}
+}
+
+// knownCommand refuses the first argument of a group: its commands are elsewhere.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; is " + strings.Join(near, " or ") + " meant?"
+	}
+	return fmt.Errorf("%w: unknown command %q for %q%s", errUsage, args[0], cmd.CommandPath(), hint)
 }

@@ -88,6 +88,7 @@ type node struct {
 
 	unanswered *unanswered // of the edge; nil without the role
 
+	onDrain  func(calls int)   // hears that a drain begins; nil: nobody
 	door     *cluster.NodeDoor // of the operator; nil until the roles serve
 	stopping atomic.Bool       // the process is about to end
 }

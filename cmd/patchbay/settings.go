@@ -17,8 +17,23 @@ import (
 func settingFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file ("+config.EnvFile+")")
 	for _, s := range config.Settings() {
-		f.String(flagOf(s.Key), "", s.Doc)
+		f.Var(&settingValue{text: s.Default, kind: s.Type}, flagOf(s.Key), s.Doc)
 	}
+}
+
+// A settingValue is a setting's flag: its text is read with all other settings.
+type settingValue struct{ text, kind string }
+
+func (v *settingValue) Set(text string) error { v.text = text; return nil }
+func (v *settingValue) String() string        { return v.text }
+
+// Type is shown in the help. A flag of type "bool" would be one that takes no
+// value.
+func (v *settingValue) Type() string {
+	if v.kind == "bool" {
+		return "true|false"
+	}
+	return v.kind
 }
 
 func flagOf(key string) string {

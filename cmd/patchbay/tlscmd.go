@@ -16,20 +16,22 @@ func tlsCommand() *cobra.Command {
 	var dir string
 	var renew bool
 	cmd := &cobra.Command{
-		Use:   "tls <broker> ...",
-		Short: "Make the certificates of a cluster's brokers",
-		Long: `Make the certificates of a cluster's brokers: an authority of its own (ca.pem, ca.key) where the directory has none yet, and a
-certificate with its key for each broker that is named (<broker>.pem, <broker>.key), good for two years. A broker is a name or an
-address under which nodes and other brokers reach it; further ones follow it after commas, the file has the first one's name.
+		Use:   "tls <host> ...",
+		Short: "Make certificates, for a cluster's brokers and for SIP over TLS",
+		Long: `Make certificates: an authority of its own (ca.pem, ca.key) where the directory has none yet, and a certificate with its key
+for each host that is named (<host>.pem, <host>.key), good for two years. A host is a name or an address under which it is
+reached; further ones follow it after commas, the file has the first one's name.
 
-A broker takes <broker>.pem, <broker>.key and ca.pem (nats.tls_cert_file, nats.tls_key_file, nats.tls_ca_file), every other node
-ca.pem alone. ca.key stays where it is: it is needed to make more.`,
-		Example: "  patchbay tls broker-1,10.0.0.11 broker-2,10.0.0.12 broker-3,10.0.0.13 --dir tls",
-		Args:    cobra.MinimumNArgs(1),
+A broker takes <host>.pem, <host>.key and ca.pem (nats.tls_cert_file, nats.tls_key_file, nats.tls_ca_file), every other node
+ca.pem alone. An edge takes <host>.pem and <host>.key (sip.tls_certificate_file, sip.tls_key_file). ca.key stays where it is: it
+is needed to make more.`,
+		Example: `  patchbay tls broker-1,10.0.0.11 broker-2,10.0.0.12 broker-3,10.0.0.13 --dir tls
+  patchbay tls sip.example.com --dir tls`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				if first, _, _ := strings.Cut(arg, ","); !certificateName.MatchString(first) {
-					return fmt.Errorf("%w: %q is no name of a broker", errUsage, first)
+					return fmt.Errorf("%w: %q is no name and no address of a host", errUsage, first)
 				}
 			}
 			authority, err := pki.OpenAuthority(dir, time.Now())
@@ -47,7 +49,7 @@ ca.pem alone. ca.key stays where it is: it is needed to make more.`,
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "tls", "directory of the authority and its certificates")
-	cmd.Flags().BoolVar(&renew, "renew", false, "write over the certificates that are there; brokers take the new ones without a restart")
+	cmd.Flags().BoolVar(&renew, "renew", false, "write over the certificates that are there; brokers and edges take the new ones without a restart")
 	return cmd
 }
 

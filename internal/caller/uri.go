@@ -20,29 +20,21 @@ type Target struct {
 // defaultPorts are those of RFC 3261 19.1.2 and RFC 7118 5.3.
 var defaultPorts = map[string]uint16{"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 
+// CheckURI says what is wrong with a URI of the form that [ParseTarget] reads.
+func CheckURI(uri string) error {
+	_, _, err := readTarget(uri)
+	return err
+}
+
 // ParseTarget reads sip:user@host[:port][;transport=udp|tcp|tls|ws|wss], or
 // sips:, and looks the host up. via, when valid, is the address to send to
 // instead (an outbound proxy).
 func ParseTarget(uri string, via netip.AddrPort) (Target, error) {
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(uri), ":")
-	if scheme != "sip" && scheme != "sips" {
-		return Target{}, fmt.Errorf("%s: want a sip: URI, like sip:demo@127.0.0.1", redact(uri))
+	t, port, err := readTarget(uri)
+	if err != nil {
+		return Target{}, err
 	}
-	main, params, _ := strings.Cut(rest, ";")
-	user, hostport, ok := strings.Cut(main, "@")
-	if !ok || user == "" || hostport == "" {
-		return Target{}, fmt.Errorf("%s: want sip:<user>@<host>", redact(uri))
-	}
-	transport, said := transportOf(scheme, params)
-	port, known := defaultPorts[transport]
-	if !known {
-		return Target{}, fmt.Errorf("transport=%s: this caller speaks udp, tcp, tls, ws and wss", transport)
-	}
-	t := Target{URI: scheme + ":" + main + said, User: user, Transport: transport, Addr: via}
-	t.Host, port = split(hostport, port)
-	if port == 0 {
-		return Target{}, fmt.Errorf("%s: want a port from 1 to 65535", redact(uri))
-	}
+	t.Addr = via
 	if via.IsValid() {
 		return t, nil
 	}
@@ -52,6 +44,29 @@ func ParseTarget(uri string, via netip.AddrPort) (Target, error) {
 	}
 	t.Addr = netip.AddrPortFrom(addr, port)
 	return t, nil
+}
+
+// readTarget reads a URI; its host's address is not known yet.
+func readTarget(uri string) (t Target, port uint16, err error) {
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(uri), ":")
+	if scheme != "sip" && scheme != "sips" {
+		return t, 0, fmt.Errorf("%s: want a sip: URI, like sip:demo@127.0.0.1", redact(uri))
+	}
+	main, params, _ := strings.Cut(rest, ";")
+	user, hostport, ok := strings.Cut(main, "@")
+	if !ok || user == "" || hostport == "" {
+		return t, 0, fmt.Errorf("%s: want sip:<user>@<host>", redact(uri))
+	}
+	transport, said := transportOf(scheme, params)
+	port, known := defaultPorts[transport]
+	if !known {
+		return t, 0, fmt.Errorf("transport=%s: this caller speaks udp, tcp, tls, ws and wss", transport)
+	}
+	t = Target{URI: scheme + ":" + main + said, User: user, Transport: transport}
+	if t.Host, port = split(hostport, port); port == 0 {
+		return t, 0, fmt.Errorf("%s: want a port from 1 to 65535", redact(uri))
+	}
+	return t, port, nil
 }
 
 // transportOf returns the transport that a URI asks for, and the parameter that
@@ -90,7 +105,7 @@ func split(hostport string, otherwise uint16) (string, uint16) {
 func lookUp(host string) (netip.Addr, error) {
 	ips, err := net.LookupIP(host)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("look up %s: %w", host, err)
+		return netip.Addr{}, err // it names the host
 	}
 	for _, ip := range ips {
 		if a, ok := netip.AddrFromSlice(ip); ok {

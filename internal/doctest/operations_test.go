@@ -37,6 +37,26 @@ func TestReasonsAndDropsAreInTheDocument(t *testing.T) {
 	report(t, append(findings, compareColumn(operationsDoc, text, "why", words(t, "sip/edge", "Drop"))...))
 }
 
+func TestEveryRuleOfADecisionIsInTheDocument(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, r := range rows(read(t, operationsDoc)) {
+		if r.head != "key of decision" || r.code(0) != "rule" {
+			continue
+		}
+		n++
+		told := strings.FieldsFunc(r.cells[1], func(c rune) bool { return c == ' ' || c == ',' || c == ';' })
+		for _, rule := range words(t, "actors/endpoint", "Rule") {
+			if !slices.Contains(told, rule) {
+				t.Errorf("%s:%d: the rule %s is not told", operationsDoc, r.line, rule)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%s: %d rows say the rules of a decision, want one", operationsDoc, n)
+	}
+}
+
 // TestBusWordsAreCounted wants each word of the table of patchbay_bus_total,
 // up to its variable part, in the code that counts.
 func TestBusWordsAreCounted(t *testing.T) {

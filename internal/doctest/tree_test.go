@@ -3,6 +3,7 @@ package doctest
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -92,16 +93,32 @@ func TestTablesAreRead(t *testing.T) {
 	}
 }
 
-// documents are the documents whose code spans are held to the tree.
-func documents(t *testing.T) []string {
-	t.Helper()
-	names := []string{"docs/architecture.md", "docs/limits.md", "docs/control-api.md", "docs/operations.md"}
-	records, err := filepath.Glob(filepath.Join(root, "docs/adr/*.md"))
-	if err != nil {
-		t.Fatal(err)
+// TestEveryTableHasAHead finds rows that a blank line has cut off from their
+// table: they are no table to a reader of Markdown, nor to these tests.
+func TestEveryTableHasAHead(t *testing.T) {
+	t.Parallel()
+	for _, name := range documents(t) {
+		lines := strings.Split(read(t, name), "\n")
+		for i, line := range lines {
+			begins := strings.HasPrefix(line, "| ") && (i == 0 || !strings.HasPrefix(lines[i-1], "|"))
+			if begins && (i+1 == len(lines) || !rule.MatchString(lines[i+1])) {
+				t.Errorf("%s:%d: a row without a head", name, i+1)
+			}
+		}
 	}
-	for _, name := range records {
-		names = append(names, "docs/adr/"+filepath.Base(name))
+}
+
+// documents are the documents whose tables and code spans are held to the tree.
+func documents(t *testing.T) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %d documents", pattern, err, len(found))
+		}
+		for _, name := range found {
+			names = append(names, path.Join(path.Dir(pattern), filepath.Base(name)))
+		}
 	}
 	return names
 }

@@ -1,7 +1,7 @@
 // Package g722 is the wideband codec of ITU-T G.722 at 64 kbit/s: 16 kHz audio
-// in two sub-bands, each ADPCM coded, one byte for two samples. The test caller,
-// the echo agent and the tests use it, and the comfort tone is made with it;
-// nothing that is said in a call passes through it.
+// in two sub-bands, each ADPCM coded, one byte for two samples. The test caller
+// and the tests use it; in calls, media/rtp finds keys with it, and makes
+// keys, ringing and the comfort tone. It encodes nothing that is said in a call.
 //
 // Block names in comments are those of the recommendation's chapter 6.
 package g722

@@ -73,7 +73,7 @@ func New() *Metrics {
 	m.Panics = m.counter(NamePanics, "Panics contained; each cost one message.", "where")
 	m.Events = m.counter(NameEvents, "Events of calls, by what became of them; lost ones are gone.", "fate")
 	m.Records = m.counter(NameRecords, "Records of calls, by what became of them; lost ones are gone.", "fate")
-	m.Bus = m.counter(NameBus, "Requests and messages between nodes.", "what")
+	m.Bus = m.counter(NameBus, "What went wrong between nodes, and reads of the store.", "what")
 	m.Requests = m.counter(NameRequests, "Requests over HTTP, of the API's faces and agents that dial in.", "face", "route", "method", "status")
 	m.RequestTime = m.histogram(NameRequestTime, "Seconds that those requests took.", "face", "route")
 	m.Deliveries = m.counter(NameDeliveries, "Tries to tell webhooks of events, and deliveries given up.", "result")

@@ -1,7 +1,7 @@
-// Package tone makes and measures test tones, and holds the G.711 codecs that
-// carry them. The test caller, the echo agent and the tests use it, and what a
-// caller hears while it waits for another agent is made with it; nothing that
-// is said in a call passes through it.
+// Package tone makes and measures tones, and holds the G.711 codecs. The test
+// caller and the tests use it; in calls, media/rtp finds keys with it, makes
+// keys, ringing and the comfort tone, and its table between the two laws. It
+// encodes nothing that is said in a call.
 package tone
 
 import "math"

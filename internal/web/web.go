@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -26,7 +27,7 @@ import (
 // Limits of the listener.
 const (
 	maxHeaderBytes = 32 << 10
-	readTimeout    = 10 * time.Second
+	readTimeout    = 10 * time.Second // of a head, and of a body that nobody has begun to read
 	idleTimeout    = 2 * time.Minute
 )
 
@@ -110,7 +111,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		listener, err := net.Listen("tcp", l.at)
 		if err != nil {
-			return fmt.Errorf("listen on %s %s: %w", l.setting, l.at, err)
+			var errno syscall.Errno
+			if errors.As(err, &errno) {
+				err = errno // the rest says the address again
+			}
+			return fmt.Errorf("listen %s (%s): %w", l.at, l.setting, err)
 		}
 		s.addrs[i] = listener.Addr()
 		listener = netutil.LimitListener(fairly(listener, s.cfg.MaxConnsPerIP), s.cfg.MaxConns)
@@ -134,8 +139,20 @@ func (s *Server) Run(ctx context.Context) error {
 
 // server is one listener's, with TLS or without.
 func (s *Server) server(c *tls.Config) *http.Server {
-	return &http.Server{Handler: s.mux, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: c,
+	return &http.Server{Handler: hurried(s.mux), ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: c,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+}
+
+// hurried ends the wait for a body that nobody reads: before a reply the server
+// passes over what is left of it, and that may never come. Whoever reads a body
+// sets a time of his own.
+func hurried(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // a test's recorder has none
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -1,6 +1,7 @@
-// Package webhook asks the webhooks of endpoints' owners what becomes of a
-// call, in the contract of Ultravox's fallback handler: one signed POST, one
-// JSON reply.
+// Package webhook speaks to owners' webhooks. It asks those that decide what
+// becomes of a call, in the contract of Ultravox's fallback handler: one signed
+// POST, one JSON reply. It posts events to those that hear of them, and holds
+// the signatures of each kind.
 //
 // It decides whether a webhook may be asked at all, and what its silence, its
 // errors and its reply mean. It refuses addresses that dialguard forbids, any

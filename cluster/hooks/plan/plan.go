@@ -71,7 +71,7 @@ func (p *Plan) Has(id string) bool { return p.all[id] != nil }
 // Room reports whether a target of a tenant may have n deliveries more.
 func (p *Plan) Room(tenant, name string, n int) bool {
 	waiting := 0
-	if t := p.targets[name]; t != nil {
+	if t := p.targets[nameOf(tenant, name)]; t != nil {
 		waiting = t.waiting
 	}
 	return p.tenants[tenant]+n <= p.terms.PerTenant && waiting+n <= p.terms.Waiting
@@ -82,10 +82,11 @@ func (p *Plan) Add(d *Delivery) {
 	if p.all[d.ID] != nil {
 		return
 	}
-	t := p.targets[d.Target]
+	name := nameOf(d.Tenant, d.Target)
+	t := p.targets[name]
 	if t == nil {
-		t = &target{name: d.Target, lanes: map[string]*lane{}}
-		p.targets[d.Target] = t
+		t = &target{name: name, lanes: map[string]*lane{}}
+		p.targets[name] = t
 	}
 	l := t.lanes[d.Lane]
 	if l == nil {

@@ -340,8 +340,43 @@ func TestWhatIsTooMuchIsRefusedByTargetAndByAccount(t *testing.T) {
 		}
 		p.Add(&plan.Delivery{ID: fmt.Sprint(i), Tenant: "a", Target: target, Lane: fmt.Sprint(i), Born: begin, Next: begin})
 	}
-	if p.Room("a", "t0", 1) || p.Room("a", "t2", 1) || p.Room("b", "t0", 1) || !p.Room("b", "t2", 3) || p.Room("b", "t2", 4) {
+	for i := range 3 {
+		p.Add(&plan.Delivery{ID: fmt.Sprint("b", i), Tenant: "b", Target: "t1", Lane: fmt.Sprint("b", i), Born: begin, Next: begin})
+	}
+	if p.Room("a", "t0", 1) || p.Room("a", "t2", 1) || p.Room("b", "t1", 1) || !p.Room("b", "t2", 2) || p.Room("b", "t2", 3) || !p.Room("c", "t2", 3) || p.Room("c", "t2", 4) {
 		t.Error("a full target, or account, has room, or another has none")
+	}
+	if !p.Room("c", "t0", 3) || !p.Room("b", "t0", 2) {
+		t.Error("what waits for another account's target of the same name leaves no room")
+	}
+}
+
+// Ids of webhooks and agents are their owners' to choose: another account may
+// have the same.
+func TestATargetOfTheSameNameOfAnotherTenantIsAnotherTarget(t *testing.T) {
+	t.Parallel()
+	p := plan.New(documented())
+	for i := range 12 {
+		tenant := []string{"acme", "globex"}[i%2]
+		p.Add(&plan.Delivery{ID: fmt.Sprint(i), Tenant: tenant, Target: "t", Lane: fmt.Sprint(i), Born: begin, Next: begin})
+	}
+	now := begin
+	for range 12 {
+		run(t, p, &now, begin, func(d *plan.Delivery) plan.Result {
+			if d.Tenant == "acme" {
+				return plan.Failed // until it is left alone
+			}
+			return plan.Delivered
+		})
+	}
+	if p.Len() != 6 || p.Open(now) != 1 {
+		t.Errorf("%d wait, %d targets are left alone: the other tenant's were not delivered", p.Len(), p.Open(now))
+	}
+	p.Add(&plan.Delivery{ID: "gone", Tenant: "globex", Target: "t", Lane: "gone", Born: now, Next: now})
+	d := p.Start(now)[0]
+	p.Settle(d, p.Judge(d, plan.Gone, now), now)
+	if given := p.Given(); len(given) != 0 {
+		t.Errorf("%d of the other tenant's are given up", len(given))
 	}
 }
 

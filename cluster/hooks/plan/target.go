@@ -15,6 +15,9 @@ type target struct {
 	asleep   bool // in the plan's list of targets that are left alone
 }
 
+// nameOf names a target among those of all tenants, who choose ids as they like.
+func nameOf(tenant, target string) string { return tenant + "/" + target }
+
 // open reports that the target is left alone.
 func (t *target) open(terms *Terms, now time.Time) bool {
 	return t.failures >= terms.BreakAfter && now.Before(t.until)

@@ -1,0 +1,48 @@
+package hooks_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"patchbay/actors/endpoint"
+	"patchbay/cluster/hooks"
+	"patchbay/cluster/subject"
+)
+
+// TestAWebhookOfTheSameIDOfAnotherTenantIsAnother has two tenants of one shard
+// choose the same id: one of them gives its webhook up, and the other hears of
+// everything of its own and nothing else.
+func TestAWebhookOfTheSameIDOfAnotherTenantIsAnother(t *testing.T) {
+	t.Parallel()
+	other := "globex"
+	for i := 0; subject.EventShard(other) != subject.EventShard("acme"); i++ {
+		other = fmt.Sprint("globex-", i)
+	}
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "same", endpoint.WebhookNative, "call.started", "call.ringing", "call.answered", "call.ended")
+	d.add(other, "same", endpoint.WebhookNative, "call.started", "call.ringing", "call.answered", "call.ended")
+	d.hooks[1].URL = "https://other.example/"
+	r.set("same", fails(1000))
+	h, e, _ := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.First, c.Plan.BreakFor, c.Plan.BreakAfter = time.Hour, time.Hour, 1 })
+	publishAll(t, js, "acme", 1, 3)
+	eventually(t, "acme's is left alone", func() bool { return h.Waiting().Suspended == 1 && h.Waiting().Deliveries == 8 })
+	publishAll(t, js, other, 11, 13)
+	eventually(t, "the other's has heard of all", heardAll(r, "other", 11, 13))
+	eventually(t, "nothing of the other's waits", func() bool { return e.of(hooks.EndDelivered) == 8 })
+	desk := hooks.Desk{JetStream: js}
+	for tenant, want := range map[string]struct {
+		waiting   int
+		unhealthy bool
+	}{"acme": {8, true}, other: {0, false}} {
+		waiting, err := desk.Deliveries(t.Context(), tenant, "same", hooks.EndWaiting, 200)
+		if err != nil || len(waiting) != want.waiting {
+			t.Errorf("%s is told of %d that wait, want %d (%v)", tenant, len(waiting), want.waiting, err)
+		}
+		if health, err := desk.Health(t.Context(), tenant, "same"); err != nil || health.Unhealthy != want.unhealthy || (len(health.Failures) > 0) != want.unhealthy {
+			t.Errorf("%s is told of the health %+v, %v", tenant, health, err)
+		}
+	}
+}
