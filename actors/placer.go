@@ -35,12 +35,13 @@ type Placer struct {
 	load   Load
 	beats  BeatCounter
 	quotas projects
-	swept  atomic.Int64 // when, Unix nanoseconds
+	began  time.Time
+	swept  atomic.Int64 // when, nanoseconds after began
 }
 
 // NewPlacer returns a Placer. beats may be nil.
 func NewPlacer(intake Intake, load Load, beats BeatCounter) *Placer {
-	return &Placer{intake: intake, load: load, beats: beats}
+	return &Placer{intake: intake, load: load, beats: beats, began: time.Now()}
 }
 
 // Place offers the job of an outgoing call, and returns what became of it. A
@@ -123,8 +124,8 @@ func (p *Placer) settle(caps []Cap, do func(*quota)) {
 
 // sweep forgets quotas that are not in use, now and then.
 func (p *Placer) sweep(now time.Time) {
-	last := p.swept.Load()
-	if now.UnixNano()-last >= int64(sweepEvery) && p.swept.CompareAndSwap(last, now.UnixNano()) {
+	last, at := p.swept.Load(), int64(now.Sub(p.began))
+	if at-last >= int64(sweepEvery) && p.swept.CompareAndSwap(last, at) {
 		p.quotas.sweep(now)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // How JetStream's health is watched. An election of its leaders takes 4 to 9 s
-// (reference cluster.md 5), in which calls go on: where there are several
+// (docs/operations.md), in which calls go on: where there are several
 // brokers, that is no illness yet.
 const (
 	probeInterval = 500 * time.Millisecond
@@ -39,7 +39,7 @@ type Conn struct {
 	opts                 Options
 	log                  *slog.Logger
 	ready                chan struct{}
-	answered             atomic.Int64 // when JetStream last answered, Unix ns
+	answered             atomic.Pointer[time.Time] // when JetStream last answered; nil: never
 	fresh                time.Duration
 }
 
@@ -183,7 +183,8 @@ func (c *Conn) probe(ctx context.Context) error {
 	} else if _, err := c.js.AccountInfo(ctx); err != nil {
 		return err
 	}
-	c.answered.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.answered.Store(&now)
 	return nil
 }
 
@@ -200,7 +201,7 @@ func (c *Conn) Healthy() error {
 	if !c.connected() {
 		return fmt.Errorf("%w: NATS is not connected", ErrUnhealthy)
 	}
-	if age := time.Since(time.Unix(0, c.answered.Load())); age > c.fresh {
+	if at := c.answered.Load(); at == nil || time.Since(*at) > c.fresh {
 		return fmt.Errorf("%w: JetStream has not answered", ErrUnhealthy)
 	}
 	return nil

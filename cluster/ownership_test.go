@@ -13,6 +13,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/broker"
+	"patchbay/cluster/envelope"
 )
 
 // An actorNode is what an actor node is made of, but for its actors: it takes
@@ -197,5 +198,43 @@ func TestADoorThatClosesStillTakesWhatHasCome(t *testing.T) {
 		if o := await(t, out); !o.Taken {
 			t.Errorf("%+v", o)
 		}
+	}
+}
+
+func TestAMediaNodeThatStartsAnewDoesNotKeepAnOwnerCareful(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	media := func(boot uint64) {
+		tb.hear(envelope.Beat{Role: cluster.RoleMedia, Node: "m", Boot: boot, Slot: 1, Capacity: 10})
+	}
+	for range 1000 {
+		media(1)
+		tb.now = tb.now.Add(500 * time.Millisecond)
+	}
+	o := cluster.NewOwnership(tb.Presence, cluster.OwnershipConfig{Node: "a", Boot: 1}, func() time.Time { return tb.now }, cluster.OwnershipObserver{})
+	beats := o.Beats()
+	boot, sent := uint64(1), uint64(0)
+	for tick := range 20 * 10 { // of 100 ms
+		if tick%10 == 0 {
+			sent++
+			beats.Sent(sent)
+			tb.hear(envelope.Beat{Role: cluster.RoleActor, Node: "a", Boot: 1, Capacity: 1, Claims: beats.Claims()})
+		}
+		if boot == 1 && len(o.Owned()) > 0 {
+			boot = 2 // it starts anew before the actor node has settled
+		}
+		if tick%5 == 0 {
+			media(boot)
+		}
+		if err := o.Step(); err != nil {
+			t.Fatal(err)
+		}
+		tb.now = tb.now.Add(100 * time.Millisecond)
+	}
+	if boot != 2 || len(o.Owned()) != endpoint.Partitions {
+		t.Fatalf("the actor node owns %d partitions", len(o.Owned()))
+	}
+	if s, _ := o.Standing(0, tb.now); !s.Owner() {
+		t.Errorf("18 s after a media node has started anew nobody keeps the caps of a partition: %+v", s)
 	}
 }

@@ -20,8 +20,9 @@ type peer struct {
 	slot       call.Slot
 	capacity   int
 	seq        uint64
-	beats      uint64
+	beats      uint64 // after which calls is all that the node carries
 	wholes     uint64 // of them, those that said everything
+	patchy     bool   // a beat was lost, and none has said everything since
 	claims     placement.Set
 	calls      map[endpoint.Key]idSet // sets are never changed, only replaced
 	parts      map[endpoint.Key]idSet // of a whole beat that is coming in
@@ -46,11 +47,12 @@ func (n *peer) take(now time.Time, b envelope.Beat) {
 		if !gap { // else the next whole beat repairs it
 			n.calls = changed(n.calls, b.Calls, b.Ended)
 		}
-		n.beats++
+		if n.patchy = n.patchy || gap; !n.patchy {
+			n.beats++
+		}
 	case b.Parts <= 1:
-		n.calls, n.parts = changed(nil, b.Calls, nil), nil
-		n.beats++
-		n.wholes++
+		n.parts = nil
+		n.whole(changed(nil, b.Calls, nil))
 	default:
 		n.takePart(gap, b)
 	}
@@ -69,10 +71,16 @@ func (n *peer) takePart(gap bool, b envelope.Beat) {
 	n.part = b.Part
 	n.parts = changed(n.parts, b.Calls, nil)
 	if b.Part == b.Parts {
-		n.calls, n.parts = n.parts, nil
-		n.beats++
-		n.wholes++
+		n.whole(n.parts)
+		n.parts = nil
 	}
+}
+
+// whole takes all that the node carries.
+func (n *peer) whole(calls map[endpoint.Key]idSet) {
+	n.calls, n.patchy = calls, false
+	n.beats++
+	n.wholes++
 }
 
 // changed returns calls with began added and ended removed. Sets that change

@@ -26,7 +26,8 @@ type pending struct {
 	next   uint64
 	waits  map[uint64]func(reply)
 	wheel  [wheelSlots][]due
-	turned int64 // the last tick that was swept
+	began  time.Time // of tick 0: clocks may be set meanwhile, what passes since then is measured
+	turned int64     // the last tick that was swept
 }
 
 // A due is an ask and its last tick: a sweep that comes late passes slots of the
@@ -37,10 +38,10 @@ type due struct {
 }
 
 func newPending(limit int, now time.Time) *pending {
-	return &pending{limit: limit, waits: make(map[uint64]func(reply)), turned: tickOf(now)}
+	return &pending{limit: limit, waits: make(map[uint64]func(reply)), began: now}
 }
 
-func tickOf(t time.Time) int64 { return t.UnixNano() / int64(wheelTick) }
+func (p *pending) tickOf(t time.Time) int64 { return int64(t.Sub(p.began) / wheelTick) }
 
 // add registers done under a new id, to be expired after wait at the earliest
 // and one tick later at the latest. It reports false when the table is full.
@@ -54,7 +55,7 @@ func (p *pending) add(now time.Time, wait time.Duration, done func(reply)) (id u
 	p.next++
 	p.waits[p.next] = done
 	// Never into a slot that was swept already: that would wait a whole turn.
-	tick := max(tickOf(now), p.turned) + ticks + 1
+	tick := max(p.tickOf(now), p.turned) + ticks + 1
 	slot := tick % wheelSlots
 	p.wheel[slot] = append(p.wheel[slot], due{p.next, tick})
 	return p.next, true
@@ -74,7 +75,7 @@ func (p *pending) take(id uint64) func(reply) {
 func (p *pending) expire(now time.Time) (over []func(reply)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	to := tickOf(now)
+	to := p.tickOf(now)
 	from := max(p.turned+1, to-wheelSlots+1)
 	for tick := from; tick <= to; tick++ {
 		slot := &p.wheel[tick%wheelSlots]

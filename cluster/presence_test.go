@@ -295,3 +295,24 @@ func TestBeatsReachOtherNodesAtOnceAndSayGoodbye(t *testing.T) {
 		t.Error("calls of a node that left are held against caps no longer")
 	}
 }
+
+func TestAReportIsCountedOnlyWhereNothingIsMissingInIt(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	delta := func(calls envelope.CallLists) {
+		tb.hear(envelope.Beat{Role: cluster.RoleMedia, Node: "m", Slot: 1, Capacity: 10, Delta: true, Calls: calls})
+	}
+	tb.media("m", envelope.CallLists{"k": {1}})
+	before := tb.Beats("m")
+	tb.seq["mediam1"]++ // the one that would tell of call 2 is lost
+	delta(envelope.CallLists{"k": {3}})
+	delta(envelope.CallLists{"other": {4}})
+	if got := tb.Beats("m"); got != before {
+		t.Errorf("%d reports are counted that do not say what the lost one did", got-before)
+	}
+	tb.media("m", envelope.CallLists{"k": {1, 2, 3}, "other": {4}})
+	delta(envelope.CallLists{"other": {5}})
+	if got := tb.Beats("m"); got != before+2 {
+		t.Errorf("after a whole one: %d more, want 2", got-before)
+	}
+}

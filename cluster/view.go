@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strconv"
 	"sync"
 
 	"patchbay/cluster/placement"
@@ -8,8 +9,8 @@ import (
 )
 
 // view is what the beats say to an actor node about the partitions: the other
-// actor nodes that are alive, the whole reports of live media nodes, and the
-// number of its own last beat that came back; 0: none has.
+// actor nodes that are alive, the whole reports of each start of live media
+// nodes, and the number of its own last beat that came back; 0: none has.
 func (p *Presence) view(me string, boot uint64) (others []tenure.Actor, media map[string]uint64, heard uint64) {
 	now := p.now()
 	media = map[string]uint64{}
@@ -26,11 +27,14 @@ func (p *Presence) view(me string, boot uint64) (others []tenure.Actor, media ma
 			others = append(others, tenure.Actor{Claims: n.claims,
 				Node: placement.Node{Name: n.name, Capacity: n.capacity, Draining: n.draining}})
 		case n.role == RoleMedia:
-			media[n.name] = n.wholes
+			media[incarnation(n)] = n.wholes
 		}
 	}
 	return others, media, heard
 }
+
+// incarnation names one start of a node: the next one counts its reports anew.
+func incarnation(n *peer) string { return n.name + " " + strconv.FormatUint(n.boot, 36) }
 
 // Greetings returns a channel that holds a token when a node has joined.
 func (p *Presence) Greetings() <-chan struct{} { return p.greets.add() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -368,5 +369,41 @@ func TestAFullStreamTakesNothingMoreAndDrains(t *testing.T) {
 	inOrder(t, "hook", r.got("hook"), 1, 1+calls)
 	if n := e.of(hooks.EndDead); n != 0 {
 		t.Errorf("%d were given up", n)
+	}
+}
+
+// TestADeletedWebhookIsNoStormOfWrites holds the end of each delivery up, and
+// counts how many are being written down meanwhile.
+func TestADeletedWebhookIsNoStormOfWrites(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "gone", endpoint.WebhookNative)
+	r.set("gone", fails(1000))
+	h, e, _ := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.First = 500 * time.Millisecond })
+	const calls = 60
+	publishAll(t, js, "acme", 1, 1+calls)
+	eventually(t, "all wait", func() bool { return h.Waiting().Deliveries == calls*len(life) })
+	gate := make(chan struct{})
+	var inside, most atomic.Int32
+	e.hold(func(string) {
+		if n := inside.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-gate
+		inside.Add(-1)
+	})
+	d.remove("gone")
+	eventually(t, "the first are written down", func() bool { return inside.Load() > 0 })
+	for before := int32(0); before != inside.Load(); time.Sleep(300 * time.Millisecond) { // until no more come
+		before = inside.Load()
+	}
+	for range calls * len(life) {
+		gate <- struct{}{}
+	}
+	eventually(t, "all are dropped", func() bool { return h.Waiting().Deliveries == 0 })
+	if n := most.Load(); n > 32 {
+		t.Errorf("%d deliveries of a deleted webhook were written down at once", n)
 	}
 }

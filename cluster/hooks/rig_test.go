@@ -288,8 +288,27 @@ func quick() plan.Terms {
 
 // ends counts how deliveries ended.
 type ends struct {
-	mu  sync.Mutex
-	all map[string]int
+	mu   sync.Mutex
+	all  map[string]int
+	wait func(end string) // nil: none is held up
+}
+
+// add counts one, and holds it up where the test says so.
+func (e *ends) add(end string) {
+	e.mu.Lock()
+	e.all[end]++
+	wait := e.wait
+	e.mu.Unlock()
+	if wait != nil {
+		wait(end)
+	}
+}
+
+// hold has the ends from now on held up by wait.
+func (e *ends) hold(wait func(end string)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wait = wait
 }
 
 func (e *ends) of(end string) int {
@@ -308,7 +327,7 @@ func node(t testing.TB, js jetstream.JetStream, name string, d *directory, r *re
 		c(&cfg)
 	}
 	h, err := hooks.Open(t.Context(), js, cfg, testLog(t), hooks.Observer{
-		Ended: func(end string) { e.mu.Lock(); defer e.mu.Unlock(); e.all[end]++ },
+		Ended: e.add,
 		Panic: func(v any) { t.Errorf("panic: %v", v) },
 	})
 	if err != nil {

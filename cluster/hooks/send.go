@@ -38,8 +38,8 @@ func (s *shard) send() {
 		for _, d := range due {
 			all.Go(func() { s.d.guard(func() { s.deliver(d) }) })
 		}
-		for _, g := range given {
-			all.Go(func() { s.d.guard(func() { s.giveUp(g) }) })
+		if len(given) > 0 {
+			all.Go(func() { s.giveUpAll(given) })
 		}
 		wait := idleWait
 		if !next.IsZero() {
@@ -203,6 +203,27 @@ func (s *shard) webhook(it *item) (endpoint.Webhook, error) {
 		return w, endpoint.ErrNotFound
 	}
 	return w, nil
+}
+
+// maxGivingUp is how many deliveries that are given up without a try are written
+// down at once: a webhook that is deleted may have ten thousand.
+const maxGivingUp = 16
+
+// giveUpAll writes down that deliveries are given up without a try. What is left
+// of them when the shard is given away, its next owner finds.
+func (s *shard) giveUpAll(given []plan.Given) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	gate := make(chan struct{}, maxGivingUp)
+	for _, g := range given {
+		if gate <- struct{}{}; s.leaving() {
+			return
+		}
+		all.Go(func() {
+			defer func() { <-gate }()
+			s.d.guard(func() { s.giveUp(g) })
+		})
+	}
 }
 
 // giveUp writes down that a delivery is given up without a try.

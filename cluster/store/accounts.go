@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/subject"
@@ -155,15 +156,12 @@ func (s *Store) emptied(ctx context.Context, tenant string) ([]op, error) {
 // entries. A replica that does not show them all yet is asked again: a key that
 // is left behind would be good for whoever gets the name next.
 func (s *Store) keysOf(ctx context.Context, tenant string, n int) ([]op, error) {
-	index, err := s.getMany(ctx, directQuery{Seq: 1, Batch: endpoint.MaxKeys + 1, Next: s.prefix + subject.IndexOf(tenant, subject.NounKey)})
+	index, err := s.indexed(ctx, subject.IndexOf(tenant, subject.NounKey))
 	if err != nil {
 		return nil, fmt.Errorf("list keys of %s: %w", tenant, err)
 	}
 	var ops []op
 	for _, raw := range index {
-		if raw.gone() {
-			continue
-		}
 		key, err := target(raw, tenant, subject.NounKey)
 		if err != nil {
 			return nil, err
@@ -178,6 +176,18 @@ func (s *Store) keysOf(ctx context.Context, tenant string, n int) ([]op, error) 
 		return nil, errRace
 	}
 	return ops, nil
+}
+
+// indexed reads a whole part of the index, past the marks of what is gone.
+func (s *Store) indexed(ctx context.Context, part string) (all []stored, err error) {
+	for from := uint64(1); ; {
+		found, err := s.getMany(ctx, directQuery{Seq: from, Batch: endpoint.MaxKeys, Next: s.prefix + part})
+		if err != nil || len(found) == 0 {
+			return all, err
+		}
+		from = found[len(found)-1].rev + 1
+		all = append(all, slices.DeleteFunc(found, stored.gone)...)
+	}
 }
 
 // accountItem is an account as one of the operator's objects.

@@ -1,5 +1,5 @@
 // Package store keeps the configuration of endpoints, accounts, their keys and
-// agents, and the blocked sources, in one JetStream bucket (design sections 5 D5 and 6).
+// agents, and the blocked sources, in one JetStream bucket (design D5).
 //
 // It decides what is fresh enough to be answered from memory, and when a write
 // is known to everybody who decides about calls. It refuses writes that were

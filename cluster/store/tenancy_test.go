@@ -330,3 +330,28 @@ func TestACreationAndTheEndOfItsAccountExcludeEachOther(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAccountThatHasChangedItsKeysOftenGoesAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	account(t, s, "globex")
+	const dropped = endpoint.MaxKeys + 1 // their ends stay marked for an hour
+	for n := range dropped + 2 {
+		k := newKey("globex", n)
+		if _, err := s.CreateKey(t.Context(), k, endpoint.Terms{}); err != nil {
+			t.Fatal(err)
+		}
+		if n < dropped {
+			if err := s.DeleteKey(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.DeleteAccount(t.Context(), endpoint.Account{Tenant: "globex"}); err != nil {
+		t.Fatal(err)
+	}
+	last := newKey("globex", dropped)
+	if _, err := s.KeyByDigest(t.Context(), last.Digest()); !errors.Is(err, endpoint.ErrNotFound) {
+		t.Errorf("a key of an account that is gone: %v", err)
+	}
+}

@@ -59,7 +59,7 @@ type View struct {
 	Since  time.Time         // when we began to listen
 	Heard  time.Time         // when the newest of our own beats that came back was sent; zero: none has
 	Others []Actor           // that are alive
-	Media  map[string]uint64 // whole reports so far of each media node that is alive; not changed later
+	Media  map[string]uint64 // whole reports so far of each media node that is alive, by its start; not changed later
 	Busy   func(k uint8) bool
 }
 
@@ -77,7 +77,7 @@ const (
 type seat struct {
 	phase phase
 	since time.Time
-	media map[string]uint64 // whole reports when the phase began
+	media map[string]uint64 // whole reports when the phase began; of one that started later: none
 }
 
 func (s *seat) enter(p phase, v *View) { *s = seat{phase: p, since: v.Now, media: v.Media} }

@@ -11,7 +11,12 @@ type sampler struct {
 	next  atomic.Int64 // unix nanoseconds
 }
 
+// allow reports whether an event at now is let through. One that lies further
+// ahead than an interval was told by a clock that has been set back since.
 func (s *sampler) allow(now time.Time) bool {
-	at := s.next.Load()
-	return now.UnixNano() >= at && s.next.CompareAndSwap(at, now.Add(s.every).UnixNano())
+	next := s.next.Load()
+	if wait := time.Duration(next - now.UnixNano()); wait > 0 && wait <= s.every {
+		return false
+	}
+	return s.next.CompareAndSwap(next, now.Add(s.every).UnixNano())
 }

@@ -18,6 +18,11 @@ import (
 // cleanUp is how long a component that was not ready in time may take to end.
 const cleanUp = 5 * time.Second
 
+// forOthers is how much of the time that an application has to stop no one
+// component may take: those below one that hangs may have something to bring to
+// the disk.
+const forOthers = 6 * time.Second
+
 // A Component works until ctx ends, then cleans up and returns nil. Ready is
 // closed once it serves.
 type Component interface {
@@ -31,7 +36,8 @@ var ErrEnded = errors.New("ended without being told to")
 // Attach starts c with the application and waits until it is ready. Where c
 // fails before that, so does the start; where it fails or panics later, the
 // application stops with exit code 1, and what else runs in it stops in order.
-// On the way down Attach waits for c as long as fx allows.
+// On the way down Attach waits for c as long as fx allows, but for what others
+// need.
 func Attach[C Component](lc fx.Lifecycle, app fx.Shutdowner, log *slog.Logger, c C) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runner{component: c, name: strings.TrimPrefix(fmt.Sprintf("%T", c), "*"), log: log, app: app, ctx: ctx, cancel: cancel, done: make(chan struct{})}
@@ -69,11 +75,16 @@ func (r *runner) start(ctx context.Context) error {
 
 func (r *runner) stop(ctx context.Context) error {
 	r.cancel()
+	own, cancel := ctx, context.CancelFunc(func() {})
+	if end, ok := ctx.Deadline(); ok && time.Until(end) > forOthers {
+		own, cancel = context.WithDeadline(ctx, end.Add(-forOthers))
+	}
+	defer cancel()
 	select {
 	case <-r.done:
 		return r.err
-	case <-ctx.Done():
-		return r.late(ctx, "component not stopped in time")
+	case <-own.Done():
+		return r.late(own, "component not stopped in time")
 	}
 }
 

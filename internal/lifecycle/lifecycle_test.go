@@ -195,3 +195,33 @@ func TestAComponentThatDoesNotStopIsNamed(t *testing.T) {
 		}
 	})
 }
+
+// TestAComponentThatDoesNotStopLeavesTheOthersTime has one that hangs above one
+// that has something to bring to an end.
+func TestAComponentThatDoesNotStopLeavesTheOthersTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(func(ctx context.Context, ready func()) error {
+			ready()
+			<-ctx.Done()
+			time.Sleep(5 * time.Second)
+			return nil
+		}, func(_ context.Context, ready func()) error {
+			ready()
+			time.Sleep(time.Hour)
+			return nil
+		})
+		if err := w.app.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := w.app.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		w.expect(t, "a ready", "b ready", "a ended")
+		if log := w.logged(); strings.Count(log, "component not stopped in time") != 1 {
+			t.Errorf("log: %s", log)
+		}
+		time.Sleep(time.Hour)
+	})
+}

@@ -26,6 +26,7 @@ const refreshPause = 2 * time.Second
 type refresh struct {
 	request wire.Request
 	branch  string
+	login   []call.Header // what its ACK repeats (RFC 3261 22.1)
 	to      call.Transmission
 	tx      txn.Client       // of an UPDATE
 	invite  txn.InviteClient // of a re-INVITE
@@ -92,7 +93,8 @@ func (d *dialog) startRefresh(now time.Time) {
 		r.request.Method, r.request.ContentType, r.request.Body = "INVITE", "application/sdp", d.said.body
 	}
 	if c.login != nil {
-		r.request.Headers = append(r.request.Headers, c.login.headers(r.request.Method, requestURI)...)
+		r.login = c.login.headers(r.request.Method, requestURI)
+		r.request.Headers = append(r.request.Headers, r.login...)
 	}
 	raw := r.request.Bytes()
 	if c.update {
@@ -190,7 +192,7 @@ func (d *dialog) ackRefresh(r *refresh, m *wire.Message, accepted bool) {
 		if ok {
 			r.to = address(d.flow, next)
 		}
-		q.URI, q.Route = requestURI, routes
+		q.URI, q.Route, q.Headers = requestURI, routes, r.login
 		q.Vias = []string{wire.Hop{Transport: r.to.Flow.Transport, SentBy: d.host(d.flow), Branch: d.branch()}.String()}
 	} else {
 		q.To = m.Header("To")

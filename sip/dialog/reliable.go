@@ -36,12 +36,12 @@ func takesReliable(m *wire.Message) bool {
 // confirmed decides how a provisional response other than 100 leaves. Whoever
 // requires it gets it reliably; whoever only supports it gets what has SDP so,
 // and the rest where a setting says so. An INVITE without SDP wants our offer in
-// the first reliable response (RFC 3262 5): others are sent as they are, or not
-// at all.
+// the first reliable response (RFC 3262 5): until that is confirmed, others are
+// sent as they are, or not at all.
 func (d *UAS) confirmed(described bool) (reliably, silent bool) {
 	required := listed(d.message, "Require", "100rel")
 	reliably = required || (described || d.options.Reliable) && takesReliable(d.message)
-	if d.session == nil {
+	if d.session == nil && (d.reliable == nil || !d.reliable.settled) {
 		return described && reliably, described && !reliably || !described && required
 	}
 	return reliably, false

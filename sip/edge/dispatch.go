@@ -102,16 +102,29 @@ func (e *Edge) enqueue(s *shard, in inbound) bool {
 }
 
 // shed answers 503 to an INVITE outside a dialog, in the listener's own
-// goroutine: while it does, the listener reads less. A re-INVITE is left alone.
+// goroutine: while it does, the listener reads less. A re-INVITE is left alone,
+// and so is a call that was taken before (see turnAway).
 func (e *Edge) shed(in inbound) bool {
 	r := e.read(in)
 	if r != nil && r.m.Method == "INVITE" && r.m.ToTag != "" {
 		return false
 	}
 	if r != nil {
-		e.answer(r, 503)
+		e.turnAway(r)
 	}
 	return true
+}
+
+// turnAway answers 503 for want of room. A copy of an INVITE that was passed on
+// before gets no answer where its sender repeats it: a call may own it by now,
+// whose answers it waits for, and a 503 would end the INVITE and not the call
+// (RFC 3261 17.1.1.2, 17.2.1).
+func (e *Edge) turnAway(r *request) {
+	if r.m.Method == "INVITE" && !r.in.flow.Transport.Reliable() && e.taken(e.inviteOf(r)) {
+		e.obs.dropped(DropQueueFull)
+		return
+	}
+	e.answer(r, 503)
 }
 
 // serveShard works until the queue is closed.

@@ -89,9 +89,9 @@ func WithObserver(o Observer) Option { return func(e *Edge) { e.obs = o } }
 // for example because NATS is away. Without it the edge counts as healthy.
 func WithHealth(healthy func() bool) Option { return func(e *Edge) { e.healthy = healthy } }
 
-// WithTaken sets how a draining edge knows a copy of an INVITE that it has
-// passed on before: such a copy goes the way of the first. Without it each is
-// turned away.
+// WithTaken sets how the edge knows a copy of an INVITE that it has passed on
+// before: while it drains, such a copy goes the way of the first, and where it
+// has no room, the copy is let go. Without it each is turned away.
 func WithTaken(taken func(endpoint.Invite) bool) Option { return func(e *Edge) { e.taken = taken } }
 
 // WithRandom sets the source of the spread of Retry-After: random(n) is in [0, n).

@@ -101,6 +101,42 @@ func TestAFullQueueRefusesNewCallsFirst(t *testing.T) {
 	}
 }
 
+// A copy of an INVITE whose first may be a call by now gets no 503 for want of
+// room: that would end the INVITE and not the call (RFC 3261 17.2.1).
+func TestACopyOfACallThatWasTakenIsNotRefusedForWantOfRoom(t *testing.T) {
+	t.Parallel()
+	known := false
+	dropped := 0
+	e := stubEdge(t, Observer{Dropped: func(Drop) { dropped++ }})
+	WithTaken(func(inv endpoint.Invite) bool {
+		return known && inv.CallID == "a84b4c76e66710@192.0.2.1" && inv.CSeq == 314159
+	})(e)
+	out := &tape{}
+	in := inbound{raw: carrierInvite(""), flow: call.Flow{Transport: call.UDP, Remote: carrierAddr}, link: out}
+	for range shardDepth - shardHeadroom {
+		e.deliver(in)
+	}
+	for _, refuse := range []func(){func() { e.deliver(in) }, func() {
+		e.pending.Store(8)
+		e.process(in)
+		e.pending.Store(0)
+	}} {
+		out.all, dropped = nil, 0
+		known = true
+		if refuse(); len(out.all) != 0 || dropped != 1 {
+			t.Errorf("a copy got %q, %d dropped", out.all, dropped)
+		}
+		known = false
+		if refuse(); len(out.all) != 1 || !bytes.HasPrefix(out.all[0], []byte("SIP/2.0 503 ")) || dropped != 1 {
+			t.Errorf("a new call got %q", out.all)
+		}
+	}
+	known, in.flow.Transport, out.all = true, call.TCP, nil
+	if e.deliver(in); len(out.all) != 1 {
+		t.Error("over TCP nobody repeats it: it is owed an answer")
+	}
+}
+
 func TestQueuedBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	dropped := 0

@@ -25,7 +25,7 @@ func (r *request) release() {
 	}
 }
 
-// route decides which part of the cluster a message belongs to (sip.md 4.3).
+// route decides which part of the cluster a message belongs to.
 func (e *Edge) route(r *request) {
 	m := r.m
 	switch {
@@ -144,7 +144,7 @@ func (e *Edge) invite(r *request) {
 	}
 	if e.pending.Add(1) > limit {
 		e.pending.Add(-1)
-		e.answer(r, 503)
+		e.turnAway(r)
 		return
 	}
 	r.waiting.count.Store(&e.pending)

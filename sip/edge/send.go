@@ -59,7 +59,7 @@ func (o outgoing) tell(sent bool) {
 func (e *Edge) Send(tx call.Transmission, told func(sent bool)) {
 	o := outgoing{tx, told}
 	if l, ok := e.linkOf(tx.Flow); ok {
-		if why := e.sendOver(l, o); why != DropFlowGone || isResponse(tx.Raw) {
+		if why := e.sendOver(l, o); why != DropFlowGone {
 			e.end(o, why)
 			return
 		}
