@@ -43,6 +43,7 @@ type actor struct {
 	kept     uint64 // revision of the dialog in the last snapshot
 
 	targets int      // dialogs begun for REFERs of the carrier's
+	refused *decline // of the last INVITE that might not take the call over; nil: none
 	arrival *arrival // an INVITE that asks to take the call over, while that is decided; nil: none
 
 	dialogTimer *Timer

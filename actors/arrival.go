@@ -17,6 +17,13 @@ type arrival struct {
 	stop   func() // of the question; nil: nobody is asked
 }
 
+// A decline is what the last INVITE was owed that was decided against. Its copies
+// are owed the same (RFC 3261 17.2.1).
+type decline struct {
+	asks     call.Replacing
+	response call.Response
+}
+
 var invitePrefix = []byte("INVITE ")
 
 // arrives takes an INVITE that asks to take the call over (RFC 3891), and
@@ -33,6 +40,10 @@ func (a *actor) arrives(now time.Time, p call.Packet) bool {
 	}
 	if v := a.arrival; v != nil && v.asks.SameInvite(asks) {
 		v.packet = p
+		return true
+	}
+	if v := a.refused; v != nil && v.asks.SameInvite(asks) {
+		a.turnAway(p, v.response)
 		return true
 	}
 	if status := a.replaceable(asks); status != 0 {
@@ -117,7 +128,8 @@ func (a *actor) takenOver(now time.Time, v *arrival, r Ruling) {
 	}
 	a.arrival = nil
 	if !r.Admitted {
-		a.turnAway(v.packet, call.Response{Status: max(r.Status, 403)})
+		a.refused = &decline{v.asks, call.Response{Status: max(r.Status, 403)}}
+		a.turnAway(v.packet, a.refused.response)
 		return
 	}
 	if status := a.replaceable(&v.asks); status != 0 { // it has moved, or ended, since
@@ -139,6 +151,7 @@ func (a *actor) takenOver(now time.Time, v *arrival, r Ruling) {
 // forgetArrival lets go of an INVITE that waits: the call is over. It is owed
 // 603.
 func (a *actor) forgetArrival() {
+	a.refused = nil // its copies are owed 603, too
 	v := a.arrival
 	if v == nil {
 		return

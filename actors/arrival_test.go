@@ -153,6 +153,30 @@ func TestAnInviteThatMayNotTakeACallOverIsTurnedAway(t *testing.T) {
 	}
 }
 
+// A copy that was on its way when its INVITE was turned away asks nobody again,
+// and stands in nobody's way.
+func TestACopyOfAnInviteThatWasTurnedAwayKeepsNoOtherFromTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ph := newPhone(t, nil)
+		id, a := ph.established(t)
+		before := len(ph.sent)
+		ph.invites(t, id, "INVITE c2 replaces c1", "198.51.100.7")
+		a.done[0](actors.Ruling{Status: 404, Reason: endpoint.ReasonSourceNotAllowed})
+		synctest.Wait()
+		ph.invites(t, id, "INVITE c2 replaces c1", "198.51.100.7")
+		ph.invites(t, id, "INVITE c3 replaces c1", "203.0.113.77")
+		if got := strings.Join(ph.sent[before:], ", "); got != "404 to c2, 404 to c2" || len(a.asked) != 2 {
+			t.Fatalf("sent %s, asked %d times", got, len(a.asked))
+		}
+		a.done[1](actors.Ruling{V: 1, Admitted: true})
+		synctest.Wait()
+		if got := strings.Join(ph.sent[before+2:], ", "); got != "200, BYE transferred" {
+			t.Errorf("then sent %s", got)
+		}
+	})
+}
+
 func TestATakeoverIsNotTakenTwiceAndNotAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -83,8 +83,7 @@ func TestWhatNobodyRepeatsWaitsForNATS(t *testing.T) {
 	if err := await(t, asked); err != nil || len(node.delivered()) != 1 {
 		t.Errorf("an in-dialog message: %v, the call got %v", err, node.delivered())
 	}
-	got := string(await(t, sent).Raw) + string(await(t, sent).Raw)
-	if !strings.Contains(got, "486 Busy") || !strings.Contains(got, "BYE sip:x") {
-		t.Errorf("the edge sent %q", got)
+	for got := ""; !strings.Contains(got, "486 Busy") || !strings.Contains(got, "BYE sip:x"); {
+		got += string(await(t, sent).Raw) // one whose receipt was slow comes twice
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // How JetStream's health is watched. An election of its leaders takes 4 to 9 s
-// (reference cluster.md 5), in which calls go on: where there are several
+// (docs/operations.md), in which calls go on: where there are several
 // brokers, that is no illness yet.
 const (
 	probeInterval = 500 * time.Millisecond

@@ -15,7 +15,7 @@ import (
 	"patchbay/actors/endpoint"
 )
 
-// Subject of an operation: Prefix, tenant, noun, verb (design section 6).
+// Subject of an operation: Prefix, tenant, noun, verb (docs/permissions.md).
 const (
 	prefix      = "pb.v1.ctl"
 	serviceName = "patchbay-control"

@@ -289,6 +289,7 @@ func rejectedWith(t *testing.T, b *bed, ep control.EndpointView) {
 		}
 	}
 	b.op.Update(t, ep.ID, rig.Fields{"max_concurrent_calls": 1})
+	b.free(t, ep.Slug)
 	call := b.call(t, "udp", ep.Slug)
 	expect(486)
 	call.bye(t)

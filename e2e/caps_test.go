@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/control"
 	"patchbay/e2e/rig"
 )
 
@@ -75,12 +76,23 @@ func TestSixtyCallersAtOnceAtACapOfTenFindTenPlaces(t *testing.T) {
 					transport, round+1, calls.accepted, calls.refused, callers, places, callers-places)
 			}
 			b.Idle(t, settle)
-			time.Sleep(time.Second) // a media node's report frees the places
+			b.free(t, ep.Slug)
 		}
 	}
 	if n := b.echo.Offers(); n != 2*2*places {
 		t.Errorf("the agent had %d offers, want %d", n, 2*2*places)
 	}
+}
+
+// free waits until no call counts against an endpoint's cap: a media node's
+// report frees the places, which comes after the end of the calls.
+func (b *bed) free(t *testing.T, slug string) {
+	t.Helper()
+	rig.Eventually(t, settle, "the number of calls that count", 0, func() float64 {
+		var x control.ExplanationView
+		b.op.Do(t, "call", "explain", control.ExplainRequest{URI: b.URI(slug), Source: "127.0.0.1"}, &x)
+		return float64(x.Calls)
+	})
 }
 
 // A tally counts what became of callers.

@@ -136,7 +136,7 @@ func TestBaresipHoldsAndResumes(t *testing.T) {
 		time.Sleep(time.Second)
 		r.tell("hold", "")
 		rig.WaitFor(t, settle, "the call is on hold", func() bool { return b.op.CallOf(t, ep, "established").OnHold })
-		time.Sleep(200 * time.Millisecond) // what was on its way
+		time.Sleep(500 * time.Millisecond) // what was on its way
 		sent := b.op.CallOf(t, ep, "established").Quality.PacketsSent
 		time.Sleep(time.Second)
 		if n := b.op.CallOf(t, ep, "established").Quality.PacketsSent - sent; n != 0 {

@@ -78,7 +78,7 @@ func (p *pageServer) next(t *testing.T, limit time.Duration) reported {
 // Frequencies of what the browser says, and the longest wait for its start.
 const (
 	browserTone  = 600
-	browserStart = 40 * time.Second
+	browserStart = 2 * time.Minute
 )
 
 // browse opens a page in Chromium until the test ends. Its microphone is a file

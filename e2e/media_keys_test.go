@@ -161,7 +161,12 @@ func TestDigitsOfTheAgentReachTheCarrier(t *testing.T) {
 					t.Errorf("%s was answered %s, want the error %s", command, n.raw, code)
 				}
 			}
-			time.Sleep(5*200*time.Millisecond + 500*time.Millisecond + 300*time.Millisecond) // four keys, a pause, and then nothing
+			rig.WaitFor(t, settle, "four keys, the last of them released", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(got) >= 4 && got[3].ends >= 3
+			})
+			time.Sleep(300 * time.Millisecond) // and then nothing
 			over()
 			rep := <-done
 			answered(t, rep, "PCMU")

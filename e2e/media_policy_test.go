@@ -9,9 +9,9 @@ import (
 	"patchbay/internal/caller"
 )
 
-// TestAnEndpointsMediaPolicyHoldsForItsCalls is apis.md 4, lines 7 and 8: what
-// an owner allows narrows the answer, and a call that is left with nothing, or
-// that would lack the encryption its owner wants, is 488.
+// TestAnEndpointsMediaPolicyHoldsForItsCalls: what an owner allows narrows the
+// answer, and a call that is left with nothing, or that would lack the
+// encryption its owner wants, is 488.
 func TestAnEndpointsMediaPolicyHoldsForItsCalls(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)

@@ -146,6 +146,7 @@ func TestARealWHIPServerTakesACall(t *testing.T) {
 	if rep.EndedByPeer || rep.ByeStatus != 200 {
 		t.Errorf("the call was ended by us: %t, its BYE got %d", rep.EndedByPeer, rep.ByeStatus)
 	}
+	rig.WaitFor(t, settle, "the server's viewer has the last packets", func() bool { return len(heard()) >= packets*9/10 })
 	says.compare(t, "caller to the server's viewer", heard(), packets*9/10, packets/10)
 	server.Says(t, "method = DELETE")
 	s.Idle(t, settle)

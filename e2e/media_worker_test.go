@@ -178,6 +178,7 @@ type session struct {
 	dc    *webrtc.DataChannel
 	open  chan struct{} // the data channel is
 	said  chan note     // what it brought
+	aside []note        // what it brought before an ack that was waited for
 	ended chan struct{} // the connection was closed by the node
 
 	mu    sync.Mutex
@@ -267,6 +268,13 @@ func (c *session) packets() []*rtp.Packet {
 // expect waits for an event of the data channel and lets others pass.
 func (c *session) expect(t *testing.T, kind string) note {
 	t.Helper()
+	for i, n := range c.aside {
+		if n.Type == kind {
+			c.aside = c.aside[i+1:]
+			return n
+		}
+	}
+	c.aside = nil
 	return expectNote(t, c.said, "over the data channel", kind)
 }
 
@@ -286,7 +294,8 @@ func expectNote(t *testing.T, from <-chan note, where, kind string) note {
 	}
 }
 
-// ask sends a command over the data channel and returns its answer.
+// ask sends a command over the data channel and returns its answer. What the
+// command leads to may be told before that: it is kept for expect.
 func (c *session) ask(t *testing.T, command string) note {
 	t.Helper()
 	select {
@@ -297,7 +306,17 @@ func (c *session) ask(t *testing.T, command string) note {
 	if err := c.dc.SendText(command); err != nil {
 		t.Fatal(err)
 	}
-	return c.expect(t, "ack")
+	for end := time.After(settle); ; {
+		select {
+		case n := <-c.said:
+			if n.Type == "ack" {
+				return n
+			}
+			c.aside = append(c.aside, n)
+		case <-end:
+			t.Fatalf("%s was not answered within %v", command, settle)
+		}
+	}
 }
 
 // events listens to the subject of the call.

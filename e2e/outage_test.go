@@ -18,7 +18,8 @@ import (
 func apart(t *testing.T) (broker *rig.Node, b *bed) {
 	t.Helper()
 	broker = rig.Start(t, rig.Settings{"node.roles": "broker"})
-	return broker, beside(t, broker.NATS, rig.Settings{"sip.t1": "50ms"}) // a BYE that nobody answers is given up after 64*T1
+	return broker, beside(t, broker.NATS, rig.Settings{"sip.t1": "50ms", // a BYE that nobody answers is given up after 64*T1
+		"media.first_rtp_timeout": "5m"}) // calls by hand have no audio
 }
 
 // beside starts a node of every role but the broker's, with NATS at host:port.
@@ -61,7 +62,7 @@ func TestCallsGoOnWithoutJetStreamAndEachHasItsRecordAfterwards(t *testing.T) {
 	before := b.call(t, "udp", slug)
 	before.bye(t)
 	through := b.call(t, "udp", slug)
-	b.op.Do(t, "agent", "update", control.Change{ID: b.echo.Agent, Patch: []byte(`{"max_duration_ms":4000}`)}, nil)
+	b.op.Do(t, "agent", "update", control.Change{ID: b.echo.Agent, Patch: []byte(`{"max_duration_ms":8000}`)}, nil)
 	within := b.call(t, "udp", slug)
 	b.records(t, 1)
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,32 +20,6 @@ import (
 	"patchbay/internal/testkit"
 )
 
-// answers runs the softphone, which picks up by itself, and returns what it heard
-// once it has ended.
-func (b baresip) answers(t *testing.T, seconds int) (heard func() []int16) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second+settle)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, testkit.Tool(t, "baresip"), "-4", "-f", b.dir, "-t", fmt.Sprint(seconds))
-	cmd.Dir = b.dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return func() []int16 {
-		t.Helper()
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("baresip: %v\n%s", err, out.String())
-		}
-		found, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("baresip wrote %d files of what it heard, want 1:\n%s", len(found), out.String())
-		}
-		return readWAV(t, found[0])
-	}
-}
-
 func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
@@ -56,15 +29,15 @@ func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
 		rate := map[string]int{"PCMU": 8000, "G722": 16000}[codec]
 		phone := baresip{dir: t.TempDir(), transport: transport, sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: codec, more: ";answermode=auto"}
 		phone.write(t, 700, rate)
-		heard := phone.answers(t, 12)
+		r := phone.begin(t, b.Port(t, 2))
 		v := b.placeWhere(t, transport, phone.sip, fmt.Sprintf("sip:phone@127.0.0.1:%d;transport=%s", phone.sip, transport))
-		time.Sleep(6 * time.Second) // of tone
+		b.talks(t, v.ID, 5*word/2)
 		b.op.Do(t, "call", "hangup", control.ID{ID: v.ID.String()}, nil)
 		rec := b.ended(t, v.ID, 200, call.CauseOperator, call.ByOperator)
 		if rec.Codec != codec || string(rec.Transport) != transport || rec.Quality.PacketsReceived < 150 || rec.Quality.PacketsLost != 0 {
 			t.Errorf("record %+v", rec)
 		}
-		hears(t, "baresip", heard(), 700, rate, 3*time.Second)
+		hears(t, "baresip", phone.one(t, r.quit()), 700, rate, 3*time.Second)
 	})
 	b.Idle(t, settle)
 }

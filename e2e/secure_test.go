@@ -121,7 +121,7 @@ func TestBaresipCallsOverTLS(t *testing.T) {
 	phone := baresip{dir: t.TempDir(), transport: "tls", sip: b.Port(t, 2), rtp: b.Port(t, 10), codec: "PCMU"}
 	phone.write(t, 700, 8000)
 	ep := b.endpoint(t, nil)
-	heard := phone.call(t, node.Over("tls", ep.Slug), 5)
+	heard := b.dials(t, phone, ep, node.Over("tls", ep.Slug), 5*word/2)
 	hears(t, "baresip", heard, 700, 8000, 4*time.Second)
 	if end := ended(t, b.Node, string(ep.Key)); end.EndedBy != "carrier" || end.Transport != "tls" {
 		t.Errorf("ended by %s over %s, want carrier, tls", end.EndedBy, end.Transport)

@@ -160,7 +160,8 @@ func (l *carrierLeg) detach() {
 	l.in.mu.Unlock()
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	l.out.from, l.out.round = 0, 0
+	l.out.from = 0
+	l.out.afresh()
 	l.out.comfort = rtp.Comfort(l.terms.answer.Codec.Name)
 }
 

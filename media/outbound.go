@@ -87,7 +87,16 @@ func (o *outbound) attach(now time.Duration, codec string, t agentTerms, number 
 	o.rw.Restart()
 	o.cut.Set(t.agent.PayloadType, codec, o.ptime)
 	o.cut.Reset()
-	o.from, o.agentAt, o.round = number, now, 0
+	o.from, o.agentAt = number, now
+	o.afresh()
+}
+
+// afresh lets comfort noise begin anew with an agent's coming or going. Ringing
+// goes on as it is: a new cadence would sound like a new call.
+func (o *outbound) afresh() {
+	if o.tone == nil {
+		o.round = 0
+	}
 }
 
 // retarget sends to the source that a latch of that number has found, and holds

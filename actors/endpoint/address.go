@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Partitions is how many mailboxes all endpoints share (design 2).
+// Partitions is how many mailboxes all endpoints share.
 const Partitions = 256
 
 // An Address is the canonical form of what was dialled: "s/<slug>",
@@ -33,7 +33,7 @@ func AccountAddress(account string) Address { return Address("a/" + strings.ToLo
 func HostAddress(host string) Address { return Address("d/" + host) }
 
 // Dialled returns the address of a Request-URI by its user, unescaped, and its
-// host (design 3). At <label>.<base domain> it is a user of an account. A slug
+// host (docs/routing.md). At <label>.<base domain> it is a user of an account. A slug
 // is one anywhere else. At a host that may be an account's own domain, deciders
 // find out ([Address.AtHost]). What is left is a phone number, or else no slug
 // that there is; no slug is a number.

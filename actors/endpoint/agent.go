@@ -33,7 +33,7 @@ type Agent struct {
 // A Connector is a way to bring an agent its call.
 type Connector string
 
-// Connectors that are served (reference media.md 1.2).
+// Connectors that are served (docs/agents.md).
 const (
 	ConnectNATS   Connector = "nats"   // a worker in a queue group answers our offer
 	ConnectHTTP   Connector = "http"   // we POST our offer to a URL

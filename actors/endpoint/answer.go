@@ -21,7 +21,7 @@ const (
 )
 
 // A Question is the body of the request to an owner's webhook (Ultravox's
-// fallback handler, apis.md UV-6): what the caller claims.
+// fallback handler): what the caller claims.
 type Question struct {
 	CallerID        *string           `json:"callerId"`
 	FromDisplayName *string           `json:"fromDisplayName"`
@@ -75,7 +75,7 @@ func badAnswer(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrAnswer, fmt.Sprintf(format, args...))
 }
 
-// ParseAnswer reads a webhook's reply (apis.md UV-7): one JSON object with
+// ParseAnswer reads a webhook's reply: one JSON object with
 // exactly one action. Whatever is not served is refused, so that no wish of
 // the owner's is lost. The error wraps [ErrAnswer].
 func ParseAnswer(body []byte) (Answer, error) {

@@ -6,7 +6,7 @@ import (
 )
 
 // An Application says what is asked, by HTTP, about a call that comes to it:
-// Vobiz's and Plivo's Application, SignalWire's LaML application (apis.md 3).
+// Vobiz's and Plivo's Application, SignalWire's LaML application.
 // This release keeps it; calls to an endpoint that it answers are refused with
 // handler_not_supported.
 type Application struct {

@@ -29,7 +29,7 @@ func Headers(fields []HeaderField) map[string]string {
 // said.
 type Caller struct{ ID, DisplayName, URI string }
 
-// Context returns the context of a call for its agent (apis.md UV-8): the
+// Context returns the context of a call for its agent: the
 // template, over it the X- header fields (X-Foo-Bar: v is foo_bar; a value
 // that is JSON is taken as such) and ultravox.sip. What the SIP message says
 // wins over the template. A schema that is closed (additionalProperties:

@@ -110,7 +110,7 @@ type FallbackHandler struct {
 }
 
 // An IPMode is one of the three states of an allowlist: what an empty list
-// means differs between vendors, so the mode says it (apis.md 1.2).
+// means differs between vendors, so the mode says it.
 type IPMode string
 
 // Modes of an allowlist. The zero value admits nobody: it is never written by
@@ -150,7 +150,7 @@ const (
 )
 
 // An Endpoint is one address that carriers dial, with its owner's policy: the
-// superset of the seed products' resources (apis.md 3).
+// superset of what the products have whose APIs are served (docs/apis.md).
 type Endpoint struct {
 	V                  int                        `json:"v"`
 	ID                 string                     `json:"id"`                   // UUID
@@ -235,7 +235,7 @@ type Permissions struct {
 }
 
 // A Handler says who answers. Every vendor's parameters are kept, also those
-// of handlers that are not active (apis.md 1.5).
+// of handlers that are not active.
 type Handler struct {
 	Active              string  `json:"active"` // HandlerAgent, or a vendor's word
 	AgentID             *string `json:"agent_id,omitempty"`

@@ -23,7 +23,7 @@ import (
 	"patchbay/internal/keys"
 )
 
-// Limits of the server (reference cluster.md 12).
+// Limits of the server (docs/limits.md).
 const (
 	MaxPayload    = 256 << 10 // bytes of one message; an INVITE with SDP has 2 to 4 KiB
 	maxMemory     = 64 << 20  // of JetStream's memory streams, which we do not use

@@ -1,5 +1,5 @@
 // Package permit is the table of who may publish, hear, read and write what
-// (design section 6). The brokers' permissions, the configuration for a NATS of
+// on NATS. The brokers' permissions, the configuration for a NATS of
 // the operator's own, and docs/permissions.md are all made of it.
 //
 // It decides what a role has; a process with several roles has the union. It

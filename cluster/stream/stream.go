@@ -3,7 +3,7 @@
 //
 // It decides how many replicas a stream has: what is asked for, or what it has
 // already where that is more, so that a node with a smaller setting takes
-// nothing away. It refuses to make what its node may not (design section 6:
+// nothing away. It refuses to make what its node may not (docs/permissions.md:
 // brokers and control do), and waits for it instead, saying so.
 package stream
 

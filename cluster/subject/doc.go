@@ -1,5 +1,5 @@
 // Package subject is the table of subjects and keys of the protocol between
-// nodes (design section 6), and the only place that builds one.
+// nodes (docs/permissions.md), and the only place that builds one.
 //
 // Subjects are made of numbers, node names, Keys and ids, never of what a
 // caller wrote: every name passes [Token], so no name can add a token, a

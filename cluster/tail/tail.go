@@ -4,7 +4,7 @@
 // It decides when a consumer is to be given up: after two seconds without a
 // heartbeat, after a gap, after any error. Whoever calls begins again where it
 // stood. It exists because kv.Watch stayed silent for 19 s after its server's
-// death (reference cluster.md 0.4), and because the library's ordered consumer
+// death when it was tried, and because the library's ordered consumer
 // waits up to 10 s for a JetStream that has no leader when it resets itself. It
 // refuses to hide an interruption: the caller must know that it is behind.
 package tail

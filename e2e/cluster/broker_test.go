@@ -64,14 +64,21 @@ func gap(all rig.Tally) (worst time.Duration) {
 	return worst
 }
 
-// whole fails the test for a gap in the audio that is longer than the machine's
-// own.
+// whole fails the test for each call with a gap in its audio that is longer than
+// the machine's own, and says when that was.
 func (b *bed) whole(t *testing.T, all rig.Tally) {
 	t.Helper()
-	if g, stall := gap(all), b.Stall.Worst(); g > maxGap+stall {
-		t.Errorf("the longest gap in the audio is %v, want %v at most and %v for the machine", g, maxGap, stall)
+	limit := maxGap + b.Stall.Worst()
+	for _, o := range all {
+		if s := o.Sound; s.Gap > limit {
+			t.Errorf("call %s, answered at %s, hung up by us at %s: heard nothing for %v, want %v at most, from %s on; then another stream: %v", o.CallID,
+				o.At.Add(o.Setup).Format(moments), o.Hung.Format(moments), s.Gap, limit, s.Since.Format(moments), s.Other)
+		}
 	}
 }
+
+// moments is how times within a test are shown, as a Tally does.
+const moments = "15:04:05.000"
 
 func (b *bed) leaderDies(t *testing.T) {
 	victim, leads := b.leader(t)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { rig.Main(m) }
 
 const (
 	root   = "../.."
-	settle = 20 * time.Second // Go builds an example, Python loads aiortc
+	settle = time.Minute // Go builds an example, Python loads aiortc
 	talk   = 2 * time.Second
 )
 
@@ -211,6 +211,7 @@ func TestThePageInABrowser(t *testing.T) {
 	}
 	browser := browse(t, chromium, strings.Replace(string(link[1]), "http://127.0.0.1:8000", origin, 1)+
 		"&start&base=http://"+node.HTTP+"&key="+strings.TrimSpace(string(key)))
+	pages.says(t, "GET /dialin.js") // the browser is there: a caller rings for 20 s
 	rep := call(t, caller.Options{URI: dial, Digits: "5", Talk: 4 * time.Second})
 	hears(t, rep, microphone, 0.3) // the browser takes a tone that lasts for noise, and turns it down
 	browser.says(t, "call.started")

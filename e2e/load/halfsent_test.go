@@ -57,8 +57,8 @@ func TestTwoThousandHalfSentConnectionsAreClosedWhileCallsGoOn(t *testing.T) {
 	if open > 0 || longest > halfLimit {
 		t.Errorf("%d of %d connections were left open, the last closed after %v, want none and %v", open, halfSent, longest, halfLimit)
 	}
-	node.Idle(t, 20*time.Second)
-	rig.Until(t, 20*time.Second, func() (string, bool) {
+	node.Idle(t, time.Minute)
+	rig.Until(t, time.Minute, func() (string, bool) {
 		return "goroutines are back", look(node).goroutines <= start.goroutines*(1+slack)
 	})
 }

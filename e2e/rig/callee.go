@@ -227,6 +227,7 @@ func (t *Talk) Heard(packets int) {
 // first on the way, and waits for the answer.
 func (t *Talk) Bye(to netip.AddrPort) {
 	t.c.t.Helper()
+	t.ear.hush()
 	t.ask(to, "BYE", "")
 }
 

@@ -300,6 +300,10 @@ func (d *Dialled) Bye() {
 		return
 	}
 	passed, began := d.out.Passed, time.Now()
+	d.out.Hung = began
+	if d.ear != nil {
+		d.ear.hush()
+	}
 	_, res, err := d.request(d.within("BYE"), nothing)
 	switch {
 	case err != nil && d.out.ByPeer: // they crossed

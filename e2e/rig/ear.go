@@ -1,6 +1,7 @@
 package rig
 
 import (
+	bigendian "encoding/binary"
 	"net"
 	"net/netip"
 	"regexp"
@@ -15,6 +16,8 @@ import (
 type Sound struct {
 	Sent, Heard int           // RTP packets of 20 ms
 	Gap         time.Duration // longest silence between two that came
+	Since       time.Time     // when that began
+	Other       bool          // a packet of another stream (SSRC) ended it
 	Last        time.Time     // when the last one came
 }
 
@@ -24,8 +27,10 @@ type ear struct {
 	stop chan struct{}
 	done sync.WaitGroup
 
-	mu    sync.Mutex
-	sound Sound
+	mu     sync.Mutex
+	sound  Sound
+	ssrc   uint32 // of the last packet
+	hushed bool
 }
 
 // newEar opens an RTP socket at the host of a SIP address.
@@ -54,15 +59,23 @@ func (e *ear) listen() {
 		if n < 12 || buf[1]&0x7f != 0 {
 			continue // no PCMU: RTCP, comfort noise
 		}
-		now := time.Now()
-		e.mu.Lock()
-		if !e.sound.Last.IsZero() {
-			e.sound.Gap = max(e.sound.Gap, now.Sub(e.sound.Last))
-		}
-		e.sound.Heard++
-		e.sound.Last = now
-		e.mu.Unlock()
+		e.note(time.Now(), bigendian.BigEndian.Uint32(buf[8:]))
 	}
+}
+
+// note counts a packet that came, unless the call is over.
+func (e *ear) note(now time.Time, ssrc uint32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hushed {
+		return
+	}
+	s := &e.sound
+	if gap := now.Sub(s.Last); !s.Last.IsZero() && gap > s.Gap {
+		s.Gap, s.Since, s.Other = gap, s.Last, ssrc != e.ssrc
+	}
+	s.Heard++
+	s.Last, e.ssrc = now, ssrc
 }
 
 var (
@@ -124,9 +137,21 @@ func (e *ear) now() Sound {
 	return e.sound
 }
 
+// hush says and hears no more: a call is over for who sends its BYE, answered or
+// not (RFC 3261 15.1.1). The port may be another call's before an answer comes,
+// and whoever talks on is heard there.
+func (e *ear) hush() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.hushed {
+		e.hushed = true
+		close(e.stop)
+	}
+}
+
 // close ends the audio.
 func (e *ear) close() Sound {
-	close(e.stop)
+	e.hush()
 	_ = e.conn.Close()
 	e.done.Wait()
 	return e.now()

@@ -111,6 +111,7 @@ func (c *Cluster) Cut(t testing.TB, n *Node, cut Cut) (heal func()) {
 		}
 	}
 	rules("-A")
+	n.away = true
 	return func() { rules("-D") }
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	startLimit = 60 * time.Second // until /readyz says yes; the race detector needs its share
 	stopLimit  = 30 * time.Second // from SIGTERM, and again from a second one
+	awayLimit  = 2 * time.Second  // to the second, of a node that was cut off
 	httpLimit  = 10 * time.Second
 )
 
@@ -31,6 +32,7 @@ type Node struct {
 	runs  []*process // all of them
 	http  *http.Client
 	dead  bool   // killed by the test: its end is not looked at
+	away  bool   // it was cut off from the brokers
 	space string // network namespace it runs in; "": the test's
 	key   string // file of the cluster key, where brokers ask who it is; "": they do not
 	Name  string // in a cluster
@@ -198,11 +200,16 @@ func (n *Node) Stop(t testing.TB) {
 		n.proc.examine(t)
 		return
 	}
+	patience := stopLimit
+	if n.away { // an edge waits minutes for INVITEs that another has answered meanwhile
+		patience = awayLimit
+	}
 	for range 2 {
 		if n.proc.running() {
 			n.proc.signal(t, syscall.SIGTERM)
-			n.proc.ended(stopLimit)
+			n.proc.ended(patience)
 		}
+		patience = stopLimit
 	}
 	if n.proc.running() {
 		n.proc.signal(t, syscall.SIGQUIT) // where it hangs is in the log

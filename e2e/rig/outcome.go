@@ -25,6 +25,7 @@ type Outcome struct {
 	Status  int           // final response to the INVITE; 0: none came
 	Setup   time.Duration // from the INVITE to it
 	At      time.Time     // when the INVITE was sent first
+	Hung    time.Time     // when we sent our BYE first
 	Bye     int           // response to our BYE; 0: none sent, or none came
 	ByPeer  bool          // the other side ended it
 	Reason  string        // Reason of the other side's BYE

@@ -161,7 +161,7 @@ func (p *play) agent(k *party, st step) error {
 			last = err.Error()
 			continue
 		}
-		m, err := p.bed.within.Request(subject.AgentDo(p.bed.Agent, id), raw, time.Second)
+		m, err := p.bed.within.Request(subject.AgentDo(p.bed.Agent, id), raw, rig.Patience/2) // asked twice it would be refused
 		if err != nil {
 			last = err.Error()
 			continue

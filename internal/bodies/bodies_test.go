@@ -121,8 +121,8 @@ func compare(t *testing.T, name string, body []byte) {
 	golden.Compare(t, "testdata/"+name+".json", append(b.Bytes(), '\n'))
 }
 
-// TestHowACallEndedIsSaidInTheVendorsWords has a row for each line of apis.md
-// 3.3, of a call that nobody answered.
+// TestHowACallEndedIsSaidInTheVendorsWords has a row for each line of
+// docs/apis.md, Events, of a call that nobody answered.
 func TestHowACallEndedIsSaidInTheVendorsWords(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int][3]string{

@@ -15,7 +15,7 @@ const (
 )
 
 // yapprName is Yappr's name for an event. How a call ended is the name of the
-// event there (apis.md 3.3).
+// event there (docs/apis.md, Events).
 func yapprName(ev *Event) string {
 	switch ev.Type {
 	case call.EventStarted, call.EventAnswered:

@@ -58,7 +58,7 @@ func said(s *string) string {
 	return *s
 }
 
-// TestWordsForHowACallEnded is the column of Ultravox in apis.md 3.3.
+// TestWordsForHowACallEnded is the column of Ultravox in docs/apis.md, Events.
 func TestWordsForHowACallEnded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -154,7 +154,7 @@ func TestDurationsAreReadAsTheDocumentsWriteThem(t *testing.T) {
 	}
 }
 
-// TestEventBodies are apis.md UV-9.
+// TestEventBodies pins the body of each event.
 func TestEventBodies(t *testing.T) {
 	t.Parallel()
 	live := ultravox.Facts{ID: 0x9a51c06f3be2d704, Created: began, AgentID: "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001", AgentName: "Sales <b>",

@@ -62,7 +62,7 @@ func system(c call.Cause) bool {
 	return false
 }
 
-// termination is the word for how the SIP side ended (apis.md 3.3).
+// termination is the word for how the SIP side ended (docs/apis.md, Events).
 func (f *Facts) termination() string {
 	if !f.Joined.IsZero() {
 		switch f.endReason() {

@@ -23,7 +23,7 @@ func TestStandardSignaturesAreThoseOfTheSpecification(t *testing.T) {
 	}
 }
 
-// TestSignalWireAndVobizVectors has the values of apis.md 6; those of
+// TestSignalWireAndVobizVectors has fixed values; those of
 // SignalWire and of Plivo are what the vendors' own verifiers accept.
 func TestSignalWireAndVobizVectors(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ const bot = "6b1d0f6e-0d1e-4a77-9a55-2f1f6a4f0001"
 
 const exampleBody = `{"callerId":"+15550100","fromDisplayName":"Bob","fromUri":"sip:+15550100@pbx.example.net","toUri":"sip:sales@acme.sip.example.com","sipHeaders":{"X-Customer-Name":"Bob"}}`
 
-// TestSignatureVectors has the values of apis.md 6, which the vendor's own
+// TestSignatureVectors has values which the vendor's own
 // verifier accepts.
 func TestSignatureVectors(t *testing.T) {
 	t.Parallel()

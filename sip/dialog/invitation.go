@@ -59,7 +59,7 @@ type redactor struct {
 }
 
 // hide takes note of the user of a URI that was dialled, if it is, or may be,
-// a bearer slug (design 3): not at an account's domain, where it is a name, and
+// a bearer slug (docs/routing.md): not at an account's domain, where it is a name, and
 // not if it is a phone number.
 func (r *redactor) hide(u wire.URI, baseDomain string) {
 	if u.User == "" {

@@ -7,7 +7,7 @@ import (
 )
 
 // Facts returns what deciders are told of an initial INVITE, or of a CANCEL of
-// one, that came on flow. The Request-URI says what was dialled (design 3).
+// one, that came on flow. The Request-URI says what was dialled (docs/routing.md).
 func Facts(m *wire.Message, flow call.Flow, baseDomain string) endpoint.Invite {
 	return endpoint.Invite{
 		Address: endpoint.Dialled(m.RequestURI.User, m.RequestURI.Host, baseDomain),

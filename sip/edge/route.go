@@ -25,7 +25,7 @@ func (r *request) release() {
 	}
 }
 
-// route decides which part of the cluster a message belongs to (sip.md 4.3).
+// route decides which part of the cluster a message belongs to.
 func (e *Edge) route(r *request) {
 	m := r.m
 	switch {

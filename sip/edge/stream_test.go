@@ -196,7 +196,7 @@ func TestOneSourceCannotTakeAllConnections(t *testing.T) {
 func TestAPeerThatDoesNotReadLosesItsConnection(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.WriteTimeout = 200 * time.Millisecond
+	cfg.WriteTimeout = 2 * time.Second
 	flows := make(chan call.Flow, 1)
 	r := rejecting(404)
 	r.invite = func(_ endpoint.Invite, _ bool, p call.Packet, done func(edge.Outcome)) {
@@ -212,7 +212,9 @@ func TestAPeerThatDoesNotReadLosesItsConnection(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the connection lives on")
 		}
-		rig.Send(call.Transmission{Flow: flow, Raw: res}, nil)
+		for range cfg.MaxPending {
+			rig.Send(call.Transmission{Flow: flow, Raw: res}, nil)
+		}
 		time.Sleep(time.Millisecond)
 	}
 	if rig.seen.of("dropped "+string(edge.DropWrite)) != 1 || rig.seen.of("dropped "+string(edge.DropWriteQueue)) == 0 {

@@ -13,7 +13,17 @@ import (
 	shape "patchbay/internal/ultravox"
 )
 
-// rows say which tests show each row of apis.md 5.1, from this folder.
+// rows say which tests show each part of Ultravox's contract, from this folder:
+//
+//	UV-1  the SIP configuration is read and changed by PATCH
+//	UV-2  an agent's default pattern
+//	UV-3  what is 400
+//	UV-4  bodies of errors
+//	UV-5  registrations
+//	UV-6  the question to the fallback handler
+//	UV-7  its replies, and the SIP that comes of them
+//	UV-8  header fields as context
+//	UV-9  bodies of events
 var rows = map[string]map[string][]string{
 	"UV-1": {"sip_test.go": {"TestTheSIPConfigurationIsReadAndWrittenAsDocumented", "TestWhatThisAPICannotSayIsKept"}, "../ultravox_test.go": {"TestWhatUltravoxWritesBackOfAnAccountUnchangedStays"}},
 	"UV-2": {"sip_test.go": {"TestTheSIPConfigurationIsReadAndWrittenAsDocumented"}},
@@ -47,7 +57,7 @@ func TestEveryRowOfTheContractIsShown(t *testing.T) {
 	}
 }
 
-// The documents' replies: of the page that seed 002 is, and of the published
+// The documents' replies: of the vendor's page, and of the published
 // schema. A text stands for what it names.
 const (
 	seedSIP = `{"allowedAgents":[{"agentId":"","toUserPattern":""}],"domain":"","allowedCidrRanges":[""],"allowAllAgents":false,

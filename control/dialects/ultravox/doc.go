@@ -1,4 +1,4 @@
-// Package ultravox is the face of Ultravox's API (apis.md 5.1): an account's
+// Package ultravox is the face of Ultravox's API (docs/apis.md): an account's
 // SIP configuration and registrations, calls, and webhooks, by its paths, its
 // X-API-Key, its bodies and paging.
 //

@@ -177,7 +177,7 @@ type script struct {
 	known map[string]string // ids that are random, by what stands for them
 }
 
-// row is one request; uv names the row of apis.md 5.1 that it shows.
+// row is one request; uv names the part of the contract that it shows: see rows.
 type row struct{ uv, name, method, path, body string }
 
 // ask sends a row and compares request and reply with its file. It returns the

@@ -19,7 +19,7 @@ func repeated(item string, n int) string {
 	return "[" + strings.TrimSuffix(strings.Repeat(item+",", n), ",") + "]"
 }
 
-// placeholders is the example request of the vendor's page (seed 002), raw.
+// placeholders is the example request of the vendor's page, raw.
 const placeholders = `{"allowedCidrRanges":["<string>"],"allowAllAgents":false,
  "allowedAgents":[{"agentId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","toUserPattern":"<string>"}]}`
 
