@@ -175,8 +175,17 @@ func TestConnectionsOfARevokedKeyAreClosedAndOthersStay(t *testing.T) {
 func TestAConnectionEndsWhenItsKeyExpires(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.judge.let("", "pbk_short", callout.Pass{Name: "key.k5", May: permit.ForKey(permit.Holder{Tenant: "acme", Key: "k5"}), Until: time.Now().Add(2 * time.Second)})
-	s.mustConnect("", "pbk_short", "k5").thrownOut(t)
+	for end := time.Now().Add(patience); ; { // on a busy machine the key may expire before it is looked at
+		s.judge.let("", "pbk_short", callout.Pass{Name: "key.k5", May: permit.ForKey(permit.Holder{Tenant: "acme", Key: "k5"}), Until: time.Now().Add(2 * time.Second)})
+		c, err := s.connect("", "pbk_short", "k5")
+		if err == nil {
+			c.thrownOut(t)
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not let in: %v", err)
+		}
+	}
 }
 
 func TestAStoreThatDoesNotAnswerEndsNoConnection(t *testing.T) {
@@ -208,7 +217,7 @@ func TestWithoutAControlNodeProgramsWaitAndEverybodyElseDoesNot(t *testing.T) {
 	}
 	s.process("edge")
 	worker := permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a9"}
-	nc, err := nats.Connect(s.srv.ClientURL(), nats.UserInfo(worker.String(), permit.Password(s.keys, worker)))
+	nc, err := nats.Connect(s.srv.ClientURL(), nats.UserInfo(worker.String(), permit.Password(s.keys, worker)), nats.Timeout(patience))
 	if err != nil {
 		t.Fatalf("a credential of the cluster key: %v", err)
 	}

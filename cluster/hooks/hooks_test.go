@@ -46,7 +46,7 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 	if got := r.got("gone"); len(got) != 0 {
 		t.Errorf("what is gone has taken %v", got)
 	}
-	if n := r.most["gone"]; n > quick().PerTarget {
+	if n := r.atOnce("gone"); n > quick().PerTarget {
 		t.Errorf("%d at once to one target", n)
 	}
 	desk := hooks.Desk{JetStream: js}
