@@ -118,7 +118,7 @@ func (a *dialogAsk) doubt(why error) {
 		a.unclaimed()
 		return
 	}
-	a.r.asker.echo(echoTimeout, func(rep reply) {
+	a.r.asker.echo(a.r.echoWait, func(rep reply) {
 		if rep.err != nil {
 			a.unheard(fmt.Errorf("call %s: %w: %w", a.id, ErrUnavailable, rep.err))
 			return

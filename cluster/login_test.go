@@ -38,7 +38,7 @@ func TestANodeThatIsNotLetInSaysWhichSettingIsAtFault(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, srv)
-			o := cluster.Options{Name: "n", URL: srv.ClientURL(), Wait: 500 * time.Millisecond}
+			o := cluster.Options{Name: "n", URL: srv.ClientURL(), Wait: 5 * time.Second} // long enough to be refused at least once
 			if c.node != nil {
 				if o.Login, err = permit.LoginOf(c.node, permit.Process("actor")); err != nil {
 					t.Fatal(err)

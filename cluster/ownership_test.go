@@ -53,7 +53,7 @@ func startActor(t testing.TB, srv *broker.Server, name string) *actorNode {
 	begin(cluster.NewBeats(c, n.Beats()))
 	begin(n.Ownership)
 	n.leave = sync.OnceFunc(func() { cancel(); parts.Wait(); door.Close(); p.Close() })
-	n.kill = func() { c.Close(); n.leave() }
+	n.kill = c.Close // at once: what it was is over before the others miss it
 	t.Cleanup(n.leave)
 	return n
 }
@@ -118,7 +118,34 @@ func TestAnInviteGoesToItsOwnerAloneAndAtOnceToAnyoneElseWithoutOne(t *testing.T
 		r.Invite(inv, false, packet("INVITE"), func(o cluster.Outcome) { out <- o })
 		return await(t, out)
 	}
-	want := map[*actorNode]int64{}
+	for tries := 0; ; { // on a busy machine a partition may move meanwhile
+		settled(t, a, b)
+		fallbacks.Store(0)
+		said, alone := toOwners(t, a, b, send)
+		if alone && fallbacks.Load() == 0 {
+			break
+		}
+		if tries++; tries == 5 {
+			t.Errorf("%s, with %d fallbacks", said, fallbacks.Load())
+			break
+		}
+	}
+	b.kill()
+	for i := range 100 { // b's partitions have no owner for seconds
+		if o := send(fmt.Sprint("desk", i)); !o.Taken {
+			t.Fatalf("%+v", o)
+		}
+	}
+	if fallbacks.Load() == 0 {
+		t.Error("nobody was asked in b's place")
+	}
+}
+
+// toOwners sends an INVITE for each of a hundred endpoints and reports whether
+// each node took those of its own partitions.
+func toOwners(t testing.TB, a, b *actorNode, send func(slug string) cluster.Outcome) (said string, alone bool) {
+	t.Helper()
+	want := map[*actorNode]int64{a: a.took.Load(), b: b.took.Load()}
 	for i := range 100 {
 		slug := fmt.Sprint("desk", i)
 		owner := a
@@ -130,18 +157,8 @@ func TestAnInviteGoesToItsOwnerAloneAndAtOnceToAnyoneElseWithoutOne(t *testing.T
 			t.Fatalf("%s: %+v", slug, o)
 		}
 	}
-	if a.took.Load() != want[a] || b.took.Load() != want[b] || fallbacks.Load() != 0 {
-		t.Errorf("a took %d of %d, b %d of %d, with %d fallbacks", a.took.Load(), want[a], b.took.Load(), want[b], fallbacks.Load())
-	}
-	b.kill()
-	for i := range 100 { // b's partitions have no owner for seconds
-		if o := send(fmt.Sprint("desk", i)); !o.Taken {
-			t.Fatalf("%+v", o)
-		}
-	}
-	if fallbacks.Load() == 0 {
-		t.Error("nobody was asked in b's place")
-	}
+	tookA, tookB := a.took.Load(), b.took.Load()
+	return fmt.Sprintf("a has taken %d of %d, b %d of %d", tookA, want[a], tookB, want[b]), tookA == want[a] && tookB == want[b]
 }
 
 func TestAnActorNodeThatIsAloneTakesInvitesAtOnce(t *testing.T) {

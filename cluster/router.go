@@ -50,7 +50,7 @@ type Router struct {
 	doubts *doubts
 	held   held
 
-	callWait, findWait time.Duration // callTimeout and findTimeout, but in tests
+	callWait, findWait, echoWait time.Duration // callTimeout, findTimeout and echoTimeout, but in tests
 
 	unheard silence // of deciders
 
@@ -65,7 +65,7 @@ func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
 		return nil, fmt.Errorf("start router: %w", err)
 	}
 	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound), doubts: newDoubts(maxDoubts),
-		callWait: callTimeout, findWait: findTimeout, invites: make(map[call.TransactionKey]*inviteAsk)}, nil
+		callWait: callTimeout, findWait: findTimeout, echoWait: echoTimeout, invites: make(map[call.TransactionKey]*inviteAsk)}, nil
 }
 
 // Pending is how many messages wait for an answer.

@@ -58,6 +58,8 @@ type Wire struct {
 	sent  *outbox
 	sub   *nats.Subscription
 	inbox string
+
+	sendWait time.Duration // sendTimeout, but in tests
 }
 
 // NewWire returns a Wire. gone, usually [Presence.Gone], tells edges that have
@@ -67,7 +69,8 @@ func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, err
 	if err != nil {
 		return nil, fmt.Errorf("open wire: %w", err)
 	}
-	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxOutbox), inbox: c.Hot().NewInbox() + "."}
+	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxOutbox), inbox: c.Hot().NewInbox() + ".",
+		sendWait: sendTimeout}
 	w.sub, err = c.Hot().Subscribe(w.inbox+"*", w.returned)
 	if err == nil {
 		err = w.sub.SetPendingLimits(maxOutbox, maxPendingBytes)
@@ -215,7 +218,7 @@ func (s *sending) patience() time.Duration {
 	if s.dialled {
 		return placeTime
 	}
-	return sendTimeout
+	return s.w.sendWait
 }
 
 // refused is why an edge has not sent the message; nil: it has.

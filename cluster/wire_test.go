@@ -16,7 +16,17 @@ var ok200 = []byte("SIP/2.0 200 OK\r\n\r\n")
 
 func nobodyGone(string) bool { return false }
 
+// newWire is a Wire for tests in which no edge hangs: one that is late to say
+// that it sent a message is not asked twice.
 func newWire(t testing.TB, c *cluster.Conn, gone func(string) bool) *cluster.Wire {
+	t.Helper()
+	w := observedWire(t, c, gone, cluster.WireObserver{})
+	w.WaitLonger(patience)
+	return w
+}
+
+// impatientWire is one for tests of edges that are silent.
+func impatientWire(t testing.TB, c *cluster.Conn, gone func(string) bool) *cluster.Wire {
 	t.Helper()
 	return observedWire(t, c, gone, cluster.WireObserver{})
 }
@@ -112,7 +122,7 @@ func TestARequestOfOursLeavesByAnyEdgeWhereItsOwnCannot(t *testing.T) {
 						return "sends"
 					})
 				}
-				w := newWire(t, c, func(edge string) bool { return first == "is silent" && edge == "first" })
+				w := impatientWire(t, c, func(edge string) bool { return first == "is silent" && edge == "first" })
 				for end := time.Now().Add(patience); time.Now().Before(end); { // as timer E does; "any" may be the first again
 					w.Transmit(onFlow("first", over, "BYE sip:x SIP/2.0\r\n\r\n"))
 					select {
@@ -135,6 +145,7 @@ func TestARequestWaitsForAnEdgeOnAReliableTransportAndThenIsLost(t *testing.T) {
 	c := newConn(t)
 	lost := make(chan string, 4)
 	w := observedWire(t, c, nobodyGone, cluster.WireObserver{Lost: func(edge string, _ error) { lost <- edge }})
+	w.WaitLonger(patience)
 	w.Transmit(onFlow("udp", call.UDP, "BYE sip:x SIP/2.0\r\n\r\n")) // its timer E repeats it
 	if got := await(t, lost); got != "udp" {
 		t.Errorf("got %s", got)
@@ -160,7 +171,7 @@ func TestAResponseWhoseEdgeIsGoneIsAskedAboutAgainWhereNobodyWouldRepeatIt(t *te
 		}
 		return "sends"
 	})
-	w := newWire(t, c, func(string) bool { return true })
+	w := impatientWire(t, c, func(string) bool { return true })
 	w.Transmit(onFlow("gone", call.TCP, string(ok200)))
 	if got := await(t, sent); got.Flow.Edge != "gone" || asked.Load() < 2 {
 		t.Errorf("got %+v after %d asks", got, asked.Load())
@@ -174,7 +185,7 @@ func TestARequestIsSentOnceWhereItsEdgeSaysSo(t *testing.T) {
 	count := func(call.Transmission) string { asked.Add(1); return "sends" }
 	openEdgeThat(t, c, "one", count)
 	openEdgeThat(t, c, "two", count)
-	w := newWire(t, c, nobodyGone)
+	w := impatientWire(t, c, nobodyGone)
 	for range 5 { // on a busy machine an edge may be late to say so
 		asked.Store(0)
 		w.Transmit(onFlow("one", call.TCP, "BYE sip:x SIP/2.0\r\n\r\n"))

@@ -52,7 +52,7 @@ func newAPI(t *testing.T, live map[call.ID]control.CallView) *api {
 	acme := store.accounts["acme"]
 	acme.Refusal = endpoint.RefuseUniform
 	store.accounts["acme"] = acme
-	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
+	ops := &control.Operations{Config: config.Control{RequestTimeout: 30 * time.Second, MaxInFlight: 4}, Store: store,
 		Calls: calls{live}, Records: archive{exampleRecord()}, Workers: exampleStaff(), Webhooks: &pegs{}, Hooks: &post{}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(), Host: "sip.example.com", Domain: "sip.example.com", Read: readExample, Explainer: exampleExplainer{}, Known: initech, Now: func() time.Time { return exampleTime }}
 	r := &rack{}
 	ops.Dialler, ops.Trunks, ops.Identities = r, r, r
@@ -76,7 +76,7 @@ func (a *api) hide(random, example string) { a.names = append(a.names, random, e
 // do asks for an operation and returns the reply.
 func (a *api) do(op, body string) *nats.Msg {
 	a.t.Helper()
-	m, err := a.nc.Request("pb.v1.ctl."+a.tenant+"."+op, []byte(body), 5*time.Second)
+	m, err := a.nc.Request("pb.v1.ctl."+a.tenant+"."+op, []byte(body), 30*time.Second)
 	if err != nil {
 		a.t.Fatalf("%s: %v", op, err)
 	}
@@ -203,7 +203,7 @@ func TestExamplesOfTheControlAPI(t *testing.T) {
 // everyOperation asks the service what it serves: each must have an example.
 func (a *api) everyOperation() {
 	a.t.Helper()
-	m, err := a.nc.Request("$SRV.INFO.patchbay-control", nil, 5*time.Second)
+	m, err := a.nc.Request("$SRV.INFO.patchbay-control", nil, 30*time.Second)
 	if err != nil {
 		a.t.Fatal(err)
 	}

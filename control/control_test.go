@@ -213,7 +213,7 @@ func (c calls) Transfer(ctx context.Context, tenant string, id call.ID, t call.T
 func serve(t *testing.T, store *shelf, live map[call.ID]control.CallView) control.Client {
 	t.Helper()
 	nc := testkit.NATS(t)
-	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 8}, Store: store,
+	ops := &control.Operations{Config: config.Control{RequestTimeout: 30 * time.Second, MaxInFlight: 8}, Store: store,
 		Calls: calls{live}, Sealer: sealer{}, Host: "sip.example.com", Now: time.Now}
 	s := control.NewService(nc, ops, "test", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())

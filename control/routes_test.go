@@ -24,7 +24,7 @@ const (
 func twoAccounts(t *testing.T) (*control.Operations, *shelf) {
 	t.Helper()
 	store := newShelf()
-	ops := &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store, Calls: calls{}, Sealer: sealer{},
+	ops := &control.Operations{Config: config.Control{RequestTimeout: 30 * time.Second, MaxInFlight: 4}, Store: store, Calls: calls{}, Sealer: sealer{},
 		Host: "sip.example.com", Domain: "sip.example.com", Now: time.Now, Read: readExample, Explainer: exampleExplainer{}}
 	for tenant, id := range map[string]string{"acme": botOne, "other": botTwo} {
 		if _, ok := store.accounts[tenant]; !ok {

@@ -18,7 +18,7 @@ import (
 
 // operations over a shelf, without a service, and a clock that stands.
 func operations(store *shelf) *control.Operations {
-	return &control.Operations{Config: config.Control{RequestTimeout: 2 * time.Second, MaxInFlight: 4}, Store: store,
+	return &control.Operations{Config: config.Control{RequestTimeout: 30 * time.Second, MaxInFlight: 4}, Store: store,
 		Calls: calls{map[call.ID]control.CallView{}}, Sealer: sealer{}, Blocks: fences{map[string]endpoint.Block{}}, Nodes: exampleFarm(),
 		Host: "sip.example.com", Domain: "sip.example.com", Now: func() time.Time { return exampleTime }}
 }

@@ -19,7 +19,7 @@ func (b *bench) next(a *agent, number int) actors.Asked {
 	b.relay.set(a)
 	b.agent = a
 	asked := b.req.Asked
-	asked.Number, asked.Epoch, asked.Deadline, asked.Cause = number, uint64(number), time.Now().Add(5*time.Second), call.CauseAgentLost
+	asked.Number, asked.Epoch, asked.Deadline, asked.Cause = number, uint64(number), time.Now().Add(patience), call.CauseAgentLost
 	return asked
 }
 
@@ -47,6 +47,7 @@ func TestAnAgentIsReplacedInsideTheCall(t *testing.T) {
 	first.dtmf = &tel8
 	b := newBench(t, first, settings(), "127.0.0.1")
 	b.join()
+	began := time.Now()
 	first.rx(packet(0, 500, payload(0, 0xa9)...))
 	b.send(b.rtp, packet(0, 1, payload(0, 0xca)...))
 	eventually(t, "the first agent hears", func() bool { return len(first.packets()) == 1 })
@@ -83,7 +84,8 @@ func TestAnAgentIsReplacedInsideTheCall(t *testing.T) {
 	if len(first.packets()) != 1 {
 		t.Error("the first agent still hears")
 	}
-	continuous(t, before, during, untilMark(t, b, 0xbb))
+	rest := untilMark(t, b, 0xbb)
+	continuous(t, time.Since(began), before, during, rest)
 	if len(second.req.Codecs) != 1 || second.req.Codecs[0] != pcmu || second.req.Epoch != 2 {
 		t.Errorf("asked with %+v", second.req)
 	}
@@ -114,12 +116,13 @@ func untilMark(t *testing.T, b *bench, mark byte) (got [][]byte) {
 	return nil
 }
 
-// continuous checks that the carrier had one stream: one SSRC, each sequence
-// number once, timestamps by the wall clock, a tone of comfort between, and a
-// marker where an agent begins to speak.
-func continuous(t *testing.T, parts ...[][]byte) {
+// continuous checks that the carrier had one stream within a time: one SSRC,
+// each sequence number once, timestamps by the wall clock, a tone of comfort
+// between, and a marker where an agent begins to speak.
+func continuous(t *testing.T, took time.Duration, parts ...[][]byte) {
 	t.Helper()
 	var last rtp.Header
+	var ticks uint32
 	var comfort []byte
 	for i, part := range parts {
 		for k, p := range part {
@@ -130,14 +133,19 @@ func continuous(t *testing.T, parts ...[][]byte) {
 			if last.SSRC != 0 && (h.SSRC != last.SSRC || h.Sequence != last.Sequence+1) {
 				t.Fatalf("part %d, packet %d: %+v after %+v", i, k, h, last)
 			}
-			if step := h.Timestamp - last.Timestamp; last.SSRC != 0 && (step < 160 || step > 8000*uint32(patience/time.Second)) {
-				t.Errorf("part %d, packet %d: %d ticks after the one before", i, k, step)
+			if step := h.Timestamp - last.Timestamp; last.SSRC != 0 {
+				if ticks += step; step < 160 || step > 1<<31 {
+					t.Errorf("part %d, packet %d: %d ticks after the one before", i, k, step)
+				}
 			}
 			if i == 1 {
 				comfort = append(comfort, p[start:end]...)
 			}
 			last = h
 		}
+	}
+	if most := uint32(took*8/time.Millisecond) + 1600; ticks > most { // a busy machine may send nothing for a while
+		t.Errorf("%d ticks in %v", ticks, took)
 	}
 	if !last.Marker {
 		t.Error("the second agent begins without a marker")
@@ -202,11 +210,11 @@ func TestTheNextAgentIsAskedOnTheSamePorts(t *testing.T) {
 func TestAnAgentThatComesTooLateIsSentAway(t *testing.T) {
 	t.Parallel()
 	slow := newAgent(pcmu)
-	gate := make(chan struct{})
-	slow.before = func(context.Context) { <-gate }
+	entered, gate := make(chan struct{}), make(chan struct{})
+	slow.before = func(context.Context) { close(entered); <-gate }
 	b := newBench(t, slow, settings(), "127.0.0.1")
 	b.open()
-	eventually(t, "the slow one is asked", func() bool { return b.node.Stats().PortsUsed == 1 })
+	<-entered
 	b.bridge.Ask(b.next(newAgent(pcmu), 2))
 	b.joined(2)
 	close(gate)
@@ -228,7 +236,7 @@ func TestAskingAndClosingAtOnceFreesEverything(t *testing.T) {
 		go func() {
 			defer close(done)
 			asked := b.req.Asked
-			asked.Number, asked.Deadline = 2, time.Now().Add(5*time.Second)
+			asked.Number, asked.Deadline = 2, time.Now().Add(patience)
 			b.bridge.Ask(asked)
 		}()
 		if i%2 == 0 {

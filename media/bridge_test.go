@@ -102,8 +102,10 @@ func TestASprayFromElsewhereReachesNobodyAndGetsNothing(t *testing.T) {
 	b.send(b.rtp, packet(0, 1, payload(0, 0xca)...))
 	eventually(t, "the carrier is heard", func() bool { return len(b.agent.packets()) == 1 })
 	spray(count) // after the latch
-	b.send(b.rtp, packet(0, 2, payload(1, 0xca)...))
-	eventually(t, "the carrier is heard again", func() bool { return len(b.agent.packets()) == 2 })
+	eventually(t, "the carrier is heard again", func() bool {
+		b.send(b.rtp, packet(0, 2, payload(1, 0xca)...)) // behind a spray it may not find room; twice it is heard once
+		return len(b.agent.packets()) == 2
+	})
 	same(t, b.agent.packets(), 0, 0xca)
 	if got := receive(t, evil, 1, 50*time.Millisecond); len(got) != 0 {
 		t.Errorf("the stranger got %d packets", len(got))
@@ -213,12 +215,15 @@ func TestTheCarrierGetsAnRTCPByeAndTheAgentTheCause(t *testing.T) {
 	if got := <-b.agent.closed; got != call.CauseNormal {
 		t.Errorf("the agent was told %v", got)
 	}
-	reports := receive(t, b.rtcp, 1, patience)
-	if len(reports) != 1 {
-		t.Fatal("no RTCP")
-	}
-	if f, err := rtp.ParseRTCP(reports[0], 0); err != nil || !f.Bye || !f.Reported || f.Sender.Packets != 1 {
-		t.Errorf("%+v %v", f, err)
+	for bye := false; !bye; {
+		reports := receive(t, b.rtcp, 1, patience)
+		if len(reports) != 1 {
+			t.Fatal("no BYE")
+		}
+		f, err := rtp.ParseRTCP(reports[0], 0)
+		if bye = f.Bye; err != nil || !f.Reported || bye && f.Sender.Packets != 1 { // before it may come the reports of a slow test
+			t.Fatalf("%+v %v", f, err)
+		}
 	}
 	if q := b.bridge.Quality(); q.PacketsSent != 1 {
 		t.Errorf("after the end: %+v", q)
@@ -323,12 +328,12 @@ func TestTheAdvertisedAddressIsTheConfiguredOne(t *testing.T) {
 func TestPacketsFromBeforeTheAnswerAreThrownAway(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.RTPPorts = "23998-23999"
+	cfg.RTPPorts = "12998-12999" // nobody else's: other packages' tests run at once
 	b := newBench(t, newAgent(pcmu), cfg, "127.0.0.1")
 	b.agent.before = func(context.Context) {
 		for i := range 5 {
 			to := addr(b.rtp)
-			_, _ = b.rtp.WriteToUDPAddrPort(packet(0, uint16(i), 1), netip.AddrPortFrom(to.Addr(), 23998))
+			_, _ = b.rtp.WriteToUDPAddrPort(packet(0, uint16(i), 1), netip.AddrPortFrom(to.Addr(), 12998))
 		}
 	}
 	b.join()

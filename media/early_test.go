@@ -31,7 +31,7 @@ func TestACarrierHearsRingingUntilItIsAnsweredAndTheAgentOnlyThen(t *testing.T) 
 		t.Error("something is sent before the carrier has been told")
 	}
 	b.bridge.Early()
-	heard := receive(t, b.rtp, 30, 5*time.Second)
+	heard := receive(t, b.rtp, 30, patience)
 	pcm := sound(t, heard)
 	if got := tone.Share(pcm, 425, 8000); got < 0.9 {
 		t.Errorf("%.2f of what is heard is the tone", got)
@@ -43,7 +43,7 @@ func TestACarrierHearsRingingUntilItIsAnsweredAndTheAgentOnlyThen(t *testing.T) 
 		t.Errorf("joined with %+v, offered %v, promised %+v", joined.Answer, a.req.Codecs, ready.Answer)
 	}
 	a.rx(packet(0, 1, payload(0, 0xa9)...))
-	for _, p := range receive(t, b.rtp, 10, 5*time.Second) {
+	for _, p := range receive(t, b.rtp, 10, patience) {
 		if _, start, end, _ := rtp.Parse(p); string(p[start:end]) == string(payload(0, 0xa9)) {
 			t.Error("the agent is heard before the answer")
 		}
@@ -51,7 +51,7 @@ func TestACarrierHearsRingingUntilItIsAnsweredAndTheAgentOnlyThen(t *testing.T) 
 	b.bridge.Answered()
 	a.rx(packet(0, 2, payload(1, 0xa9)...))
 	for {
-		got := receive(t, b.rtp, 1, 5*time.Second)
+		got := receive(t, b.rtp, 1, patience)
 		if len(got) == 0 {
 			t.Fatal("the agent is not heard after the answer")
 		}
@@ -107,7 +107,8 @@ func (b *bench) chosenAndJoined() call.Event {
 	return ev
 }
 
-// sound decodes PCMU packets, which must follow one another without a gap.
+// sound decodes PCMU packets, which must follow one another without a gap; but
+// where the machine stood still for a second, the clock is kept instead.
 func sound(t *testing.T, packets [][]byte) (pcm []int16) {
 	t.Helper()
 	var last rtp.Header
@@ -116,7 +117,8 @@ func sound(t *testing.T, packets [][]byte) (pcm []int16) {
 		if err != nil || end-start != 160 {
 			t.Fatalf("packet %d: %d bytes, %v", i, end-start, err)
 		}
-		if i > 0 && (h.Sequence != last.Sequence+1 || h.Timestamp != last.Timestamp+160 || h.SSRC != last.SSRC) {
+		step := h.Timestamp - last.Timestamp
+		if i > 0 && (h.Sequence != last.Sequence+1 || step != 160 && step < 8000 || h.SSRC != last.SSRC) {
 			t.Errorf("packet %d: %+v after %+v", i, h, last)
 		}
 		last = h
@@ -215,7 +217,7 @@ func TestAnOfferWithoutSDPRingsOnceTheCarrierHasAnsweredOurs(t *testing.T) {
 	ours := *ev.Answer
 	ours.Direction = call.SendRecv
 	b.bridge.Update(call.Agreement{Carrier: call.Answer{Addr: addr(b.rtp), RTCP: addr(b.rtcp), Codec: ours.Codec, Direction: call.SendRecv}, Ours: ours})
-	if pcm := sound(t, receive(t, b.rtp, 30, 5*time.Second)); tone.Share(pcm, 440, 8000) < 0.4 {
+	if pcm := sound(t, receive(t, b.rtp, 30, patience)); tone.Share(pcm, 440, 8000) < 0.4 {
 		t.Error("no ringing")
 	}
 }
@@ -233,7 +235,7 @@ func TestAnAgentThatIsHeardEarlyAnswersOrRefuses(t *testing.T) {
 	b.bridge.Early()
 	b.bridge.Notify(call.EventEarly, call.Event{})
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
-	if got := receive(t, b.rtp, 1, 5*time.Second); len(got) != 1 {
+	if got := receive(t, b.rtp, 1, patience); len(got) != 1 {
 		t.Error("the agent is not heard")
 	}
 	if ev := b.event(); ev.Kind != call.FirstAgentRTP {

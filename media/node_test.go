@@ -165,7 +165,7 @@ func TestAFullNodeAndOneWithoutPortsSay503(t *testing.T) {
 		cause  call.Cause
 	}{
 		"full":     {func(m *config.Media) { m.MaxCalls = 1 }, call.CauseOverload},
-		"no ports": {func(m *config.Media) { m.RTPPorts = "23900-23901" }, call.CauseNoPorts},
+		"no ports": {func(m *config.Media) { m.RTPPorts = "12900-12901" }, call.CauseNoPorts},
 	} {
 		cfg := settings()
 		c.change(&cfg)
@@ -182,7 +182,7 @@ func TestAFullNodeAndOneWithoutPortsSay503(t *testing.T) {
 func TestAUsedPortRestsBeforeTheNextCall(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.RTPPorts, cfg.PortQuarantine = "23910-23911", time.Hour
+	cfg.RTPPorts, cfg.PortQuarantine = "12910-12911", time.Hour
 	b := newBench(t, newAgent(pcmu), cfg, "127.0.0.1")
 	b.join()
 	b.bridge.Close(call.CauseNormal)

@@ -2,6 +2,8 @@ package sipload_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -12,7 +14,8 @@ import (
 
 func sipgoAt(t *testing.T, status int) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	host := fmt.Sprintf("127.%d.%d.%d", 64+rand.N(128), rand.N(256), 1+rand.N(254)) // whose ports nobody else takes meanwhile
+	conn, err := net.ListenPacket("udp4", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

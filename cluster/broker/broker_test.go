@@ -186,7 +186,7 @@ func TestTheServersLinesKeepTheirLevelAndShowNoPayload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nc.Request("s.canary-1", []byte("canary-2"), 100*time.Millisecond); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := nc.Request("s.canary-1", []byte("canary-2"), patience); !errors.Is(err, nats.ErrNoResponders) {
 		t.Error(err)
 	}
 	nc.Close()

@@ -58,7 +58,9 @@ func newSite(t testing.TB) *site {
 	s.start()
 	t.Cleanup(s.stop)
 	js := s.connect()
-	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: subject.StreamEvents, Subjects: []string{subject.EventAll}, Storage: jetstream.FileStorage})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: subject.StreamEvents, Subjects: []string{subject.EventAll}, Storage: jetstream.FileStorage})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,8 @@ func (s *site) InProcessConn() (net.Conn, error) {
 
 func (s *site) connect() jetstream.JetStream {
 	s.t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.Timeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -258,6 +261,13 @@ func (r *receivers) got(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.taken[name])
+}
+
+// atOnce is how many deliveries were under way to a receiver at most.
+func (r *receivers) atOnce(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most[name]
 }
 
 // fails is a receiver that says 500 to the first tries of each event.

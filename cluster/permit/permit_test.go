@@ -93,7 +93,7 @@ func (m *member) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
 func join(t *testing.T, srv *broker.Server, p permit.Principal) *member {
 	t.Helper()
 	m := &member{name: p.String(), no: map[string]bool{}}
-	opts := []nats.Option{nats.InProcessServer(srv), nats.CustomInboxPrefix(permit.Inbox(p)), nats.ErrorHandler(m.hear)}
+	opts := []nats.Option{nats.InProcessServer(srv), nats.CustomInboxPrefix(permit.Inbox(p)), nats.ErrorHandler(m.hear), nats.Timeout(patience)}
 	if p.Name != "" {
 		opts = append(opts, nats.UserInfo(p.String(), permit.Password(clusterKey(t), p)))
 	} else {

@@ -193,7 +193,7 @@ func TestAFilteredListFollowsOtherNodes(t *testing.T) {
 			want[id] = name
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		got := map[string]string{}
 		listed, err := there.FindEndpoints(t.Context(), "acme", endpoint.Filter{NameContains: "x"}, endpoint.Window{Limit: 200, Count: true})

@@ -57,6 +57,7 @@ func TestAWriteIsKnownToEveryDeciderBeforeItReturns(t *testing.T) {
 	var missing atomic.Int32
 	control := open(t, srv, store.Config{Node: "c", Deciders: deciders}, store.Observer{
 		Synced: func(_ time.Duration, n int) { missing.Add(int32(n)) }})
+	control.SyncLonger(patience)
 	run(t, n1)
 	run(t, n2)
 	for i := range 50 {
@@ -153,7 +154,7 @@ func TestWhileTheStoreIsAwayKnownEndpointsAreServed(t *testing.T) {
 	t.Parallel()
 	srv := startBroker(t)
 	var from sources
-	s := open(t, srv, store.Config{ReadTimeout: 50 * time.Millisecond}, from.observer())
+	s := open(t, srv, store.Config{ReadTimeout: time.Second}, from.observer())
 	run(t, s)
 	create(t, s, newEndpoint("acme", 1))
 	if _, err := dial(t, s, 1); err != nil {

@@ -41,6 +41,7 @@ func TestConcurrentWritesOnThreeReplicasEndAsOnOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.SyncLonger(patience)
 		run(t, s)
 		accounts(t, js)
 		stores = append(stores, s)

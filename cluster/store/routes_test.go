@@ -205,7 +205,7 @@ func TestAnAccountIsReadWithItsRulesCompiled(t *testing.T) {
 		t.Fatal(err)
 	}
 	inv := endpoint.Invite{ToUser: "sales"}
-	if n := testing.AllocsPerRun(100, func() { got.Route(&inv) }); n != 0 || got.Route(&inv).Agent != "a1" {
+	if n := testing.AllocsPerRun(1000, func() { got.Route(&inv) }); n != 0 || got.Route(&inv).Agent != "a1" {
 		t.Errorf("%v allocations for %+v", n, got.Route(&inv))
 	}
 }

@@ -88,6 +88,7 @@ type Store struct {
 	ready     chan struct{}
 	cold      chan string // tenants whose listings are to be read ahead
 	marked    marked
+	syncWait  time.Duration // syncWait, but in tests
 }
 
 // Open makes the bucket, brings an existing one up to date or waits for it, as
@@ -96,11 +97,12 @@ type Store struct {
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Logger, obs Observer) (*Store, error) {
 	s := &Store{
 		cfg: cfg, obs: obs, log: log, js: js, nc: js.Conn(),
-		stream: "KV_" + subject.BucketEndpoints,
-		prefix: "$KV." + subject.BucketEndpoints + ".",
-		cache:  newCache(max(cfg.CacheEntries, 1)),
-		ready:  make(chan struct{}),
-		cold:   make(chan string, warmQueue),
+		stream:   "KV_" + subject.BucketEndpoints,
+		prefix:   "$KV." + subject.BucketEndpoints + ".",
+		cache:    newCache(max(cfg.CacheEntries, 1)),
+		ready:    make(chan struct{}),
+		cold:     make(chan string, warmQueue),
+		syncWait: syncWait,
 	}
 	for i := range s.turns {
 		s.turns[i] = make(chan struct{}, 1)

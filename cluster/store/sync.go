@@ -53,7 +53,7 @@ func (s *Store) sync(ctx context.Context, changes ...change) {
 		return
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, syncWait)
+	ctx, cancel := context.WithTimeout(ctx, s.syncWait)
 	defer cancel()
 	var nodes []string
 	if s.cfg.Deciders != nil {

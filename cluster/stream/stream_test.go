@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
@@ -32,11 +33,19 @@ var config = jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, AllowD
 
 func info(t *testing.T, js jetstream.JetStream) jetstream.StreamConfig {
 	t.Helper()
-	s, err := js.Stream(t.Context(), "S")
-	if err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // there may be no leader yet
+	defer cancel()
+	for {
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		s, err := js.Stream(one, "S")
+		cancel()
+		if err == nil {
+			return s.CachedInfo().Config
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
 	}
-	return s.CachedInfo().Config
 }
 
 func TestAStreamIsMadeAndBroughtUpToDate(t *testing.T) {

@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -113,7 +114,8 @@ func TestAnOpenAICallThatNeverConnectsIsHungUp(t *testing.T) {
 	f.agent.deaf = true
 	tr := f.transport(endpoint.DialectOpenAI, "/v1/realtime/calls")
 	tr.Session = openAISession
-	_, err := newHTTP(t, anyLoopback).Join(within(t, time.Second), request(tr), ignore)
+	ctx, giveUp := context.WithCancel(within(t, patience))
+	_, err := newHTTP(t, anyLoopback).Join(ctx, request(tr), func(string) { time.AfterFunc(time.Second, giveUp) }) // it has a session by then
 	if err == nil {
 		t.Fatal("it joined")
 	}

@@ -77,7 +77,7 @@ func TestThePythonExampleEchoesACallAndHangsUp(t *testing.T) {
 	t.Parallel()
 	url := pythonAgent(t, "s3cret")
 	leg, err := newHTTP(t, anyLoopback).Join(within(t, patience), request(endpoint.AgentTransport{
-		URL: url, AuthType: "bearer", AuthSecret: "sealed-s3cret", TimeoutMs: 8000,
+		URL: url, AuthType: "bearer", AuthSecret: "sealed-s3cret", TimeoutMs: 30_000,
 	}), ignore)
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,12 @@ func (a *agent) peer() *peer.Peer {
 	a.mu.Lock()
 	a.peers = append(a.peers, p)
 	a.mu.Unlock()
-	p.Start(func(b []byte) { a.rx <- bytes.Clone(b) }, func(call.Cause) {}, nil)
+	p.Start(func(b []byte) {
+		select {
+		case a.rx <- bytes.Clone(b):
+		default: // nobody listens any more, and the peer reads on
+		}
+	}, func(call.Cause) {}, nil)
 	return p
 }
 

@@ -268,7 +268,7 @@ func TestAPeerMayBeClosedAtAnyMoment(t *testing.T) {
 func TestANodeOutOfPortsSaysSo(t *testing.T) {
 	t.Parallel()
 	cfg := settings(true)
-	cfg.ICEPorts = "29990-29991"
+	cfg.ICEPorts = "12990-12991"
 	s := newStack(t, cfg, peer.Hooks{})
 	for i := range 3 {
 		p := s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})

@@ -63,7 +63,7 @@ func New(t testing.TB) *Desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := store.Config{Node: "desk", Decider: true, CacheEntries: 10_000, MaxEndpoints: 10_000, MaxAgents: 1000, ReadTimeout: time.Second}
+	cfg := store.Config{Node: "desk", Decider: true, CacheEntries: 10_000, MaxEndpoints: 10_000, MaxAgents: 1000, ReadTimeout: patience}
 	cfg.Streams.Wait = patience
 	s, err := store.Open(t.Context(), js, cfg, log, store.Observer{})
 	if err != nil {

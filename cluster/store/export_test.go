@@ -1,0 +1,7 @@
+package store
+
+import "time"
+
+// SyncLonger lets s wait that long for deciders to know a write: on a busy
+// machine those that live may be late, too.
+func (s *Store) SyncLonger(wait time.Duration) { s.syncWait = wait }
