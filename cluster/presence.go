@@ -39,7 +39,8 @@ const maxNodes = 4096
 // A PresenceObserver hears of nodes that come and go. Nil hooks are skipped.
 type PresenceObserver struct {
 	Joined func(role, node string)
-	Lost   func(role, node string, calls int) // silent, with so many calls
+	Left   func(role, node string, calls int) // said goodbye, with so many calls
+	Lost   func(role, node string, calls int) // silent, likewise
 	Twin   func(role, node string)            // two processes beat under one name
 	Ignore func(err error)                    // a beat that could not be read, or one node too many
 	Panic  func(any)
@@ -175,9 +176,13 @@ func (p *Presence) sweep(now time.Time) (news []func()) {
 			delete(p.nodes, key)
 		case !n.lost && !n.alive(now):
 			n.lost = true
-			if p.obs.Lost != nil {
+			gone := p.obs.Lost
+			if n.left {
+				gone = p.obs.Left
+			}
+			if gone != nil {
 				calls := n.live()
-				news = append(news, func() { p.obs.Lost(key.role, key.name, calls) })
+				news = append(news, func() { gone(key.role, key.name, calls) })
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type table struct {
 	t    testing.TB
 	now  time.Time
 	seq  map[string]uint64
+	left []string
 	lost []string
 	twin []string
 }
@@ -29,6 +30,9 @@ type table struct {
 func newTable(t testing.TB) *table {
 	tb := &table{t: t, now: time.Unix(1_700_000_000, 0), seq: map[string]uint64{}}
 	tb.Presence = cluster.NewPresence(30*time.Second, func() time.Time { return tb.now }, cluster.PresenceObserver{
+		Left: func(role, node string, calls int) {
+			tb.left = append(tb.left, fmt.Sprintf("%s %s %d", role, node, calls))
+		},
 		Lost: func(role, node string, calls int) {
 			tb.lost = append(tb.lost, fmt.Sprintf("%s %s %d", role, node, calls))
 		},
@@ -126,6 +130,10 @@ func TestANodeThatSaysGoodbyeIsGoneAtOnce(t *testing.T) {
 	tb.now = tb.now.Add(3 * time.Second)
 	if !tb.Gone("e2") || len(tb.Alive(cluster.RoleActor)) != 0 {
 		t.Error("silent nodes are still there")
+	}
+	tb.media("m1", nil)
+	if !slices.Equal(tb.left, []string{"edge e1 0"}) || !slices.Equal(tb.lost, []string{"actor a1 0"}) {
+		t.Errorf("left: %v, silent: %v; want the edge that said goodbye, and the actor that did not", tb.left, tb.lost)
 	}
 }
 

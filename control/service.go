@@ -100,7 +100,7 @@ func (s *Service) serveKey(ctx context.Context, m *nats.Msg) {
 func (s *Service) serve(ctx context.Context, op operation, req asked) {
 	tenant, key := askerOf(req.subject)
 	if req.reply != "" && !strings.HasPrefix(req.reply, inboxes) {
-		s.log.Warn("control request not served: its reply would go to no inbox", "op", op.noun+"."+op.verb, "tenant", tenant)
+		s.log.Debug("control request not served: its reply would go to no inbox", "op", op.noun+"."+op.verb, "tenant", tenant)
 		return
 	}
 	if !s.ops.places().enter(tenant) {

@@ -148,9 +148,7 @@ func (b *bridge) Answered() {
 	if c != nil {
 		c.answered(b.node.now())
 		c.ringOff(b.node.now())
-		if b.outbound {
-			c.release()
-		}
+		c.release()
 	}
 }
 

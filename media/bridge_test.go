@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/actors/endpoint"
 	"patchbay/media"
 	"patchbay/media/rtp"
 
@@ -187,6 +188,20 @@ func TestDigitsBothWays(t *testing.T) {
 	}
 	if pressed != "1 100ms # 100ms " {
 		t.Errorf("the carrier heard %q", pressed)
+	}
+}
+
+func TestAnAgentThatStoodByWithTelephoneEventGetsItOnlyIfItsOwnerWants(t *testing.T) {
+	t.Parallel()
+	a := newAgent(pcmu)
+	a.dtmf = &call.Codec{PayloadType: 110, Name: "telephone-event", ClockRate: 8000} // settled before the call was known
+	b := newBench(t, a, settings(), "127.0.0.1")
+	b.req.Asked.Agent.DTMF = endpoint.DTMFPolicy{DataChannel: true}
+	b.join()
+	b.send(b.rtp, packet(101, 1, 7, 0x0a, 0, 160))
+	eventually(t, "a packet at the agent", func() bool { return len(a.packets()) == 1 })
+	if h, start, end, err := rtp.Parse(a.packets()[0]); err != nil || h.PayloadType != pcmu.PayloadType || end-start != 160 {
+		t.Errorf("%+v, %d octets, %v; want silence in place of the key", h, end-start, err)
 	}
 }
 

@@ -136,8 +136,10 @@ func (l *carrierLeg) guard(where string) {
 // receive takes one packet from the RTP port.
 func (l *carrierLeg) receive(now time.Duration, source netip.AddrPort, packet []byte) {
 	defer l.guard("carrier rtp")
-	if l.muxed.Load() && rtp.IsRTCP(packet) {
-		l.receiveRTCP(now, source, packet)
+	if rtp.IsRTCP(packet) { // some send it here unasked: it is no stream of its own
+		if l.muxed.Load() {
+			l.receiveRTCP(now, source, packet)
+		}
 		return
 	}
 	out, news := l.in.take(now, source, packet)

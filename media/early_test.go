@@ -67,6 +67,24 @@ func TestACarrierHearsRingingUntilItIsAnsweredAndTheAgentOnlyThen(t *testing.T) 
 	}
 }
 
+func TestACallThatIsAnsweredWithoutRingingHearsItsAgent(t *testing.T) {
+	t.Parallel()
+	a := newAgent(pcmu)
+	b := newBench(t, a, settings(), "127.0.0.1")
+	b.req.Ringback = "eu"
+	b.open()
+	if ready := b.event(); ready.Kind != call.EarlyReady {
+		t.Fatalf("%+v, want a port that can ring", ready)
+	}
+	b.chosenAndJoined()
+	<-a.started
+	b.bridge.Answered() // the call had no use for ringing when there was a port for it
+	a.rx(packet(0, 1, payload(0, 0xa9)...))
+	if got := receive(t, b.rtp, 1, patience); len(got) != 1 {
+		t.Error("the carrier hears nothing")
+	}
+}
+
 // gate keeps the agent from joining before release.
 func (b *bench) gate(a *agent, release chan struct{}) {
 	a.before = func(ctx context.Context) {

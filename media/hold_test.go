@@ -156,6 +156,27 @@ func TestALatchThatWasReplacedChangesNothing(t *testing.T) {
 	}
 }
 
+func TestALatchOfAnEarlierAnswerChangesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *legConfig) { c.terms.hold = true })
+	_, news := r.leg.in.take(0, carrierRTP, packet(0, 7, 1, 1))
+	if !news.latched {
+		t.Fatal("the SDP's address was not believed")
+	}
+	other := r.leg.agreed()
+	other.offer.Addr = natted // another of those who ring has picked up
+	r.leg.renew(0, other)
+	r.leg.out.retarget(carrierRTP, news.latch, r.rtp)
+	if r.leg.out.target != natted {
+		t.Errorf("packets go to %v, want %v, which has answered", r.leg.out.target, natted)
+	}
+	r.leg.receive(0, natted, packet(0, 9, 1, 1))
+	r.leg.release()
+	if r.rtp.fixed != natted {
+		t.Errorf("the socket is held to %v", r.rtp.fixed)
+	}
+}
+
 // BenchmarkUpdate is one hold.
 func BenchmarkUpdate(b *testing.B) {
 	r := newRig(b, nil)

@@ -106,3 +106,19 @@ func TestANeighbourOfTheCarrierGetsNoReports(t *testing.T) {
 		t.Errorf("%d reports, %d packets rejected, want 2 and 3", len(r.rtcp.to), r.leg.quality().Rejected)
 	}
 }
+
+func TestRTCPOnThePortOfRTPIsNoStreamOfItsOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil) // RTCP has a port of its own
+	for i := range 4 {
+		r.leg.receive(0, carrierRTP, packet(0, 7, uint16(i), 1))
+	}
+	r.leg.receive(0, carrierRTP, rtp.AppendReport(nil, 7, &rtp.SenderReport{NTP: 1 << 40, RTP: 1 << 30}, nil, "x"))
+	r.leg.receive(0, carrierRTP, packet(0, 7, 4, 1))
+	if h, _ := parse(t, r.agent[len(r.agent)-1]); len(r.agent) != 5 || h.Marker {
+		t.Errorf("the agent got %d packets, the last %+v, want the fifth as if nothing had come between", len(r.agent), h)
+	}
+	if q := r.leg.quality(); q.PacketsReceived != 5 || q.PacketsLost != 0 {
+		t.Errorf("%d packets received, %d lost, want the 5 of audio", q.PacketsReceived, q.PacketsLost)
+	}
+}

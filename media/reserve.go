@@ -175,7 +175,9 @@ func (l *carrierLeg) renew(now time.Duration, t terms) {
 		c.rtcp = l.rtcp
 	}
 	l.in.renew(c)
+	l.in.latches++ // what the latch before has found counts no more
 	l.out.init(now, c)
+	l.out.latch = l.in.latches
 }
 
 // same reports whether two answers mean the same to us.
@@ -193,8 +195,8 @@ func (in *inbound) renew(c legConfig) {
 	in.rejected = rejected
 }
 
-// release lets the agent be heard by the carrier, which has answered, and holds
-// the socket to the source that has latched.
+// release lets the agent be heard by the carrier, which has answered or has our
+// answer, and holds the socket to the source that has latched.
 func (l *carrierLeg) release() {
 	l.out.mu.Lock()
 	l.out.held = false

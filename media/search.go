@@ -230,7 +230,8 @@ func (b *bridge) terms(a actors.Asked, leg AgentLeg, codecs []call.Codec) (terms
 		t.answer.Addr = b.ports.address
 	}
 	t.agentTerms = agentTerms{agent: leg.Codec(), agentSSRC: leg.SSRC(), fill: !a.Agent.WebRTC.NoSilence}
-	if d, ok := leg.DTMF(); ok && t.answer.DTMF != nil && d.ClockRate == t.answer.DTMF.ClockRate {
+	wanted := hears(a.Agent.DTMF).RTP // one that stood by has settled it before it had a call
+	if d, ok := leg.DTMF(); ok && wanted && t.answer.DTMF != nil && d.ClockRate == t.answer.DTMF.ClockRate {
 		t.agentDTMF = &d
 	}
 	return t, nil

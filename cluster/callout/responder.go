@@ -156,7 +156,7 @@ func (r *Responder) judged(ctx context.Context, q Request) (Pass, error) {
 	defer cancel()
 	pass, err := r.judge.Admit(ctx, q.User, q.Secret)
 	if errors.Is(err, ErrRefused) {
-		r.hosts.wrong(q.Host, r.now())
+		r.hosts.wrong(q.Host, guess(q.User, q.Secret), r.now())
 		r.refused(q.Host)
 	}
 	return pass, err

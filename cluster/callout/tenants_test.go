@@ -2,6 +2,7 @@ package callout_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +244,28 @@ func (s *site) says(want string) {
 	}
 }
 
+func TestAProgramWithARevokedKeyShutsNobodyElseOut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.admitAll()
+	refused := make(chan error)
+	for range 40 {
+		go func() {
+			_, err := s.connect("worker.a1", "pbk_revoked", "x")
+			refused <- err
+		}()
+	}
+	for range 40 {
+		if err := <-refused; err == nil {
+			t.Error("a revoked key is let in")
+		}
+	}
+	seen := s.judge.looks()
+	if _, err := s.connect("", "pbk_whole", "k1"); s.judge.looks() == seen {
+		t.Errorf("a good key of the same host is not looked at: %v", err)
+	}
+}
+
 func TestWrongKeysAreSlowManyOfOneHostAreNotLookedUpAndNoneIsLogged(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -252,9 +275,9 @@ func TestWrongKeysAreSlowManyOfOneHostAreNotLookedUpAndNoneIsLogged(t *testing.T
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 	refused := make(chan error)
-	for range 40 {
+	for n := range 40 {
 		go func() {
-			_, err := s.connect("worker.a1", "pbk_wrong", "x")
+			_, err := s.connect("worker.a1", fmt.Sprint("pbk_wrong", n), "x")
 			refused <- err
 		}()
 	}

@@ -28,6 +28,11 @@ const (
 // follow takes up the shard's events as they come.
 func (s *shard) follow() {
 	for !s.leaving() {
+		if s.d.full.Load() { // each consumer that is given up costs JetStream something for a while
+			s.d.told(errFull, "follow events")
+			pause.For(s.ctx, again)
+			continue
+		}
 		ctx, stop := context.WithCancel(s.ctx)
 		done := make(chan struct{})
 		go func() {

@@ -11,6 +11,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/hooks"
+	"patchbay/cluster/subject"
 	"patchbay/internal/webhook"
 )
 
@@ -360,7 +361,14 @@ func TestAFullStreamTakesNothingMoreAndDrains(t *testing.T) {
 	eventually(t, "that is enough", func() bool { return h.Waiting().Full })
 	const calls = 60
 	publishAll(t, js, "acme", 31, 1+calls)
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(2 * time.Second)
+	events, err := js.Stream(t.Context(), subject.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := events.CachedInfo().State.Consumers; n > 4 {
+		t.Errorf("%d consumers were made of the events for a shard that takes nothing up", n)
+	}
 	if n := h.Waiting().Deliveries; n == 0 || n > 120 {
 		t.Fatalf("%d wait on the stream of deliveries, want some of the first 120 and no more", n)
 	}

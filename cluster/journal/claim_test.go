@@ -17,6 +17,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/journal"
+	"patchbay/cluster/subject"
 	"patchbay/internal/testkit"
 )
 
@@ -319,5 +320,44 @@ func BenchmarkKeep(b *testing.B) {
 		if hold, err = j.Keep(b.Context(), snapshot(record(5, 0)), hold); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestARecordThatHasNoRoomHidesNoCall(t *testing.T) {
+	t.Parallel()
+	js := streams(t, testkit.NATSServer(t))
+	owner, other := node(t, js, "m1", 7), node(t, js, "m2", 1)
+	for n := range 3 { // of the first two a tombstone is left, one before and one after the live call
+		id := call.ID(n + 1)
+		hold, err := begin(t.Context(), owner, record(id, n))
+		if err == nil && id != 2 {
+			_, err = owner.End(t.Context(), record(id, n), hold)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	full, err := js.Stream(t.Context(), subject.StreamRecords)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := full.CachedInfo().Config
+	cfg.MaxBytes = 1
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	s, err := other.Sweep(t.Context(), time.Now().Add(time.Minute), of("m1"))
+	if !errors.Is(err, journal.ErrUnavailable) || s.Published != 0 {
+		t.Errorf("with RECORDS full: %d published, %v", s.Published, err)
+	}
+	if len(s.Left) != 1 || s.Left[0].Record.ID != 2 {
+		t.Errorf("%d live calls were found, want the one of the dead node", len(s.Left))
+	}
+	cfg.MaxBytes = -1
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = other.Sweep(t.Context(), time.Now().Add(time.Minute), of("m1")); err != nil || s.Published != 2 || len(s.Left) != 1 {
+		t.Errorf("with room again: %+v, %v", s, err)
 	}
 }

@@ -33,6 +33,8 @@ type Sweep struct {
 	Young     int    // tombstones left to their nodes for now: look again in 5 s
 	Unread    int    // entries that make no sense
 	Left      []Left // live calls that were asked for
+
+	stuck error // of the first record that could not be published: no other is tried
 }
 
 // A Left is the entry of a live call as it was found.
@@ -43,7 +45,9 @@ type Left struct {
 
 // Sweep publishes the records of tombstones that nobody has published for
 // 5 s: their nodes died between two steps. It also returns the entries of live
-// calls whose head wanted asks for; nil: none. It stops at the first error.
+// calls whose head wanted asks for; nil: none. Those it finds all the same where
+// a record cannot be published: RECORDS may be full. The error says so then, and
+// else that the bucket cannot be read.
 func (j *Journal) Sweep(ctx context.Context, now time.Time, wanted func(Head) bool) (s Sweep, err error) {
 	for seq := uint64(1); ; {
 		page, err := lookup.Many(ctx, j.nc, bucket, lookup.Query{Next: keyspace + "c.*", Sequence: seq, Batch: sweepBatch, MaxBytes: sweepBytes})
@@ -51,53 +55,57 @@ func (j *Journal) Sweep(ctx context.Context, now time.Time, wanted func(Head) bo
 			return s, fmt.Errorf("sweep: %w", unread(err))
 		}
 		for _, m := range page {
-			if err := j.sweepOne(ctx, now, m, wanted, &s); err != nil {
-				return s, fmt.Errorf("sweep: %w", err)
-			}
+			j.sweepOne(ctx, now, m, wanted, &s)
 		}
 		if len(page) == 0 || page[len(page)-1].At.After(now) { // what is written from now on is nobody's yet
-			return s, nil
+			break
 		}
 		seq = page[len(page)-1].Sequence + 1
 	}
+	if s.stuck != nil {
+		return s, fmt.Errorf("sweep: %w", s.stuck)
+	}
+	return s, nil
 }
 
-func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message, wanted func(Head) bool, s *Sweep) error {
+func (j *Journal) sweepOne(ctx context.Context, now time.Time, m lookup.Message, wanted func(Head) bool, s *Sweep) {
 	if m.Marker != "" {
-		return nil
+		return
 	}
 	h, err := peek(m.Data)
 	switch {
 	case err != nil:
 		s.Unread++
-		return nil
+		return
 	case h.State == Live && (wanted == nil || !wanted(h)):
-		return nil
+		return
 	case h.State == Ended && now.Sub(m.At) < settling:
 		s.Young++
-		return nil
+		return
+	case h.State == Ended && s.stuck != nil:
+		return
 	}
 	e, err := j.read(m)
 	switch {
 	case err != nil:
 		s.Unread++
-		return nil
 	case e.State == Live:
 		s.Left = append(s.Left, Left{*e, m.Sequence})
-		return nil
+	default:
+		j.overdue(ctx, e.Record, m.Sequence, s)
 	}
-	return j.overdue(ctx, e.Record, m.Sequence, s)
 }
 
 // overdue publishes the record of a tombstone that was left behind.
-func (j *Journal) overdue(ctx context.Context, rec call.Record, rev uint64, s *Sweep) error {
-	fresh, err := j.complete(ctx, rec, rev)
-	if err == nil && fresh {
+func (j *Journal) overdue(ctx context.Context, rec call.Record, rev uint64, s *Sweep) {
+	switch fresh, err := j.complete(ctx, rec, rev); {
+	case err != nil:
+		s.stuck = err
+	case fresh:
 		s.Published++
-	} else if err == nil {
+	default:
 		s.Known++
 	}
-	return err
 }
 
 // read decodes a message of the bucket.

@@ -19,7 +19,7 @@ import (
 // is dead. It reports whether nothing is left to do; else it is to be called
 // again.
 func (u *Undertaker) attend(ctx context.Context, s cluster.Silent, left []journal.Left) (done bool) {
-	if s.Node != u.node && !u.certain(ctx, s) {
+	if !u.ours(s) && !u.certain(ctx, s) {
 		return false
 	}
 	swept := left != nil
@@ -39,6 +39,11 @@ func (u *Undertaker) attend(ctx context.Context, s cluster.Silent, left []journa
 	u.bury(ctx, s, left)
 	return !swept
 }
+
+// ours reports an earlier start of this very node, which is over for certain. One
+// that seems to be later began before the clock was set back, or is another
+// process under the same name: that is found out as of any node.
+func (u *Undertaker) ours(s cluster.Silent) bool { return s.Node == u.node && s.Boot < u.boot }
 
 // certain reports that the node is dead and that this one is in a position to
 // say so.
@@ -108,7 +113,7 @@ func (u *Undertaker) rank(l journal.Left, nodes []placement.Node) int {
 // one claims a call and ends it. While JetStream does not answer it tries on:
 // a claim that has landed unheard is nobody else's to find.
 func (u *Undertaker) one(ctx context.Context, s cluster.Silent, l journal.Left) {
-	if s.Node != u.node && u.ports.Heard(s.Node, s.Boot) {
+	if !u.ours(s) && u.ports.Heard(s.Node, s.Boot) {
 		return // it was only slow
 	}
 	for {

@@ -187,7 +187,7 @@ func (u *Undertaker) sort(ctx context.Context, found []journal.Left) {
 // begin works on a grave in a goroutine of its own. left is what is known to
 // be there; nil: it is to be found.
 func (u *Undertaker) begin(ctx context.Context, g grave, s cluster.Silent, left []journal.Left) {
-	if u.busy >= maxGraves || g.node == u.node && g.boot >= u.boot { // this start does not hear itself, and lives
+	if u.busy >= maxGraves || g == (grave{u.node, u.boot}) { // this start does not hear itself, and lives
 		return
 	}
 	d := u.graves[g]

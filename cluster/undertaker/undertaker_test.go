@@ -109,10 +109,10 @@ func (a at) Surviving() (list []placement.Node) {
 	return list
 }
 
-func (a at) Heard(node string, _ uint64) bool {
+func (a at) Heard(node string, boot uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.hears(a.me, node)
+	return boot == 1 && a.hears(a.me, node)
 }
 
 func (a at) Knock(ctx context.Context, s cluster.Silent) cluster.Sign {
@@ -129,6 +129,8 @@ func (a at) Knock(ctx context.Context, s cluster.Silent) cluster.Sign {
 		case <-ctx.Done():
 		}
 		return cluster.Mute
+	case s.Boot != 1:
+		return cluster.Gone
 	}
 	return cluster.Alive
 }
@@ -358,12 +360,18 @@ func TestWhatASweepFindsIsEndedToo(t *testing.T) {
 }
 
 func TestANodeEndsTheCallsOfItsEarlierStartAtOnce(t *testing.T) {
+	for _, boot := range []uint64{0, 2} { // 2: its clock was set back since
+		endsItsOwn(t, boot)
+	}
+}
+
+func endsItsOwn(t *testing.T, boot uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld("m1")
 		stop, of := w.start(t)
 		defer stop()
 		w.mu.Lock()
-		w.entries[1000].Boot = 0
+		w.entries[1000].Boot = boot
 		left := w.entries[1000].Left
 		w.mu.Unlock()
 		of["m1"].Left([]journal.Left{left})
@@ -371,7 +379,7 @@ func TestANodeEndsTheCallsOfItsEarlierStartAtOnce(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if got := w.buried[1000]; !slices.Equal(got, []string{"m1"}) {
-			t.Errorf("ended by %v", got)
+			t.Errorf("a call of start %d was ended by %v", boot, got)
 		}
 	})
 }

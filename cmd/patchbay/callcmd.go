@@ -17,14 +17,20 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"patchbay/internal/caller"
 )
 
+// callFlags are what a test call is told by flags.
+type callFlags struct {
+	options                    caller.Options
+	via, local, wav, authority string
+	edges                      []string
+}
+
 func callCommand() *cobra.Command {
-	var o caller.Options
-	var via, local, wav, authority string
-	var edges []string
+	var c callFlags
 	cmd := &cobra.Command{
 		Use:   "call <sip uri>",
 		Short: "Place a test call: send a tone, listen, and report what happened",
@@ -33,51 +39,63 @@ func callCommand() *cobra.Command {
   patchbay call 'sip:demo-...@sip.example.com;transport=tls' --ca cert.pem
   patchbay call 'sip:demo-...@127.0.0.1:5066;transport=ws'`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			o.URI = args[0]
-			if err := sensible(o); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := c.read(args[0])
+			if err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
-			}
-			if o.Via, err = optional(via, netip.ParseAddrPort); err != nil {
-				return fmt.Errorf("%w: --via: %w", errUsage, err)
-			}
-			if o.Local, err = optional(local, netip.ParseAddr); err != nil {
-				return fmt.Errorf("%w: --local: %w", errUsage, err)
-			}
-			if o.Edges, err = addresses(edges); err != nil {
-				return fmt.Errorf("%w: --edge: %w", errUsage, err)
-			}
-			if len(o.Edges) > 0 && !o.Via.IsValid() {
-				o.Via = o.Edges[0] // the URI's host need not be known
-			}
-			if o.TLS, err = optional(authority, believing); err != nil {
-				return fmt.Errorf("%w: --ca: %w", errUsage, err)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			rep, err := placeCall(ctx, cmd.OutOrStdout(), o, wav)
-			if err != nil {
-				return err
-			}
-			if !rep.OK() {
+			rep, err := placeCall(ctx, cmd.OutOrStdout(), o, c.wav)
+			if err == nil && !rep.OK() {
 				return errSilent
 			}
-			return nil
+			return err
 		},
 	}
-	f := cmd.Flags()
+	c.register(cmd.Flags())
+	return cmd
+}
+
+func (c *callFlags) register(f *pflag.FlagSet) {
+	o := &c.options
 	f.DurationVar(&o.Talk, "talk", 3*time.Second, "how long to talk once answered")
 	f.DurationVar(&o.Ring, "ring", 32*time.Second, "longest wait for an answer")
 	f.StringSliceVar(&o.Codecs, "codec", nil, "codecs to offer, in this order: PCMU, PCMA, G722")
 	f.StringArrayVar(&o.Headers, "header", nil, `further header of the INVITE, as "Name: value"; may be repeated`)
 	f.StringVar(&o.From, "from", "", "user part of From")
 	f.StringVar(&o.Digits, "digits", "", "DTMF to send after a second of talk: 0 to 9, *, #, A to D")
-	f.StringVar(&via, "via", "", "send to this ip:port instead of the URI's host")
-	f.StringSliceVar(&edges, "edge", nil, "ip:port of edges to send each message to in turn, instead of the URI's host")
-	f.StringVar(&local, "local", "", "address to call from")
-	f.StringVar(&authority, "ca", "", "PEM file with the certificate, or the authority, to believe over TLS; without it, whom this machine believes")
-	f.StringVar(&wav, "wav", "", "save what was heard as a WAV file")
-	return cmd
+	f.StringVar(&c.via, "via", "", "send to this ip:port instead of the URI's host")
+	f.StringSliceVar(&c.edges, "edge", nil, "ip:port of edges to send each message to in turn, instead of the URI's host")
+	f.StringVar(&c.local, "local", "", "address to call from")
+	f.StringVar(&c.authority, "ca", "", "PEM file with the certificate, or the authority, to believe over TLS; without it, whom this machine believes")
+	f.StringVar(&c.wav, "wav", "", "save what was heard as a WAV file")
+}
+
+// read returns the options of a call to uri. The error is a mistake in the
+// command line.
+func (c *callFlags) read(uri string) (o caller.Options, err error) {
+	o = c.options
+	o.URI = uri
+	if err := sensible(o); err != nil {
+		return o, err
+	}
+	if o.Via, err = optional(c.via, netip.ParseAddrPort); err != nil {
+		return o, fmt.Errorf("--via: %w", err)
+	}
+	if o.Local, err = optional(c.local, netip.ParseAddr); err != nil {
+		return o, fmt.Errorf("--local: %w", err)
+	}
+	if o.Edges, err = addresses(c.edges); err != nil {
+		return o, fmt.Errorf("--edge: %w", err)
+	}
+	if len(o.Edges) > 0 && !o.Via.IsValid() {
+		o.Via = o.Edges[0] // the URI's host need not be known
+	}
+	if o.TLS, err = optional(c.authority, believing); err != nil {
+		return o, fmt.Errorf("--ca: %w", err)
+	}
+	return o, nil
 }
 
 // sensible says what of the options no call could be placed with.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -119,7 +120,7 @@ func rested(ctx context.Context, err error) bool {
 func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io.Writer, json.RawMessage) error) error {
 	var out json.RawMessage
 	if err := r.with(cmd, func(ask asker) error { return ask(noun, verb, in, &out) }); err != nil {
-		return explained(cmd.ErrOrStderr(), err)
+		return explained(cmd, err)
 	}
 	if r.json {
 		return printJSON(cmd.OutOrStdout(), out)
@@ -127,13 +128,19 @@ func (r *remote) do(cmd *cobra.Command, noun, verb string, in any, print func(io
 	return print(cmd.OutOrStdout(), out)
 }
 
-// explained prints each problem of a refusal on a line of its own.
-func explained(w io.Writer, err error) error {
+// explained names the act that was refused, and prints each problem on a line of
+// its own.
+func explained(cmd *cobra.Command, err error) error {
 	var told *control.Error
-	if !errors.As(err, &told) || len(told.Problems) == 0 {
+	if !errors.As(err, &told) {
 		return err
 	}
-	fmt.Fprintf(w, "patchbay: %s: %s\n", told.Code, told.Message)
+	act := strings.TrimPrefix(cmd.CommandPath(), "patchbay ")
+	if len(told.Problems) == 0 {
+		return fmt.Errorf("%s: %w", act, err)
+	}
+	w := cmd.ErrOrStderr()
+	fmt.Fprintf(w, "patchbay: %s: %s: %s\n", act, told.Code, told.Message)
 	for _, p := range told.Problems {
 		fmt.Fprintf(w, "  %s\n", p.Error())
 	}

@@ -52,7 +52,7 @@ type accountFlags struct {
 func (a *accountFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.name, "name", "", "name for people")
-	f.StringVar(&a.refusal, "refusal", "uniform", "what refused carriers learn: uniform or explicit")
+	f.StringVar(&a.refusal, "refusal", "", "what refused carriers learn: uniform, as a new account has it, or explicit")
 	f.IntVar(&a.calls, "max-calls", 0, "calls at once of all its endpoints; 0: no limit")
 	f.IntVar(&a.cps, "max-cps", 0, "calls a second of all its endpoints; 0: no limit")
 	f.IntVar(&a.perDay, "creates-per-day", 0, "endpoints it may create in a UTC day; 0: no limit")

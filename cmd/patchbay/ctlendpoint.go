@@ -99,7 +99,7 @@ func (e *endpointFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&e.name, "name", "", "name for people")
 	f.StringVar(&e.agent, "agent", "", "id of the agent that answers")
-	f.StringSliceVar(&e.sources, "source", nil, "address or CIDR range that may call; any: every source")
+	f.StringSliceVar(&e.sources, "source", nil, "address or CIDR range that may call; any: every source; none: nobody")
 	f.IntVar(&e.calls, "max-calls", 0, "calls at once; 0: no limit")
 	f.IntVar(&e.cps, "max-cps", 0, "calls a second; 0: no limit")
 	f.BoolVar(&e.active, "active", true, "whether calls are taken")

@@ -112,7 +112,7 @@ func (r *remote) importAll(cmd *cobra.Command, lines []control.Line, problems []
 	}
 	switch word := map[bool]string{true: "would be "}[dry]; {
 	case err != nil:
-		return explained(cmd.ErrOrStderr(), err)
+		return explained(cmd, err)
 	case len(problems) > 0 && !partial:
 		fmt.Fprintf(cmd.ErrOrStderr(), "patchbay: %d mistakes; nothing was written\n", len(problems))
 		return errSilent

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,8 +23,7 @@ func (r *remote) objects() []*cobra.Command {
 	trunks := table("ID\tNAME\tACTIVE\tADDRESSES", func(v control.TrunkView) []any {
 		at := make([]string, len(v.Addresses))
 		for i, a := range v.Addresses {
-			raw, _ := json.Marshal(a)
-			at[i] = string(raw)
+			at[i] = hopText(a)
 		}
 		return []any{v.ID, v.Name, yesNo(v.IsActive), strings.Join(at, " ")}
 	})
@@ -39,6 +40,18 @@ func (r *remote) objects() []*cobra.Command {
 		r.object("registration", "Registrations at PBXs", registrations),
 		r.object("application", "URLs that are asked about calls", applications),
 	}
+}
+
+// hopText is an address of a trunk as people write it.
+func hopText(a endpoint.TrunkAddress) string {
+	text := a.Host
+	if a.Port != 0 {
+		text = net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+	}
+	if a.Transport != "" {
+		text += ";transport=" + a.Transport
+	}
+	return text
 }
 
 // object is a kind of object that is made, read, changed and deleted by its id.

@@ -152,6 +152,10 @@ func (o observers) wire() cluster.WireObserver {
 func (o observers) presence(lost func(role string)) cluster.PresenceObserver {
 	return cluster.PresenceObserver{
 		Joined: func(role, node string) { o.log.Info("node joined", "role", role, "node", node) },
+		Left: func(role, node string, calls int) {
+			o.log.Info("node left", "role", role, "node", node, "calls", calls)
+			lost(role)
+		},
 		Lost: func(role, node string, calls int) {
 			o.log.Warn("node is silent", "role", role, "node", node, "calls", calls)
 			lost(role)

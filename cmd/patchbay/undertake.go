@@ -58,9 +58,10 @@ func (g *ground) leftBehind(found []journal.Left) {
 }
 
 // gone says whether the node of a live call is gone, as far as this one can
-// tell.
+// tell. An earlier start of this node may seem a later one, where the clock was
+// set back since.
 func (g *ground) gone(h journal.Head) bool {
-	if h.Node == g.cfg.Node.Name {
+	if h.Node == g.cfg.Node.Name && h.Boot <= g.boot {
 		return h.Boot < g.boot
 	}
 	runs, known := g.presence.Runs(h.Node, h.Boot)

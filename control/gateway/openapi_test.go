@@ -85,7 +85,10 @@ func (s *schemas) finished(testing.TB) doc {
 // operation describes one route.
 func (s *schemas) operation(x exchange) doc {
 	o := doc{"operationId": operationID(x.route), "summary": x.route.Does, "tags": []string{x.about.Noun},
-		"description": permission(x.about), "parameters": s.parameters(x), "responses": s.replies(x)}
+		"description": permission(x.about), "responses": s.replies(x)}
+	if list := s.parameters(x); len(list) > 0 {
+		o["parameters"] = list
+	}
 	if x.route.Method == http.MethodPost || x.route.Method == http.MethodPatch {
 		if schema := s.body(x); schema != nil {
 			content := doc{"schema": schema}
@@ -195,6 +198,10 @@ func (s *schemas) replies(x exchange) doc {
 		good["content"] = doc{"application/json": doc{"schema": s.of(x.about.Out), "example": decoded[any](s.t, x.reply)}}
 	}
 	out := doc{fmt.Sprint(x.route.Status()): good}
+	if x.route.Method == http.MethodGet && returnsRevision(x) {
+		out["304"] = doc{"description": "The object has not changed since the ETag of If-None-Match",
+			"headers": doc{"X-Request-Id": heads["X-Request-Id"], "ETag": heads["ETag"]}}
+	}
 	for _, status := range failures(x) {
 		out[fmt.Sprint(status)] = doc{"$ref": fmt.Sprintf("#/components/responses/%d", status)}
 	}
@@ -255,6 +262,8 @@ func TestOpenAPIHoldsTogether(t *testing.T) {
 					walk(at+"."+name, inner)
 				}
 			}
+		case nil:
+			t.Errorf("%s is null", at)
 		}
 	}
 	walk("", map[string]any(api))
@@ -264,6 +273,10 @@ func TestOpenAPIHoldsTogether(t *testing.T) {
 	for path, methods := range api["paths"].(doc) {
 		for method, o := range methods.(doc) {
 			params, _ := json.Marshal(o.(doc)["parameters"])
+			_, told := o.(doc)["responses"].(doc)["304"]
+			if asks := strings.Contains(string(params), `"If-None-Match"`); asks != told {
+				t.Errorf("%s %s takes If-None-Match: %v, and says what 304 is: %v", method, path, asks, told)
+			}
 			for _, part := range strings.Split(path, "/") {
 				if name, ok := strings.CutPrefix(part, "{"); ok && !strings.Contains(string(params), `"name":"`+strings.TrimSuffix(name, "}")+`"`) {
 					t.Errorf("%s %s does not describe {%s", method, path, name)

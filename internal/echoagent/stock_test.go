@@ -100,23 +100,37 @@ func (c *caller) ask(t testing.TB, nc *nats.Conn, id string, epoch uint64) *nats
 	return m
 }
 
-// talk says something until it comes back: then both sides are up.
+// talk says something until it comes back: then both sides are up. Each time it
+// says another, and waits longer, until the last has come back: of those before
+// none is on its way then.
 func (c *caller) talk(t testing.TB, text string) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if err := c.track.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: c.seq}, Payload: []byte(text)}); err != nil {
+	wait := 50 * time.Millisecond
+	for end := time.Now().Add(patience); time.Now().Before(end); wait += wait / 2 {
+		said := fmt.Sprint(text, " ", c.seq)
+		if err := c.track.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: c.seq}, Payload: []byte(said)}); err != nil {
 			t.Fatal(err)
 		}
 		c.seq++
-		select {
-		case got := <-c.heard:
-			if string(got.Payload) == text {
-				return
-			}
-		case <-time.After(50 * time.Millisecond):
+		if c.hears(said, wait) {
+			return
 		}
 	}
 	t.Fatalf("%q never came back", text)
+}
+
+// hears passes over what comes back before what is wanted.
+func (c *caller) hears(want string, wait time.Duration) bool {
+	for over := time.After(wait); ; {
+		select {
+		case got := <-c.heard:
+			if string(got.Payload) == want {
+				return true
+			}
+		case <-over:
+			return false
+		}
+	}
 }
 
 // join offers a call that the worker must take.

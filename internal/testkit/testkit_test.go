@@ -92,7 +92,7 @@ func TestNATSTakesAtomicBatchesAndPerMessageTTL(t *testing.T) {
 		if commit {
 			m.Header.Set("Nats-Batch-Commit", "1")
 		}
-		reply, err := nc.RequestMsg(m, 5*time.Second)
+		reply, err := nc.RequestMsg(m, 30*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,4 +55,76 @@ func TestABodyThatNobodyReadsAndThatDoesNotComeHoldsNoConnection(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAReplyThatNobodyTakesHoldsNoConnection(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<20)
+	synctest.Test(t, func(t *testing.T) {
+		s := web.New(config.HTTP{}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+		ended := make(chan error, 1)
+		s.Mount("/long", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.WriteString(w, long)
+			ended <- err
+		}))
+		client, server := net.Pipe()
+		listener := make(pipe, 1)
+		listener <- server
+		srv := web.ServerOf(s)
+		go func() { _ = srv.Serve(listener) }()
+		fmt.Fprint(client, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("the reply went where nobody reads")
+			}
+		case <-time.After(time.Hour):
+			t.Error("after an hour the reply is still on its way")
+		}
+		_ = client.Close()
+		close(listener)
+		_ = srv.Close()
+	})
+}
+
+func TestASlowClientGetsAllOfALongReply(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<16)
+	synctest.Test(t, func(t *testing.T) {
+		s := web.New(config.HTTP{}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+		s.Mount("/long", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for range 8 {
+				_, _ = io.WriteString(w, long)
+				time.Sleep(time.Minute) // between two pieces nobody is to blame
+			}
+		}))
+		client, server := net.Pipe()
+		listener := make(pipe, 1)
+		listener <- server
+		srv := web.ServerOf(s)
+		go func() { _ = srv.Serve(listener) }()
+		taken := bufio.NewReader(client)
+		for range 2 { // on one connection
+			fmt.Fprint(client, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+			resp, err := http.ReadResponse(taken, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow := make([]byte, 4096)
+			n := 0
+			for err == nil {
+				var k int
+				k, err = resp.Body.Read(slow)
+				n += k
+				time.Sleep(100 * time.Millisecond)
+			}
+			if err != io.EOF || n != 8*len(long) {
+				t.Errorf("%d bytes of %d: %v", n, 8*len(long), err)
+			}
+			time.Sleep(time.Minute) // longer than a piece may take
+		}
+		_ = client.Close()
+		close(listener)
+		_ = srv.Close()
+	})
 }

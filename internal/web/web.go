@@ -28,6 +28,7 @@ import (
 const (
 	maxHeaderBytes = 32 << 10
 	readTimeout    = 10 * time.Second // of a head, and of a body that nobody has begun to read
+	writeTimeout   = 30 * time.Second // of one piece of a reply
 	idleTimeout    = 2 * time.Minute
 )
 
@@ -141,18 +142,6 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) server(c *tls.Config) *http.Server {
 	return &http.Server{Handler: hurried(s.mux), ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, TLSConfig: c,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-}
-
-// hurried ends the wait for a body that nobody reads: before a reply the server
-// passes over what is left of it, and that may never come. Whoever reads a body
-// sets a time of his own.
-func hurried(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // a test's recorder has none
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -66,13 +66,13 @@ func NewDialIn(s *peer.Stack, now func() time.Time) *DialIn {
 // Join implements [media.Connector]: the call gets a session that stands by, or
 // waits until an agent dials in.
 func (d *DialIn) Join(ctx context.Context, req media.JoinRequest, chosen func(worker string)) (media.AgentLeg, error) {
-	if p := d.standing(req); p != nil {
+	w, p, err := d.enter(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case p != nil:
 		chosen("")
 		return p, nil
-	}
-	w, err := d.enter(req)
-	if err != nil {
-		return nil, err
 	}
 	defer d.leave(req.ID, w)
 	chosen("")
@@ -88,7 +88,9 @@ func (d *DialIn) Join(ctx context.Context, req media.JoinRequest, chosen func(wo
 	}
 }
 
-func (d *DialIn) enter(req media.JoinRequest) (*waiting, error) {
+// enter finds a session that stands by, or lets the call wait: in one turn, for
+// one that connects in between would be given to nobody.
+func (d *DialIn) enter(req media.JoinRequest) (*waiting, *peer.Peer, error) {
 	w := &waiting{req: req, arrived: make(chan *peer.Peer, 1), WaitingCall: WaitingCall{
 		CallID: req.ID, Token: rand.Text(), Since: d.now(),
 	}}
@@ -97,11 +99,14 @@ func (d *DialIn) enter(req media.JoinRequest) (*waiting, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if p := d.standing(req); p != nil {
+		return nil, p, nil
+	}
 	if len(d.calls) >= MaxWaiting {
-		return nil, fmt.Errorf("%w: %d calls wait on this node", media.ErrAgentBusy, MaxWaiting)
+		return nil, nil, fmt.Errorf("%w: %d calls wait on this node", media.ErrAgentBusy, MaxWaiting)
 	}
 	d.calls[req.ID] = w
-	return w, nil
+	return w, nil, nil
 }
 
 // leave forgets the call. An agent that arrived in this very moment is sent

@@ -184,3 +184,86 @@ func TestBadURLsAreRefusedBeforeDialling(t *testing.T) {
 		}
 	}
 }
+
+// A severed link passes bytes on to a server, until it is cut: what came before
+// stays open and silent, as where a host has gone without a word.
+type severed struct {
+	net.Listener
+	to    string
+	links atomic.Int32
+	cut   atomic.Int32 // links up to this one are silent
+}
+
+func (s *severed) serve() {
+	for {
+		c, err := s.Accept()
+		if err != nil {
+			return
+		}
+		d, err := net.Dial("tcp", s.to)
+		if err != nil {
+			_ = c.Close()
+			continue
+		}
+		n := s.links.Add(1)
+		pass := func(from, to net.Conn) {
+			defer to.Close()
+			b := make([]byte, 16<<10)
+			for {
+				k, err := from.Read(b)
+				if err != nil {
+					return
+				}
+				if n > s.cut.Load() {
+					_, _ = to.Write(b[:k])
+				}
+			}
+		}
+		go pass(c, d)
+		go pass(d, c)
+	}
+}
+
+func TestAConnectionThatHasDiedCostsFewCalls(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	var proto atomic.Value
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q connect.Question
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			t.Error(err)
+		}
+		proto.Store(r.Proto)
+		_, _ = w.Write(encode(t, a.answer(q.SDP)))
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := &severed{Listener: ln, to: srv.Listener.Addr().String()}
+	defer link.Close()
+	go link.serve()
+	h := newHTTP(t, anyLoopback)
+	h.Trust(srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)
+	join := func(limit time.Duration) error {
+		leg, err := h.Join(within(t, patience), request(endpoint.AgentTransport{
+			URL: "https://" + ln.Addr().String(), Attempts: 1, TimeoutMs: int(limit.Milliseconds())}), ignore)
+		if err == nil {
+			leg.Close(call.CauseNormal)
+		}
+		return err
+	}
+	if err := join(patience); err != nil || proto.Load() != "HTTP/2.0" {
+		t.Fatalf("%v over %v", err, proto.Load())
+	}
+	link.cut.Store(link.links.Load())
+	for n := range 20 {
+		if err = join(time.Second + time.Duration(n)*time.Second/2); err == nil { // longer each time: the machine may be busy
+			return
+		}
+	}
+	t.Fatalf("calls still go to a connection that has died: %v", err)
+}

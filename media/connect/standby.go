@@ -93,13 +93,18 @@ func (d *DialIn) Park(ctx context.Context, wish Parking, offer string) (id, answ
 	answer, err = p.peer.AnswerTo(ctx, offer)
 	if err != nil {
 		d.drop(p, causeOf(err))
+		d.guards.Done()
 		return "", "", err
 	}
-	d.guards.Go(func() { d.guard(p) })
+	go func() {
+		defer d.guards.Done()
+		d.guard(p)
+	}()
 	return p.id, answer, nil
 }
 
-// keep takes a place for a session, if there is one.
+// keep takes a place for a session, if there is one. Close waits for its guard
+// from then on.
 func (d *DialIn) keep(p *parked) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,6 +123,7 @@ func (d *DialIn) keep(p *parked) error {
 		return fmt.Errorf("%w: %d sessions of the agent stand by", media.ErrAgentBusy, MaxStandbyPerAgent)
 	}
 	d.parked = append(d.parked, p)
+	d.guards.Add(1)
 	return nil
 }
 
@@ -202,10 +208,9 @@ func fits(p *parked, req media.JoinRequest) bool {
 	})
 }
 
-// standing takes the session for a call that has stood by longest, or nil.
+// standing takes the session for a call that has stood by longest, or nil. The
+// caller holds the lock.
 func (d *DialIn) standing(req media.JoinRequest) *peer.Peer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for _, p := range d.parked { // in the order they came
 		if !p.ready || p.Tenant != req.Tenant || p.Agent != req.Agent.ID || !fits(p, req) {
 			continue

@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +87,30 @@ func TestACallThatWaitsGetsTheSessionThatComes(t *testing.T) {
 	a.heard(t, j.leg)
 }
 
+func TestASessionThatConnectsAsACallComesIsNotPassedBy(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	var come atomic.Pointer[func()] // once the call has begun to look for its agent
+	d := connect.NewDialIn(newStack(t), func() time.Time {
+		if f := come.Swap(nil); f != nil {
+			(*f)()
+		}
+		return time.Now()
+	})
+	t.Cleanup(d.Close)
+	arrive := func() {
+		park(t, d, a, wish)
+		standing(t, d, 1)
+	}
+	come.Store(&arrive)
+	leg, err := d.Join(within(t, patience), request(endpoint.AgentTransport{}), ignore)
+	if err != nil {
+		t.Fatalf("the call waits beside a session that stands by: %v", err)
+	}
+	defer leg.Close(call.CauseNormal)
+	a.heard(t, leg)
+}
+
 func TestASessionServesOnlyItsAgentAndItsCodec(t *testing.T) {
 	t.Parallel()
 	d, a := newStandby(t), newAgent(t) // the agent has PCMU alone
@@ -157,5 +182,30 @@ func TestPlacesForSessionsAreBounded(t *testing.T) {
 	d.Close()
 	if _, _, err := d.Park(t.Context(), connect.Parking{Tenant: "acme", Agent: "a2"}, offer); !errors.Is(err, media.ErrAgentBusy) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestSessionsMayComeWhileTheNodeGoesDown(t *testing.T) {
+	t.Parallel()
+	a, stack := newAgent(t), newStack(t)
+	offer, err := a.peer().Offer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		d := connect.NewDialIn(stack, time.Now)
+		if _, _, err := d.Park(t.Context(), wish, offer); err != nil {
+			t.Fatal(err)
+		}
+		late := make(chan struct{})
+		go func() {
+			defer close(late)
+			_, _, _ = d.Park(t.Context(), wish, offer) // in time or not
+		}()
+		d.Close()
+		<-late
+		if _, _, err := d.Park(t.Context(), wish, offer); !errors.Is(err, media.ErrAgentBusy) {
+			t.Fatalf("after Close: %v", err)
+		}
 	}
 }

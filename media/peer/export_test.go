@@ -42,6 +42,19 @@ func Tap(cfg *srtp.Config, rx func([]byte)) (receive func([]byte) bool, seal fun
 	return t.receive, t.seal, nil
 }
 
+// Remembered returns a tap's halves that take packets, and what it keeps of the
+// agent's synchronization sources afterwards.
+func Remembered(cfg *srtp.Config) (receive func([]byte) bool, rtp, rtcp func(ssrc uint32) bool, err error) {
+	var p atomic.Pointer[func([]byte)]
+	t, err := newTap(cfg, &p, func() {})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rtp = func(ssrc uint32) bool { _, ok := t.in.ROC(ssrc); return ok }
+	rtcp = func(ssrc uint32) bool { _, ok := t.in.Index(ssrc); return ok }
+	return t.receive, rtp, rtcp, nil
+}
+
 // Remote returns the address that packets are taken from and sent to.
 func (p *Peer) Remote() netip.AddrPort { return p.sock.remote.Load().addr }
 

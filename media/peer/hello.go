@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"net/netip"
 	"sync"
 
 	"github.com/pion/dtls/v3/pkg/crypto/prf"
@@ -43,15 +44,41 @@ type hello struct {
 	master       []byte
 	suite        uint16
 	profile      uint16
-	client       bool // the ServerHello came in: we are the DTLS client
+	client       bool           // the ServerHello came in: we are the DTLS client
+	with         netip.AddrPort // where our side of the handshake goes
 }
+
+// sent looks at a packet of ours.
+func (h *hello) sent(packet []byte, to netip.AddrPort) {
+	if !isHandshake(packet) {
+		return
+	}
+	h.mu.Lock()
+	h.with = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	h.mu.Unlock()
+	h.see(packet, false)
+}
+
+// came looks at a packet of the agent's: of where our side goes, for anybody's
+// ServerHello would spoil the keys. The client speaks first, so none comes before
+// that is known.
+func (h *hello) came(packet []byte, from netip.AddrPort) {
+	if !isHandshake(packet) {
+		return
+	}
+	h.mu.Lock()
+	known := h.with == from
+	h.mu.Unlock()
+	if known {
+		h.see(packet, true)
+	}
+}
+
+func isHandshake(packet []byte) bool { return len(packet) > 0 && packet[0] == recordHandshake }
 
 // see looks for a ServerHello among the records of one DTLS packet. Once the
 // handshake is over it looks no more, so that nothing can be slipped in later.
 func (h *hello) see(packet []byte, incoming bool) {
-	if len(packet) == 0 || packet[0] != recordHandshake {
-		return
-	}
 	for len(packet) >= recordHeader {
 		size := int(binary.BigEndian.Uint16(packet[11:]))
 		if len(packet) < recordHeader+size {

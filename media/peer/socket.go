@@ -125,7 +125,7 @@ func (s *socket) receive(b, oob []byte, from netip.AddrPort) {
 	case first >= 128 && first <= 191:
 		s.rtp(b, oob, from)
 	case first >= 20 && first <= 63:
-		s.hello.see(b, true)
+		s.hello.came(b, from)
 		s.pass(b, oob, from)
 	case first <= 3:
 		s.pass(b, oob, from)
@@ -246,7 +246,7 @@ func (l *lane) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		return 0, io.ErrClosedPipe
 	default:
 	}
-	l.s.hello.see(b, false)
+	l.s.hello.sent(b, to)
 	return l.s.write(b, l.s.paths.to(to))
 }
 

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,10 +31,11 @@ type tap struct {
 	rx  *atomic.Pointer[func([]byte)]
 	bye func() // the agent said goodbye by RTCP
 
-	in      *srtp.Context
-	inBuf   []byte
-	inHdr   rtp.Header
-	sources []uint32
+	in       *srtp.Context
+	inBuf    []byte
+	inHdr    rtp.Header
+	sources  sources // of RTP
+	controls sources // of RTCP
 
 	out    *srtp.Context
 	outBuf []byte
@@ -66,39 +68,49 @@ func (t *tap) receive(b []byte) bool {
 	if b[1] >= 192 && b[1] <= 223 { // RFC 5761 section 4
 		return t.receiveControl(b)
 	}
-	plain, err := t.in.DecryptRTP(t.inBuf[:0], b, &t.inHdr)
-	if err != nil || !t.known(t.inHdr.SSRC) {
+	ssrc := binary.BigEndian.Uint32(b[8:])
+	if !t.sources.room(ssrc) {
 		return false
 	}
+	plain, err := t.in.DecryptRTP(t.inBuf[:0], b, &t.inHdr)
+	if err != nil {
+		return false
+	}
+	t.sources.add(ssrc)
 	if rx := t.rx.Load(); rx != nil {
 		(*rx)(plain)
 	}
 	return true
 }
 
-// known bounds what an agent can make us remember by changing its SSRC.
-func (t *tap) known(ssrc uint32) bool {
-	for _, s := range t.sources {
-		if s == ssrc {
-			return true
-		}
-	}
-	if len(t.sources) == MaxSources {
+func (t *tap) receiveControl(b []byte) bool {
+	ssrc := binary.BigEndian.Uint32(b[4:])
+	if !t.controls.room(ssrc) {
 		return false
 	}
-	t.sources = append(t.sources, ssrc)
-	return true
-}
-
-func (t *tap) receiveControl(b []byte) bool {
 	plain, err := t.in.DecryptRTCP(t.inBuf[:0], b, nil)
 	if err != nil {
 		return false
 	}
+	t.controls.add(ssrc)
 	if hasBye(plain) {
 		t.bye()
 	}
 	return true
+}
+
+// sources are those under which genuine packets came. They bound what an agent
+// can make us remember by changing its SSRC: the library keeps a state for each
+// that it has decrypted a packet of, so it is not shown those of further ones.
+type sources []uint32
+
+// room reports whether a packet of ssrc may be decrypted.
+func (s sources) room(ssrc uint32) bool { return len(s) < MaxSources || slices.Contains(s, ssrc) }
+
+func (s *sources) add(ssrc uint32) {
+	if !slices.Contains(*s, ssrc) {
+		*s = append(*s, ssrc)
+	}
 }
 
 // hasBye looks through a compound RTCP packet (RFC 3550 section 6.1).

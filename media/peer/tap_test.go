@@ -2,13 +2,16 @@ package peer_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pion/srtp/v3"
+	"github.com/pion/webrtc/v4"
 
 	"patchbay/actors/call"
 	"patchbay/media/peer"
@@ -83,6 +86,39 @@ func TestTheTapKnowsABoundedNumberOfSources(t *testing.T) {
 	}
 }
 
+func TestNothingIsKeptOfSourcesBeyondTheBound(t *testing.T) {
+	t.Parallel()
+	profile := srtp.ProtectionProfileAeadAes128Gcm
+	key, salt := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 12)
+	agent, err := srtp.CreateContext(key, salt, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive, keepsRTP, keepsRTCP, err := peer.Remembered(&srtp.Config{Profile: profile,
+		Keys: srtp.SessionKeys{LocalMasterKey: key, LocalMasterSalt: salt, RemoteMasterKey: key, RemoteMasterSalt: salt}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint32(peer.MaxSources + 5) {
+		audio, err := agent.EncryptRTP(nil, packet(i, 0, 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report := binary.BigEndian.AppendUint32([]byte{0x80, 201, 0, 1}, i)
+		control, err := agent.EncryptRTCP(nil, report, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := i < peer.MaxSources
+		if a, c := receive(audio), receive(control); a != want || c != want {
+			t.Errorf("source %d: audio taken=%v, report taken=%v", i+1, a, c)
+		}
+		if keepsRTP(i) != want || keepsRTCP(i) != want {
+			t.Errorf("source %d: kept for RTP=%v, for RTCP=%v, want %v", i+1, keepsRTP(i), keepsRTCP(i), want)
+		}
+	}
+}
+
 func TestStrangersPacketsNeverReachTheCall(t *testing.T) {
 	t.Parallel()
 	p := newStack(t, settings(true), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
@@ -106,6 +142,60 @@ func TestStrangersPacketsNeverReachTheCall(t *testing.T) {
 	}
 	if first := <-got; binary.BigEndian.Uint16(first[2:]) != 1000 {
 		t.Error("a stranger's packet reached the call")
+	}
+}
+
+func TestAStrangersServerHelloDoesNotSpoilTheKeys(t *testing.T) {
+	t.Parallel()
+	for name, role := range map[string]webrtc.DTLSRole{"we are the server": webrtc.DTLSRoleClient, "the agent is": webrtc.DTLSRoleServer} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newStack(t, settings(true), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
+			defer p.Close(call.CauseNormal)
+			a := newAgent(t, agentOptions{role: role})
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			offer, err := p.Offer(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stranger, err := net.Dial("udp4", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.Port()).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for ctx.Err() == nil {
+					_, _ = stranger.Write(serverHello(7))
+					time.Sleep(50 * time.Microsecond)
+				}
+			}()
+			defer func() { cancel(); <-over; stranger.Close() }()
+			if err := p.Accept(a.answer(t, offer)); err != nil {
+				t.Fatal(err)
+			}
+			connected(t, p, a)
+			got := make(chan []byte, 64)
+			p.Start(func(b []byte) {
+				select {
+				case got <- bytes.Clone(b):
+				default:
+				}
+			}, func(call.Cause) {}, nil)
+			for seq := uint16(0); ; seq++ {
+				if _, err := a.track.Write(packet(0, 0, seq)); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case <-got:
+					return
+				case <-time.After(20 * time.Millisecond):
+				case <-ctx.Done():
+					t.Fatal("nothing of the agent's can be read")
+				}
+			}
+		})
 	}
 }
 

@@ -19,9 +19,10 @@ const (
 )
 
 var (
-	allow = call.Header{Name: "Allow", Value: wire.Allow}
+	allow  = call.Header{Name: "Allow", Value: wire.Allow}
+	accept = call.Header{Name: "Accept", Value: "application/sdp"}
 	// able is what else we say of ourselves (RFC 3261 11.2).
-	able = []call.Header{allow, {Name: "Accept", Value: "application/sdp"}, {Name: "Accept-Encoding", Value: "identity"}, {Name: "Supported", Value: wire.Supported}}
+	able = []call.Header{allow, accept, {Name: "Accept-Encoding", Value: "identity"}, {Name: "Supported", Value: wire.Supported}}
 )
 
 // answer sends a stateless final response (RFC 3261 8.2.7).

@@ -29,6 +29,7 @@ type peer struct {
 // conns are the live connections of an edge, counted in total and by source.
 type conns struct {
 	max, perSource int
+	changed        func(t call.Transport, delta int) // told with the lock held: never of more than there are
 
 	mu      sync.RWMutex
 	closed  bool
@@ -38,9 +39,9 @@ type conns struct {
 	sources map[netip.Prefix]int
 }
 
-func newConns(total, perSource int) *conns {
+func newConns(total, perSource int, changed func(call.Transport, int)) *conns {
 	return &conns{
-		max: total, perSource: perSource,
+		max: total, perSource: perSource, changed: changed,
 		byID: map[uint64]link{}, byPeer: map[peer]uint64{}, sources: map[netip.Prefix]int{},
 	}
 }
@@ -77,6 +78,7 @@ func (t *conns) add(p peer, ours bool, open func(id uint64) link) (link, Drop) {
 	if !ours {
 		t.sources[src]++
 	}
+	t.changed(p.transport, +1)
 	return l, ""
 }
 
@@ -88,6 +90,7 @@ func (t *conns) remove(id uint64, p peer, ours bool) {
 		return
 	}
 	delete(t.byID, id)
+	t.changed(p.transport, -1)
 	if t.byPeer[p] == id {
 		delete(t.byPeer, p)
 	}

@@ -131,7 +131,6 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 		random:    rand.IntN,
 		locate:    func(context.Context, call.Target) ([]call.Hop, error) { return nil, errNoLocate },
 		ready:     make(chan struct{}),
-		conns:     newConns(cfg.MaxConns, cfg.MaxConnsPerIP),
 		lookups:   make(chan struct{}, maxLookups),
 		balancers: prefixset.New(cfg.BalancerPrefixes()), announcing: make(chan struct{}, maxAnnouncing),
 		shards: newShards(max(2, runtime.GOMAXPROCS(0))),
@@ -139,6 +138,7 @@ func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router
 	for _, opt := range opts {
 		opt(e)
 	}
+	e.conns = newConns(cfg.MaxConns, cfg.MaxConnsPerIP, e.obs.connections)
 	e.certificate = newCertificate(cfg.TLSCertificate, cfg.TLSKey, e.log)
 	return e
 }

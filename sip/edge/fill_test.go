@@ -91,12 +91,7 @@ func TestOverTCPAnInviteOfOursNamesTheListener(t *testing.T) {
 func TestWhatCouldNotBeSentIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing := closed.Addr().(*net.TCPAddr).AddrPort()
-	_ = closed.Close()
+	refusing := closedPort(t)
 	for name, tc := range map[string]struct {
 		tx   call.Transmission
 		drop edge.Drop

@@ -84,6 +84,22 @@ func (c *counts) await(t *testing.T, key string, n int) {
 	t.Fatalf("%s is %d, want %d", key, c.of(key), n)
 }
 
+// awaitAll waits until counts are n together, and no more.
+func (c *counts) awaitAll(t *testing.T, n int, keys ...string) {
+	t.Helper()
+	sum := func() (all int) {
+		for _, key := range keys {
+			all += c.of(key)
+		}
+		return all
+	}
+	for end := time.Now().Add(patience); sum() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: %d, want %d", strings.Join(keys, " and "), sum(), n)
+		}
+	}
+}
+
 func (c *counts) observer() edge.Observer {
 	return edge.Observer{
 		Received:    func(tr call.Transport) { c.add("received "+string(tr), 1) },

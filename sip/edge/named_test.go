@@ -27,17 +27,6 @@ func leadsTo(all ...netip.AddrPort) edge.Option {
 	})
 }
 
-// closedPort is an address at which nobody listens.
-func closedPort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).AddrPort()
-}
-
 func TestANamesServersAreTriedInTheirOrderUntilOneTakesTheRequest(t *testing.T) {
 	t.Parallel()
 	accepted, addr := tcpSink(t)

@@ -26,7 +26,7 @@ type Drop string
 // Reasons for a drop: the closed set of a metric's label.
 const (
 	DropMalformed     Drop = "malformed"        // not answerable: a response, an ACK, or no usable Via
-	DropQueueFull     Drop = "queue-full"       // the workers are behind
+	DropQueueFull     Drop = "queue-full"       // the workers are behind, or a copy of an INVITE has no room
 	DropStrayAck      Drop = "stray-ack"        // an ACK of a stateless rejection, or of nothing we know
 	DropStrayResponse Drop = "stray-response"   // a response to no request of ours
 	DropNotTaken      Drop = "not-taken"        // nobody in the cluster took an ACK or a response

@@ -175,5 +175,11 @@ func (e *Edge) conclude(r *request, o Outcome) {
 	if status == 503 || o.RetryAfter > 0 {
 		extra = append(extra, e.retryAfter(o.RetryAfter))
 	}
+	if status == 415 { // a multipart body without SDP: RFC 3261 21.4.13
+		extra = append(extra, accept)
+	}
+	if status == 415 { // a multipart body without SDP: RFC 3261 21.4.13
+		extra = append(extra, accept)
+	}
 	e.answerWith(r, status, extra)
 }

@@ -385,6 +385,16 @@ func TestAnOutcomeIsAnsweredAsItSays(t *testing.T) {
 	}
 }
 
+// A body that only its reader can tell to hold no SDP, as ISUP alone in a
+// multipart one, is refused with what would do (RFC 3261 21.4.13).
+func TestWhatIsNoOfferIsToldWhatWouldBeOne(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(415))
+	if got := rig.udp().ask(msg{method: "INVITE"}.String()); status(got) != "415" || header(got, "Accept") != "application/sdp" {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestAPanicCostsOneMessage(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, connect func(*rig) *peer) {

@@ -191,12 +191,7 @@ func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
 func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().(*net.TCPAddr).AddrPort()
-	_ = ln.Close()
+	addr := closedPort(t)
 	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropDial), 1)
 	told := make(chan bool, 1)

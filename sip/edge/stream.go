@@ -101,10 +101,8 @@ func (e *Edge) adopt(ctx context.Context, nc net.Conn, p peer, dialed bool) (lin
 		return nil, fmt.Errorf("connection with %s: %s", p.remote, drop)
 	}
 	c := l.(*conn)
-	e.obs.connections(t, +1)
 	if !e.spawn(func() { c.serve(ctx) }) {
 		e.conns.remove(c.id, p, dialed)
-		e.obs.connections(t, -1)
 		return nil, errClosed
 	}
 	return c, nil
@@ -118,7 +116,6 @@ func (c *conn) serve(ctx context.Context) {
 		c.goodbye()
 		_ = c.nc.Close()
 		c.edge.conns.remove(c.id, c.peer, c.dialed)
-		c.edge.obs.connections(c.peer.transport, -1)
 	}()
 	defer c.edge.contain("stream")
 	began := time.Now()

@@ -20,6 +20,9 @@ import (
 	"patchbay/internal/testkit"
 )
 
+// Of tests that run at once Go begins with the first of the first file. This is
+// the one that lasts longest: begun among the others it has no end of its own.
+
 // The outage: its length, and what carriers do before, in and after it.
 const (
 	outage    = time.Minute
