@@ -46,10 +46,12 @@ func Dial(a Access, tenant string) (Client, error) {
 		a.Nkey = ""
 		nc, err = nats.Connect(a.URL, a.options()...)
 	}
-	if errors.Is(err, nats.ErrAuthorization) {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
 		return Client{}, fmt.Errorf("reach NATS: %w: %w", ErrUnknown, err)
-	}
-	if err != nil {
+	case errors.Is(err, nats.ErrNoServers):
+		return Client{}, fmt.Errorf("reach NATS: %w; is a node with the broker role running?", err)
+	case err != nil:
 		return Client{}, fmt.Errorf("reach NATS: %w", err)
 	}
 	return Client{Conn: nc, Tenant: tenant}, nil

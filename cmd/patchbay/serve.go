@@ -120,8 +120,18 @@ func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) (*node,
 	for _, line := range cfg.Unserved() {
 		log.Info("not served", "setting", line)
 	}
-	log.Info("node is up", "node", g.cfg.Node.Name, "roles", g.cfg.Node.Roles, "version", version())
+	log.Info("node is up", n.named()...)
 	return n, nil
+}
+
+// named is what the log says of a node that is up. Other nodes know its edge by
+// an id.
+func (n *node) named() []any {
+	attrs := []any{"node", n.cfg.Node.Name, "roles", n.cfg.Node.Roles, "version", version()}
+	if n.edge != nil {
+		attrs = append(attrs, "edge", n.ground.edgeID())
+	}
+	return attrs
 }
 
 // serve returns when the node should stop: after a signal and its drain, or
