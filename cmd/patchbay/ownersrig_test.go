@@ -215,7 +215,7 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 	x.t.Helper()
 	c := x.connect()
 	p := x.presence(c)
-	timers := txn.Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second}
+	timers := txn.Timers{T1: 10 * time.Second, T2: 10 * time.Second, T4: 5 * time.Second} // nobody acknowledges here: a call is given up after 64 times T1
 	dialogs, err := dialog.NewFactory(dialog.Options{Keys: x.keys, Slot: slot, Timers: timers, BaseDomain: "sip.localhost"})
 	if err != nil {
 		x.t.Fatal(err)
