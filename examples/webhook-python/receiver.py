@@ -2,11 +2,12 @@
 
     PATCHBAY_WEBHOOK_SECRET=whsec_... python3 examples/webhook-python/receiver.py --port 8000
 """
-import argparse, base64, hashlib, hmac, http.server, json, os, time
+import argparse, base64, hashlib, hmac, http.server, json, os, threading, time
 
 SECRET = os.environ["PATCHBAY_WEBHOOK_SECRET"]
 MOST_AGE = 300  # seconds, for clocks that differ; a repetition is signed anew
 seen = set()    # ids of deliveries: keep them where a restart finds them
+turn = threading.Lock()  # deliveries come side by side, repetitions among them
 
 
 def signed(headers, body):
@@ -25,13 +26,14 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         good = signed(self.headers, body)
+        ident = self.headers.get("Webhook-Id")
+        with turn:
+            if good and ident not in seen:
+                event = json.loads(body)
+                print(event["type"], event["id"], flush=True)
+                seen.add(ident)
         self.send_response(204 if good else 401)  # any 2xx is "taken"; all else is repeated
         self.end_headers()
-        ident = self.headers.get("Webhook-Id")
-        if good and ident not in seen:
-            seen.add(ident)
-            event = json.loads(body)
-            print(event["type"], event["id"], flush=True)
 
     def log_message(self, *_):
         pass
