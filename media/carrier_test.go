@@ -140,6 +140,24 @@ func TestAudioPassesBothWaysUnderTheOtherSidesNames(t *testing.T) {
 	r.want("first-rtp, first-agent-rtp")
 }
 
+// An agent that does not get the first packets cannot know that the numbers have
+// begun again meanwhile, and decrypts nothing (RFC 3711 3.3.1).
+func TestNumbersTowardsAnAgentBeginFarFromTheirEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *legConfig) { c.random = func() uint32 { return 0xfffffffe } })
+	r.leg.receive(0, carrierRTP, packet(0, 7, 500, 1))
+	r.leg.attach(0, r.leg.in.terms, 2, r.leg.in.agent) // and so for the next agent
+	r.leg.receive(0, carrierRTP, packet(0, 7, 501, 1))
+	for i, b := range r.agent {
+		if h, _ := parse(t, b); h.Sequence >= 1<<15 {
+			t.Errorf("packet %d has number %d", i, h.Sequence)
+		}
+	}
+	if len(r.agent) != 2 {
+		t.Errorf("the agents got %d packets", len(r.agent))
+	}
+}
+
 func TestAProvenSourceIsSentToAndFixedInTheKernel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -88,9 +88,10 @@ func (in *inbound) listen() {
 }
 
 // attach begins a stream towards an agent: its leg has an SSRC and payload
-// types of its own.
+// types of its own. Its numbers begin in their lower half: SRTP counts the
+// rollovers, and an agent that missed the first would decrypt nothing.
 func (in *inbound) attach(t agentTerms, random func() uint32, agent func([]byte)) {
-	in.rw = rtp.NewRewriter(t.agentSSRC, uint16(random()), random(), in.codec.ClockRate)
+	in.rw = rtp.NewRewriter(t.agentSSRC, uint16(random())&0x7fff, random(), in.codec.ClockRate)
 	in.rw.Map(in.codec.PayloadType, t.agent.PayloadType)
 	in.passKeys = in.keys != nil && t.agentDTMF != nil
 	if in.passKeys {

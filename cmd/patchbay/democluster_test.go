@@ -19,7 +19,7 @@ func (b *bench) demo(args ...string) (string, error) {
 
 func TestTheDemoOfAClusterIsMadeOnceAndCalledThroughItsEdges(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, map[string]string{"media.agent_timeout": "20s"}) // one of its calls has no agent
+	b := newBench(t, map[string]string{"media.agent_timeout": "20s"}) // a call without an agent is refused before its caller gives up
 	nats := "--nats=nats://" + b.cfg.NATS.Listen
 	first, err := b.demo("provision", nats, "--edge", "one.example:5060", "--edge", "two.example:5070")
 	if err != nil || strings.Count(first, "\n  sip:demo-") != 2 || !strings.Contains(first, "@two.example:5070\n") {

@@ -209,7 +209,9 @@ func (p *Peer) shut(wasUp bool) {
 		p.channel.finish()
 		p.sayBye()
 	}
+	p.making.Lock()
 	_ = p.pc.Close() // it only repeats what the sockets said
+	p.making.Unlock()
 	p.sock.shut()
 }
 

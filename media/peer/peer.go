@@ -39,6 +39,11 @@ type Peer struct {
 	up   chan struct{} // connected
 	down chan struct{} // broken or closed
 
+	// making is held while the library describes itself, and while it is closed:
+	// one that is closed before it has made its ICE agent still makes it, and
+	// nobody closes that.
+	making sync.Mutex
+
 	mu      sync.Mutex
 	place   place
 	sock    *socket
@@ -132,6 +137,8 @@ func (p *Peer) Offer(ctx context.Context) (string, error) {
 	if len(p.codecs) == 0 {
 		return "", media.ErrNoCodec
 	}
+	p.making.Lock()
+	defer p.making.Unlock()
 	all := append(append([]call.Codec(nil), p.codecs...), p.dtmf...)
 	if err := p.open(all, false); err != nil {
 		return "", err
@@ -183,6 +190,8 @@ func (p *Peer) AnswerTo(ctx context.Context, offer string) (string, error) {
 		return "", err
 	}
 	p.agree(codec, digits, offer)
+	p.making.Lock()
+	defer p.making.Unlock()
 	chosen := []call.Codec{codec}
 	if digits != nil {
 		chosen = append(chosen, *digits)
@@ -216,6 +225,8 @@ func (p *Peer) describe(ctx context.Context, d webrtc.SessionDescription) (strin
 	}
 	select {
 	case <-gathered:
+	case <-p.down:
+		return "", media.ErrClosed
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

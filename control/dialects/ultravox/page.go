@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"patchbay/control"
 )
@@ -89,26 +90,50 @@ func (a *ask) link(p *place) *string {
 	return &text
 }
 
-// pageOf shows one page of a list that is at hand whole.
-func pageOf[T any](a *ask, all []T, id func(T) string) (answer, error) {
+// pageOf shows one page of a list that is at hand whole, the oldest first. A
+// cursor names the item that the page begins with, and when that was made: where
+// it is gone since, the page begins with the next.
+func pageOf[T any](a *ask, all []T, name func(T) (id, created string)) (answer, error) {
 	p, err := a.place()
 	if err != nil {
 		return answer{}, err
 	}
 	total, start := len(all), 0
 	if p.At != "" {
-		if start = slices.IndexFunc(all, func(item T) bool { return id(item) == p.At }); start < 0 {
-			return answer{}, invalidCursor()
+		if start, err = startOf(all, p.At, name); err != nil {
+			return answer{}, err
 		}
 	}
 	shown, next := all[start:], ""
 	if len(shown) > p.Size {
-		shown, next = shown[:p.Size], id(shown[p.Size])
+		id, created := name(shown[p.Size])
+		shown, next = shown[:p.Size], id+"@"+created
 	}
 	if len(shown) == 0 {
 		shown = []T{}
 	}
 	return a.page(p, next, shown, &total), nil
+}
+
+// startOf is where the page of a cursor begins.
+func startOf[T any](all []T, at string, name func(T) (id, created string)) (int, error) {
+	id, stamp, _ := strings.Cut(at, "@")
+	if i := slices.IndexFunc(all, func(item T) bool { is, _ := name(item); return is == id }); i >= 0 {
+		return i, nil
+	}
+	since, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return 0, invalidCursor()
+	}
+	i := slices.IndexFunc(all, func(item T) bool {
+		_, created := name(item)
+		made, err := time.Parse(time.RFC3339Nano, created)
+		return err == nil && !made.Before(since)
+	})
+	if i < 0 {
+		return len(all), nil
+	}
+	return i, nil
 }
 
 func invalidCursor() *fault { return detail(http.StatusNotFound, "Invalid cursor") }

@@ -51,7 +51,7 @@ func listRegistrations(a *ask) (answer, error) {
 			break
 		}
 	}
-	return pageOf(a, all, func(r registration) string { return r.RegistrationID })
+	return pageOf(a, all, func(r registration) (id, created string) { return r.RegistrationID, r.Created })
 }
 
 func getRegistration(a *ask) (answer, error) {

@@ -77,7 +77,7 @@ func listWebhooks(a *ask) (answer, error) {
 			break
 		}
 	}
-	return pageOf(a, all, func(w webhook) string { return w.WebhookID })
+	return pageOf(a, all, func(w webhook) (id, created string) { return w.WebhookID, w.Created })
 }
 
 // webhook reads the one that the path names.

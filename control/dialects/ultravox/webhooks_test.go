@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/actors/endpoint"
 	"patchbay/control"
@@ -97,5 +98,36 @@ func TestPagesLeadForwardAndBack(t *testing.T) {
 	s.ask(row{"UV-4", "error-cursor", "GET", "/api/webhooks?cursor=x", ""}, 404)
 	if !strings.HasPrefix(*first.Next, "/api/webhooks?cursor=") { // no base URL is known here
 		t.Errorf("next is %s", *first.Next)
+	}
+}
+
+// TestAPageGoesOnWhereItsFirstItemIsGone deletes what a cursor names before it is
+// followed.
+func TestAPageGoesOnWhereItsFirstItemIsGone(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	var ids []string
+	for i := range 5 {
+		w := s.Ask(t, "POST", "/api/webhooks", fmt.Sprintf(`{"url":"https://hooks.acme.example/%d","events":["call.ended"]}`, i))
+		ids = append(ids, field(t, w.Body.Bytes(), "webhookId").(string))
+		s.Pass(time.Second)
+	}
+	next := field(t, s.Ask(t, "GET", "/api/webhooks?pageSize=2", "").Body.Bytes(), "next").(string)
+	for _, gone := range []int{0, 2} {
+		s.Ask(t, "DELETE", "/api/webhooks/"+ids[gone], "")
+		w := s.Ask(t, "GET", next, "")
+		if w.Code != 200 {
+			t.Fatalf("without %d: %d %s", gone, w.Code, w.Body)
+		}
+		shown := field(t, w.Body.Bytes(), "results").([]any)
+		if want := ids[2+gone/2]; len(shown) == 0 || shown[0].(map[string]any)["webhookId"] != want {
+			t.Errorf("without %d: the page is %v, want it to begin with %s", gone, shown, want)
+		}
+	}
+	for _, id := range ids[3:] {
+		s.Ask(t, "DELETE", "/api/webhooks/"+id, "")
+	}
+	if w := s.Ask(t, "GET", next, ""); w.Code != 200 || len(field(t, w.Body.Bytes(), "results").([]any)) != 0 {
+		t.Errorf("without all that follows: %d %s", w.Code, w.Body)
 	}
 }

@@ -1,0 +1,44 @@
+package peer_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"patchbay/actors/call"
+	"patchbay/media/peer"
+)
+
+// What is left of a peer is found when the tests of the package are over.
+func TestAPeerThatIsClosedWhileItIsDescribedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, settings(true), peer.Hooks{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	wanted := peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true}
+	agent := s.Peer(wanted)
+	defer agent.Close(call.CauseNormal)
+	offer, err := agent.Offer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		for _, describe := range []func(p *peer.Peer){
+			func(p *peer.Peer) { _, _ = p.Offer(ctx) },
+			func(p *peer.Peer) { _, _ = p.AnswerTo(ctx, offer) },
+		} {
+			p := s.Peer(wanted)
+			var both sync.WaitGroup
+			both.Go(func() {
+				for began := time.Now(); time.Since(began) < time.Duration(i)*10*time.Microsecond; {
+					runtime.Gosched() // a timer is not that exact
+				}
+				p.Close(call.CauseNormal)
+			})
+			describe(p)
+			both.Wait()
+		}
+	}
+}
