@@ -41,8 +41,8 @@ func TestReceiversThatFailHangAndVanish(t *testing.T) {
 		inOrder(t, name, r.got(name), 1, 1+calls)
 	}
 	stop()
-	h, e, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.Retries = 3 })
-	eventually(t, "all dead of what is gone", func() bool { return e.of(hooks.EndDead) == calls*len(life) })
+	h, _, stop := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.Retries = 3 })
+	eventually(t, "all dead of what is gone", ended(t, js, "acme", "gone", hooks.EndDead, calls*len(life)))
 	eventually(t, "nothing waits", func() bool { return h.Waiting().Deliveries == 0 })
 	if got := r.got("gone"); len(got) != 0 {
 		t.Errorf("what is gone has taken %v", got)
@@ -75,9 +75,9 @@ func TestWhatIsGivenUpIsToldAndSentAgain(t *testing.T) {
 	d.add("acme", "gone", endpoint.WebhookNative, "call.started", "call.ended")
 	d.add("acme", "watch", endpoint.WebhookNative, "webhook.dead")
 	r.set("gone", fails(1000))
-	_, e, _ := node(t, js, "n1", d, r)
+	node(t, js, "n1", d, r)
 	publishAll(t, js, "acme", 1, 3)
-	eventually(t, "four dead letters", func() bool { return e.of(hooks.EndDead) == 4 })
+	eventually(t, "four dead letters", ended(t, js, "acme", "gone", hooks.EndDead, 4))
 	eventually(t, "the other webhook has heard of each", func() bool { return len(r.got("watch")) == 4 })
 	desk := hooks.Desk{JetStream: js}
 	dead, err := desk.Deliveries(t.Context(), "acme", "gone", hooks.EndDead, 200)

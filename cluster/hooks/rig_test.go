@@ -296,6 +296,15 @@ func quick() plan.Terms {
 	return plan.Terms{First: 5 * time.Millisecond, Retries: 10, AtOnce: 64, PerTarget: 4, BreakAfter: 5, BreakFor: 20 * time.Millisecond, Waiting: 1000, PerTenant: 5000}
 }
 
+// ended reports that as many deliveries to a tenant's webhook have ended one way,
+// as the owner is told: a node that loses its lease in between does not count them.
+func ended(t testing.TB, js jetstream.JetStream, tenant, id, end string, n int) func() bool {
+	return func() bool {
+		got, err := (&hooks.Desk{JetStream: js}).Deliveries(t.Context(), tenant, id, end, 200)
+		return err == nil && len(got) == n
+	}
+}
+
 // ends counts how deliveries ended.
 type ends struct {
 	mu   sync.Mutex
@@ -331,7 +340,7 @@ func (e *ends) of(end string) int {
 func node(t testing.TB, js jetstream.JetStream, name string, d *directory, r *receivers, change ...func(*hooks.Config)) (_ *hooks.Deliverer, e *ends, stop func()) {
 	t.Helper()
 	e = &ends{all: map[string]int{}}
-	cfg := hooks.Config{Node: name, Plan: quick(), Timeout: 100 * time.Millisecond, LeaseTTL: 5 * time.Second, GapWait: 500 * time.Millisecond,
+	cfg := hooks.Config{Node: name, Plan: quick(), Timeout: 100 * time.Millisecond, LeaseTTL: 15 * time.Second, GapWait: 500 * time.Millisecond,
 		Directory: d, Tell: r.tell, Unseal: func(s endpoint.SecretRef) (string, error) { return string(s), nil }}
 	for _, c := range change {
 		c(&cfg)

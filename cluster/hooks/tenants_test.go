@@ -26,12 +26,13 @@ func TestAWebhookOfTheSameIDOfAnotherTenantIsAnother(t *testing.T) {
 	d.add(other, "same", endpoint.WebhookNative, "call.started", "call.ringing", "call.answered", "call.ended")
 	d.hooks[1].URL = "https://other.example/"
 	r.set("same", fails(1000))
-	h, e, _ := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.First, c.Plan.BreakFor, c.Plan.BreakAfter = time.Hour, time.Hour, 1 })
+	h, _, _ := node(t, js, "n1", d, r, func(c *hooks.Config) { c.Plan.First, c.Plan.BreakFor, c.Plan.BreakAfter = time.Hour, time.Hour, 1 })
 	publishAll(t, js, "acme", 1, 3)
 	eventually(t, "acme's is left alone", func() bool { return h.Waiting().Suspended == 1 && h.Waiting().Deliveries == 8 })
 	publishAll(t, js, other, 11, 13)
 	eventually(t, "the other's has heard of all", heardAll(r, "other", 11, 13))
-	eventually(t, "nothing of the other's waits", func() bool { return e.of(hooks.EndDelivered) == 8 })
+	eventually(t, "all of the other's are delivered", ended(t, js, other, "same", hooks.EndDelivered, 8))
+	eventually(t, "nothing of the other's waits", ended(t, js, other, "same", hooks.EndWaiting, 0))
 	desk := hooks.Desk{JetStream: js}
 	for tenant, want := range map[string]struct {
 		waiting   int
