@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/config"
+	"patchbay/internal/testkit/port"
 	"patchbay/sip/dialog"
 	"patchbay/sip/edge"
 	"patchbay/sip/token"
@@ -284,28 +284,9 @@ func TestACallOfOursIsGivenUpWhileAPBXRings(t *testing.T) {
 
 // Timer B, 32 s, is longer than the test waits.
 func TestACallOfOursToAClosedPortFailsAtOnce(t *testing.T) {
-	c := newCaller(t, call.Outgoing{To: "sip:bob@" + closedPort(t) + ";transport=tcp"})
+	c := newCaller(t, call.Outgoing{To: fmt.Sprintf("sip:bob@%s;transport=tcp", port.Closed(t))})
 	c.do(func(now time.Time) []call.Output { return c.dialog.Invite(now, ourOffer()) })
 	if ev := c.await(call.CarrierFailed); ev.Status != 503 || ev.Cause != call.CauseUnreachable {
 		t.Errorf("%+v", ev)
 	}
-}
-
-// closedPort is an address at which nobody listens while the test runs: a socket
-// that does not listen holds it.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(s) })
-	if err := syscall.Bind(s, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := syscall.Getsockname(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }

@@ -95,27 +95,36 @@ func (k *Desk) Deliveries(ctx context.Context, tenant, id, how string, limit int
 	return all, nil
 }
 
+// waiting returns the first that wait, the latest of them first. There may be
+// those of another tenant in between, who has a target of the same name.
 func (k *Desk) waiting(ctx context.Context, tenant, id string, limit int) (all []Delivery, err error) {
 	ask := lookup.Query{Next: subject.HookDueOf(subject.EventShard(tenant), id), Sequence: 1, Batch: limit}
-	found, err := lookup.Many(ctx, k.JetStream.Conn(), subject.StreamHooks, ask)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errAway, err)
-	}
-	for _, m := range slices.Backward(found) {
-		if m.Marker != "" {
-			continue
-		}
-		it, err := decode[item](m.Subject, m.Data)
+	for len(all) < limit {
+		found, err := lookup.Many(ctx, k.JetStream.Conn(), subject.StreamHooks, ask)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errAway, err)
 		}
-		if it.Tenant != tenant { // who has a target of the same name
-			continue
+		if len(found) == 0 {
+			break
 		}
-		d := Delivery{ID: it.ID, Tries: it.Tries, Next: it.Next, Status: it.Status, Failure: it.Failure}
-		d.of(it.Event)
-		all = append(all, d)
+		for _, m := range found {
+			if m.Marker != "" || len(all) == limit {
+				continue
+			}
+			it, err := decode[item](m.Subject, m.Data)
+			if err != nil {
+				return nil, err
+			}
+			if it.Tenant != tenant {
+				continue
+			}
+			d := Delivery{ID: it.ID, Tries: it.Tries, Next: it.Next, Status: it.Status, Failure: it.Failure}
+			d.of(it.Event)
+			all = append(all, d)
+		}
+		ask.Sequence, ask.Batch = found[len(found)-1].Sequence+1, logKept
 	}
+	slices.Reverse(all)
 	return all, nil
 }
 

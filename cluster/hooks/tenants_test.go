@@ -46,4 +46,10 @@ func TestAWebhookOfTheSameIDOfAnotherTenantIsAnother(t *testing.T) {
 			t.Errorf("%s is told of the health %+v, %v", tenant, health, err)
 		}
 	}
+	r.set("other", fails(1000))
+	publishAll(t, js, other, 13, 14)
+	eventually(t, "of the other's next that wait all four are told, though eight of acme's came before", func() bool {
+		got, err := desk.Deliveries(t.Context(), other, "same", hooks.EndWaiting, 4)
+		return err == nil && len(got) == 4
+	})
 }

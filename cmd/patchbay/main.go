@@ -64,6 +64,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(restoreCommand(), serveCommand(), healthCommand(), demoCommand(), callCommand(), configCommand(),
 		keysCommand(), tlsCommand(), echoCommand(), ctlCommand(), explainCommand())
+	cmd.InitDefaultCompletionCmd() // it would come too late to be looked at
 	refuseUnknown(cmd)
 	return cmd
 }

@@ -11,6 +11,8 @@ func TestAMistakeInTheCommandLineIsSaidAndEndsWithTwo(t *testing.T) {
 	for line, want := range map[string]string{
 		"serv":                                  "is serve meant?",
 		"ctl cal":                               "is call meant?",
+		"completion moon":                       `unknown command "moon" for "patchbay completion"`,
+		"completion bash moon":                  "completion bash",
 		"ctl call moon":                         `unknown command "moon" for "patchbay ctl call"`,
 		"ctl block":                             "ctl block <address|range>",
 		"ctl agent get":                         "ctl agent get <id>",

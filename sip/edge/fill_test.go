@@ -8,6 +8,7 @@ import (
 
 	"patchbay/actors/call"
 	"patchbay/config"
+	"patchbay/internal/testkit/port"
 	"patchbay/sip/edge"
 )
 
@@ -91,7 +92,7 @@ func TestOverTCPAnInviteOfOursNamesTheListener(t *testing.T) {
 func TestWhatCouldNotBeSentIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
-	refusing := closedPort(t)
+	refusing := port.Closed(t)
 	for name, tc := range map[string]struct {
 		tx   call.Transmission
 		drop edge.Drop

@@ -4,10 +4,10 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 
 	"patchbay/actors/call"
+	"patchbay/internal/testkit/port"
 )
 
 // longBye is a request that is too long for UDP.
@@ -36,42 +36,12 @@ func datagramsOnly(t *testing.T) (*peer, netip.AddrPort) {
 	t.Helper()
 	for range 20 {
 		there, addr := udpSink(t)
-		if _, ok := held(t, addr.Port()); ok {
+		if _, ok := port.Hold(t, addr.Port()); ok {
 			return there, addr
 		}
 	}
 	t.Fatal("no port is free for both")
 	return nil, netip.AddrPort{}
-}
-
-// closedPort is an address at which nobody listens while the test runs.
-func closedPort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	addr, ok := held(t, 0)
-	if !ok {
-		t.Fatal("no port is free")
-	}
-	return addr
-}
-
-// held takes a TCP port, 0 for any, for a socket that does not listen: no other
-// test's listener gets it, and no connection has it as its own end.
-func held(t *testing.T, port uint16) (addr netip.AddrPort, ok bool) {
-	t.Helper()
-	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(s) })
-	if syscall.Bind(s, &syscall.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}) != nil {
-		return addr, false
-	}
-	at, err := syscall.Getsockname(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := at.(*syscall.SockaddrInet4)
-	return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)), true
 }
 
 func TestALongRequestGoesOverTCPWhereThePeerTakesIt(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"patchbay/actors/call"
+	"patchbay/internal/testkit/port"
 	"patchbay/sip/edge"
 )
 
@@ -30,7 +31,7 @@ func leadsTo(all ...netip.AddrPort) edge.Option {
 func TestANamesServersAreTriedInTheirOrderUntilOneTakesTheRequest(t *testing.T) {
 	t.Parallel()
 	accepted, addr := tcpSink(t)
-	rig := start(t, settings(), rejecting(404), leadsTo(closedPort(t), closedPort(t), addr))
+	rig := start(t, settings(), rejecting(404), leadsTo(port.Closed(t), port.Closed(t), addr))
 	told := make(chan bool, 2)
 	tx := call.Transmission{Flow: call.Flow{Transport: call.TCP}, Host: "pbx.example", Raw: bye()}
 	rig.Send(tx, func(sent bool) { told <- sent })
@@ -40,7 +41,7 @@ func TestANamesServersAreTriedInTheirOrderUntilOneTakesTheRequest(t *testing.T) 
 	if got := accepted().read(patience); !strings.HasPrefix(got, "BYE ") {
 		t.Errorf("the third server got %q", got)
 	}
-	rig = start(t, settings(), rejecting(404), leadsTo(closedPort(t), closedPort(t)))
+	rig = start(t, settings(), rejecting(404), leadsTo(port.Closed(t), port.Closed(t)))
 	rig.Send(tx, func(sent bool) { told <- sent })
 	if take(t, told) {
 		t.Error("it was sent to nobody")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/internal/testkit/port"
 	"patchbay/sip/edge"
 )
 
@@ -191,7 +192,7 @@ func TestARequestReusesALiveConnectionElseOpensOne(t *testing.T) {
 func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(404))
-	addr := closedPort(t)
+	addr := port.Closed(t)
 	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropDial), 1)
 	told := make(chan bool, 1)
