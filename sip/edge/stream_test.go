@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,13 +100,15 @@ func TestASlowMessageCostsTheConnectionHoweverItDrips(t *testing.T) {
 			}
 		}
 	}
-	drip(rig.tcp(), "a new connection")
-	later := rig.tcp()
+	later, first, silent := rig.tcp(), rig.tcp(), rig.tcp()
 	later.ask(msg{method: "OPTIONS"}.String())
-	drip(later, "a known connection")
-	if silent := rig.tcp(); !silent.closed(patience) {
+	var both sync.WaitGroup
+	both.Go(func() { drip(first, "a new connection") })
+	both.Go(func() { drip(later, "a known connection") })
+	if !silent.closed(patience) {
 		t.Error("a silent connection stays open")
 	}
+	both.Wait()
 	rig.seen.await(t, "dropped "+string(edge.DropSlow), 3)
 	rig.seen.awaitAll(t, 0, "connections")
 }
