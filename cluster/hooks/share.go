@@ -104,20 +104,33 @@ func (d *Deliverer) share(ctx context.Context) error {
 	owners := r.owners()
 	for n := range subject.EventShards {
 		ours := owners[n] == node
-		if d.keeps(ctx, uint8(n), ours) || !ours || !hooked[n] || !r.claimable(n, node, boot) {
+		if d.keeps(ctx, uint8(n), ours) {
 			continue
 		}
-		if err := d.claim(ctx, uint8(n), r.marks[n], r.at[n]); err != nil && !isRevision(err) {
+		if err := d.unserved(ctx, &r, n, ours, hooked[n]); err != nil && !isRevision(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// claimable reports that a node may take a shard: nobody has it, or the node
-// itself does and serves it no more.
-func (r *roll) claimable(n int, node string, boot uint64) bool {
-	return r.free(n) || r.marks[n].Node == node && r.marks[n].Boot == boot
+// unserved takes a shard that is not served here, if it should be and nobody has
+// it. One that this node could not give away before it gives away now.
+func (d *Deliverer) unserved(ctx context.Context, r *roll, n int, ours, hooked bool) (err error) {
+	node, boot := d.lease.me()
+	switch left := r.names(n, node, boot); {
+	case ours && hooked && (left || r.free(n)):
+		err = d.claim(ctx, uint8(n), r.marks[n], r.at[n])
+	case !ours && left:
+		_, err = d.putMark(ctx, uint8(n), mark{V: envelope.Version, Seq: r.marks[n].Seq}, r.at[n])
+	}
+	return err
+}
+
+// names reports that a shard's mark names a start of a node: where that does not
+// serve it, nobody does.
+func (r *roll) names(n int, node string, boot uint64) bool {
+	return r.marks[n].Node == node && r.marks[n].Boot == boot
 }
 
 // weigh finds out whether there is room for more. What is full must still take
@@ -188,6 +201,6 @@ func (d *Deliverer) release(ctx context.Context, s *shard) {
 	rev, seq := s.markRev, s.at
 	s.mu.Unlock()
 	if _, err := d.putMark(ctx, s.n, mark{V: envelope.Version, Seq: seq}, rev); err != nil {
-		d.told(err, "give a shard away") // it is free when the lease ends
+		d.told(err, "give a shard away") // share does it then, or it is free when the lease ends
 	}
 }
