@@ -178,8 +178,5 @@ func (e *Edge) conclude(r *request, o Outcome) {
 	if status == 415 { // a multipart body without SDP: RFC 3261 21.4.13
 		extra = append(extra, accept)
 	}
-	if status == 415 { // a multipart body without SDP: RFC 3261 21.4.13
-		extra = append(extra, accept)
-	}
 	e.answerWith(r, status, extra)
 }
