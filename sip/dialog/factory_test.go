@@ -226,6 +226,17 @@ func TestAnotherUserOfToIsNoSecret(t *testing.T) {
 	}
 }
 
+func TestWhoDialsAsterisksIsReadLikeAnybody(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"*", "**", "***", "****", "*****", "%2A", "%2a*", "*-*"} {
+		p := inviteWith(t, func(s string) string { return strings.ReplaceAll(s, slug+"@sip.example.com", user+"@pbx.example.org") })
+		_, inv, err := newFactory(t, "").New(epoch, 1, p)
+		if err != nil || inv.To.Host != "pbx.example.org" || !strings.Contains(inv.To.User, "****") {
+			t.Errorf("%s: To is %+v, %v", user, inv.To, err)
+		}
+	}
+}
+
 // TestOurMessages holds every kind of message that a dialog writes, byte for
 // byte.
 func TestOurMessages(t *testing.T) {

@@ -113,10 +113,13 @@ func clean(s, shown string, secrets []string) string {
 		if len(lower) != len(s) { // folding moved octets: positions do not agree
 			s = lower
 		}
+		var b strings.Builder
 		for at := strings.Index(lower, secret); at >= 0; at = strings.Index(lower, secret) {
-			s = s[:at] + shown + s[at+len(secret):]
-			lower = lower[:at] + strings.Repeat("*", len(shown)) + lower[at+len(secret):]
+			b.WriteString(s[:at])
+			b.WriteString(shown)
+			s, lower = s[at+len(secret):], lower[at+len(secret):] // never again what was shown: a caller may dial *
 		}
+		s = b.String() + s
 	}
 	return s
 }
