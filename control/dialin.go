@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -81,7 +82,7 @@ func (g *Gateway) face(do func(http.ResponseWriter, *http.Request) error) http.H
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				g.Log.Error("http request panicked", "path", r.Pattern, "err", p)
+				g.Log.Error("http request panicked", "path", r.Pattern, "err", fmt.Sprintf("%T", p)) // what it says may hold a secret
 				writeProblem(w, r, &Error{Code: CodeInternal, Message: "internal error"})
 			}
 		}()

@@ -123,7 +123,7 @@ func (s *Service) work(ctx context.Context, op operation, req asked, tenant, key
 	defer s.ops.places().leave(tenant)
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("control request panicked", "op", op.noun+"."+op.verb, "err", p)
+			s.log.Error("control request panicked", "op", op.noun+"."+op.verb, "err", fmt.Sprintf("%T", p)) // what it says may hold a secret
 			told = &Error{Code: CodeInternal, Message: "internal error"}
 		}
 	}()

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +87,19 @@ func TestATargetThatCannotBeCalledHasAReason(t *testing.T) {
 	r.full = &control.Error{Code: control.CodeLimit, Message: "trunk: as many calls as it may have at once"}
 	if a := ops.Target(t.Context(), actors.TargetQuestion{Call: 6, Tenant: "acme", Target: 9, Transfer: call.Transfer{To: "+15550199", Trunk: trunk}}); a.Reason != call.ReasonLimit {
 		t.Errorf("full: %+v", a)
+	}
+}
+
+// The id of nothing is no other call, and then there is nobody to transfer to.
+func TestATransferNamesSomebody(t *testing.T) {
+	t.Parallel()
+	live := map[call.ID]control.CallView{7: {ID: 7, Tenant: "acme", State: string(call.StateEstablished)}}
+	ops := &control.Operations{Calls: calls{live}}
+	for _, other := range []call.ID{0, 7} {
+		_, err := ops.TransferCall(t.Context(), "acme", control.CallTransfer{ID: call.ID(7).String(), Replaces: other.String()})
+		var told *control.Error
+		if !errors.As(err, &told) || told.Code != control.CodeInvalid || live[7].Transfer != nil {
+			t.Errorf("%s: %v, %+v", other, err, live[7].Transfer)
+		}
 	}
 }

@@ -95,7 +95,7 @@ func transferOf(in CallTransfer, id call.ID) (call.Transfer, error) {
 		}
 	default:
 		other, err := call.ParseID(in.Replaces)
-		if err != nil || other == id {
+		if err != nil || other == 0 || other == id {
 			p.wrong("replaces", endpoint.CodeInvalid, "want the id of another call: 13 base32hex characters")
 		}
 		t.Other = other

@@ -180,9 +180,36 @@ func receive(ctx context.Context, sub *nats.Subscription, path string) (n int64,
 	}
 }
 
+// Check reports whether a directory holds a backup, with all the files of each
+// stream in it.
+func Check(dir string) error {
+	none := true
+	for _, name := range Streams {
+		at := filepath.Join(dir, name)
+		if _, err := os.Stat(at); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		none = false
+		_, err := readMeta(filepath.Join(at, metaFile))
+		if err == nil {
+			_, err = os.Stat(filepath.Join(at, dataFile))
+		}
+		if err != nil {
+			return fmt.Errorf("restore %s: %w", name, err)
+		}
+	}
+	if none {
+		return fmt.Errorf("restore %s: %w: no backup is there", dir, ErrIncomplete)
+	}
+	return nil
+}
+
 // Restore makes the streams of a backup, with one replica each: a node that
 // starts on them makes as many as its settings say.
 func Restore(ctx context.Context, nc *nats.Conn, dir string) ([]Stream, error) {
+	if err := Check(dir); err != nil {
+		return nil, err
+	}
 	var all []Stream
 	for _, name := range Streams {
 		at := filepath.Join(dir, name)
@@ -194,9 +221,6 @@ func Restore(ctx context.Context, nc *nats.Conn, dir string) ([]Stream, error) {
 			return all, fmt.Errorf("restore %s: %w", name, err)
 		}
 		all = append(all, one)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("restore %s: %w: no backup is there", dir, ErrIncomplete)
 	}
 	return all, nil
 }

@@ -266,6 +266,6 @@ func (d *Doorkeeper) end(key endpoint.Key) {
 // contain makes a panic cost one message.
 func (d *Doorkeeper) contain() {
 	if p := recover(); p != nil {
-		d.log.Error("who clients are: panicked", "err", p)
+		d.log.Error("who clients are: panicked", "err", fmt.Sprintf("%T", p)) // what it says may hold a secret
 	}
 }

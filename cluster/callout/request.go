@@ -73,6 +73,9 @@ func (r Request) admit(p Pass) ([]byte, error) {
 	u.Name, u.Audience = p.Name, account
 	u.Pub.Allow.Add(p.May.Publish...)
 	u.Sub.Allow.Add(p.May.Subscribe...)
+	if len(p.May.Publish) == 0 { // to NATS no list is no limit
+		u.Pub.Deny.Add(">")
+	}
 	if p.May.Respond {
 		u.Resp = &jwt.ResponsePermission{MaxMsgs: maxAnswers, Expires: answerTime}
 	}

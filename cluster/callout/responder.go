@@ -108,7 +108,7 @@ func (r *Responder) enter(ctx context.Context, m *nats.Msg, take func(ctx contex
 		defer leave()
 		defer func() {
 			if p := recover(); p != nil {
-				r.log.Error("who clients are: panicked", "err", p)
+				r.log.Error("who clients are: panicked", "err", fmt.Sprintf("%T", p)) // what it says may hold a secret
 			}
 		}()
 		take(ctx, m, leave)

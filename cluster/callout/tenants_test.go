@@ -27,14 +27,15 @@ type program struct {
 // code.
 var programs = []program{
 	{"", "pbk_whole", permit.Holder{Tenant: "acme", Key: "k1", Whole: true},
-		"pb.v1.ctl.acme.7.7 pb.v1.ctl.acme.7.7.k1 _INBOX_key.k1.x", "pb.v1.evt.7.acme.x _INBOX_key.k1.x"},
+		"pb.v1.ctl.acme.7.7 pb.v1.ctl.acme.7.7.k1", "pb.v1.evt.7.acme.x _INBOX_key.k1.x"},
 	{"", "pbk_other", permit.Holder{Tenant: "globex", Key: "k2", Whole: true},
-		"pb.v1.ctl.globex.7.7 pb.v1.ctl.globex.7.7.k2 _INBOX_key.k2.x", "pb.v1.evt.7.globex.x _INBOX_key.k2.x"},
+		"pb.v1.ctl.globex.7.7 pb.v1.ctl.globex.7.7.k2", "pb.v1.evt.7.globex.x _INBOX_key.k2.x"},
 	{"k3", "pbk_narrow", permit.Holder{Tenant: "acme", Key: "k3", Operations: []string{"endpoint.list"}},
-		"pb.v1.ctl.acme.endpoint.list.k3 _INBOX_key.k3.x", "_INBOX_key.k3.x"},
+		"pb.v1.ctl.acme.endpoint.list.k3", "_INBOX_key.k3.x"},
 	{"worker.a1", "pbk_worker", permit.Holder{Tenant: "acme", Key: "k4", Agent: "a1", Events: []string{"call"}},
-		"pb.v1.agent.a1.hb pb.v1.agent.a1.call.7.do _INBOX_key.k4.x",
-		"pb.v1.agent.a1.offer pb.v1.agent.a1.w.7.7 pb.v1.agent.a1.call.7.evt pb.v1.evt.7.acme.call.started _INBOX_key.k4.x"},
+		"pb.v1.agent.a1.hb pb.v1.agent.a1.call.7.do",
+		"pb.v1.agent.a1.offer pb.v1.agent.a1.w.7.7 pb.v1.agent.a1.call.7.evt _INBOX_key.k4.x"},
+	{"k5", "pbk_events", permit.Holder{Tenant: "acme", Key: "k5", Events: []string{"call"}}, "", "pb.v1.evt.7.acme.call.started _INBOX_key.k5.x"},
 }
 
 // probes are every subject of the table, for both tenants and their agents, and
@@ -60,7 +61,7 @@ func probes() (all []string) {
 		all = append(all, s.Subject, strings.ReplaceAll(strings.ReplaceAll(s.Subject, ">", "x"), "*", "7"),
 			"$JS.API.DIRECT.GET."+s.Stream, "$JS.API.STREAM.MSG.GET."+s.Stream, "$JS.API.CONSUMER.CREATE."+s.Stream+".c")
 	}
-	for _, key := range []string{"k1", "k2", "k3", "k4", "*"} {
+	for _, key := range []string{"k1", "k2", "k3", "k4", "k5", "*"} {
 		all = append(all, "_INBOX_key."+key+".x")
 	}
 	all = append(all, "_INBOX.x", "_INBOX.>", "_INBOX_key.>", "_INBOX_tenant.acme.x", "_INBOX_worker.a1.x", ">", "pb.v1.>", "pb.v1.evt.>", "pb.v1.evt.7.acme.call.started",
@@ -150,6 +151,48 @@ func TestAWorkerWithAKeyIsOfferedCallsAndAnswersThem(t *testing.T) {
 	}
 	if m, err := worker.Request("pb.v1.agent.a1.call.7.do", nil, patience); err != nil || string(m.Data) != "did" {
 		t.Errorf("a command: %v", err)
+	}
+}
+
+// TestAWorkerAnswersNobodyButThoseWhoAskIt: NATS lets a worker answer whatever it
+// hears, so it must hear nothing but what our nodes ask.
+func TestAWorkerAnswersNobodyButThoseWhoAskIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.admitAll()
+	worker, k4 := s.mustConnect("worker.a1", "pbk_worker", "k4"), programs[3].holder
+	k4.Agent = ""
+	s.judge.let("", "pbk_worker", callout.Pass{Name: "key.k4", May: permit.ForKey(k4)})
+	for _, at := range []string{"_INBOX_key.k4.>", "pb.v1.evt.*.acme.call.>"} {
+		if _, err := worker.SubscribeSync(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := worker.FlushTimeout(patience); err != nil {
+		t.Fatal(err)
+	}
+	var far []string
+	for _, q := range []struct {
+		conn   *nats.Conn
+		to, at string // what is sent, and where its answer is wanted
+	}{
+		{worker.Conn, "_INBOX_key.k4.x", "$KV.endpoints.acct.globex"},
+		{s.mustConnect("", "pbk_worker", "k4").Conn, "_INBOX_key.k4.x", "pb.v1.ctl.globex.endpoint.delete"}, // the same key, of no worker
+		{s.process("media"), "pb.v1.evt.7.acme.call.started", "_INBOX.-.-.media.-.ack"},                     // the stream answers there
+	} {
+		if err := q.conn.PublishRequest(q.to, q.at, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.conn.FlushTimeout(patience); err != nil {
+			t.Fatal(err)
+		}
+		far = append(far, q.at)
+	}
+	no := worker.forbidden(t, "publish", far)
+	for _, at := range far {
+		if !no[at] {
+			t.Errorf("a worker answers at %s", at)
+		}
 	}
 }
 

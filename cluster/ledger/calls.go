@@ -247,10 +247,7 @@ type spooledRecord struct {
 func (l *Ledger) spoolRecord(rec call.Record, hold journal.Hold) error {
 	data, err := json.Marshal(spooledRecord{V: envelope.Version, Hold: hold, Record: rec})
 	if err == nil {
-		err = l.spool.Append(spool.Records, data)
-	}
-	if err == nil {
-		err = l.spool.Sync()
+		err = l.spool.Keep(spool.Records, data)
 	}
 	if err != nil {
 		l.log.Error("record not spooled: it waits in memory", "call_id", rec.ID, "err", err)

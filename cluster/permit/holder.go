@@ -15,30 +15,37 @@ type Holder struct {
 }
 
 // ForKey returns what a program with an API key may do: no more than the table
-// has for [Key].
+// has for [Key]. A worker hears none of its tenant's events: it could answer
+// them in the stream's place, see [Permissions].Respond.
 func ForKey(h Holder) Permissions {
 	g := &grant{publish: map[string]bool{}, subscribe: map[string]bool{}}
-	inbox := InboxOfKey(h.Key) + ".>"
-	g.listen(inbox)
-	g.send(inbox)
+	g.listen(InboxOfKey(h.Key) + ".>") // and sends nothing there: a worker may show the same key
 	tenant, key := subject.Token(h.Tenant), subject.Token(h.Key)
 	if h.Whole {
-		h.Operations, h.Events = []string{"*.*"}, nil
+		h.Operations = []string{"*.*"}
 		g.send(subject.Prefix + "ctl." + tenant + ".*.*")
-		g.listen(subject.Prefix + "evt.*." + tenant + ".>")
 	}
 	for _, op := range h.Operations {
 		g.send(subject.Prefix + "ctl." + tenant + "." + op + "." + key)
 	}
-	for _, kind := range h.Events {
+	switch {
+	case h.Agent != "":
+		g.worker(subject.Prefix + "agent." + subject.Token(h.Agent))
+	case h.Whole:
+		g.listen(subject.Prefix + "evt.*." + tenant + ".>")
+	default:
+		g.events(tenant, h.Events)
+	}
+	return Permissions{Publish: sorted(g.publish), Subscribe: sorted(g.subscribe), Respond: h.Agent != ""}
+}
+
+// events adds the kinds of a tenant's events that a key may hear.
+func (g *grant) events(tenant string, kinds []string) {
+	for _, kind := range kinds {
 		at := subject.Prefix + "evt.*." + tenant + "." + kind
 		g.listen(at)
 		g.listen(at + ".>")
 	}
-	if h.Agent != "" {
-		g.worker(subject.Prefix + "agent." + subject.Token(h.Agent))
-	}
-	return Permissions{Publish: sorted(g.publish), Subscribe: sorted(g.subscribe), Respond: h.Agent != ""}
 }
 
 // worker adds what a worker of one agent needs, of that agent's calls alone.

@@ -54,14 +54,19 @@ func (p Principal) has(any []Role) bool {
 type Permissions struct {
 	Publish   []string
 	Subscribe []string
-	Respond   bool // it may answer what it was asked, wherever the answer goes
+	// Respond: it may answer what it was asked, wherever the answer goes. So it
+	// must hear nothing but what our nodes ask it: who could send itself a question
+	// would name any subject for the answer, and so publish there.
+	Respond bool
 }
 
 // For returns the permissions of a principal.
 func For(p Principal) Permissions {
 	g := &grant{p: p, publish: map[string]bool{}, subscribe: map[string]bool{}}
 	g.listen(Inbox(p) + ".>")
-	g.send(Inbox(p) + ".>") // to ask NATS alone whether it is there
+	if !p.Outside() { // see Permissions.Respond
+		g.send(Inbox(p) + ".>") // to ask NATS alone whether it is there
+	}
 	for _, row := range Subjects {
 		g.row(row)
 	}

@@ -525,6 +525,19 @@ func aWorkerAnswersOffersAndAProcessAnswersItsAskers(t *testing.T, srv *broker.S
 	if worker.allowed(t, "publish", []string{permit.Inbox(permit.Process("media")) + ".x"})[permit.Inbox(permit.Process("media"))+".x"] {
 		t.Error("a worker answers what it was not asked")
 	}
+	mine, far := permit.Inbox(permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a1"})+".x", "$KV.endpoints.ep.7.k"
+	if _, err := worker.SubscribeSync(mine); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.PublishRequest(mine, far, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.FlushTimeout(patience); err != nil {
+		t.Fatal(err)
+	}
+	if worker.allowed(t, "publish", []string{far})[far] {
+		t.Error("a worker answers itself, in a bucket")
+	}
 }
 
 func TestWhileTheKeyIsRotatedCredentialsOfBothAreTaken(t *testing.T) {

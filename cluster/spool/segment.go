@@ -57,11 +57,11 @@ func (g *segment) write(b []byte) error {
 }
 
 // retire ends appending: what was written is on the disk then.
-func (g *segment) retire() error {
+func (g *segment) retire(fsync func(*os.File) error) error {
 	if g.file == nil {
 		return nil
 	}
-	err := errors.Join(g.file.Sync(), g.file.Close())
+	err := errors.Join(fsync(g.file), g.file.Close())
 	g.file, g.seal = nil, nil
 	return err
 }

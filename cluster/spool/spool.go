@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,9 @@ type Spool struct {
 	closed bool
 	series [Snapshots + 1]series
 	dirty  map[*segment]struct{} // appended to since the last Sync
+	last   uint64                // number of the newest entry, of all kinds
+	lost   uint64                // the newest that was there when fsync(2) last failed
+	fsync  func(*os.File) error
 }
 
 // A series is the segments of one kind.
@@ -74,7 +78,7 @@ func Open(dir string, maxBytes int64, cluster *keys.Cluster, obs Observer) (*Spo
 	if err != nil {
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
-	s := &Spool{dir: dir, maxBytes: max(maxBytes, MinBytes), cluster: cluster, obs: obs, lock: lock, dirty: make(map[*segment]struct{})}
+	s := &Spool{dir: dir, maxBytes: max(maxBytes, MinBytes), cluster: cluster, obs: obs, lock: lock, dirty: make(map[*segment]struct{}), fsync: (*os.File).Sync}
 	if err := s.scan(); err != nil {
 		lock.Release()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
@@ -107,11 +111,27 @@ func (s *Spool) scan() error {
 // next Sync. When the spool is full
 // the oldest snapshots go, then the oldest events.
 func (s *Spool) Append(kind Kind, data []byte) error {
+	_, err := s.enter(kind, data)
+	return err
+}
+
+// Keep is Append, and returns once the entry is on the disk. With an error it
+// may come back nevertheless.
+func (s *Spool) Keep(kind Kind, data []byte) error {
+	n, err := s.enter(kind, data)
+	if err != nil {
+		return err
+	}
+	return s.sync(n)
+}
+
+// enter appends an entry and returns its number.
+func (s *Spool) enter(kind Kind, data []byte) (n uint64, err error) {
 	if len(data) > MaxEntry {
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxEntry)
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxEntry)
 	}
 	var dropped [Snapshots + 1]int
-	err := func() error {
+	err = func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.closed {
@@ -125,6 +145,8 @@ func (s *Spool) Append(kind Kind, data []byte) error {
 			}
 			dropped[kind] += n
 		}
+		s.last++
+		n = s.last
 		return s.append(kind, data)
 	}()
 	for kind, n := range dropped {
@@ -133,9 +155,9 @@ func (s *Spool) Append(kind Kind, data []byte) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("spool %s: %w", kind, err)
+		return n, fmt.Errorf("spool %s: %w", kind, err)
 	}
-	return nil
+	return n, nil
 }
 
 func (s *Spool) append(kind Kind, data []byte) error {
@@ -176,7 +198,11 @@ func (s *Spool) seal(q *series) error {
 	q.open = nil
 	q.sealed = append(q.sealed, g)
 	delete(s.dirty, g)
-	return g.retire()
+	err := g.retire(s.fsync)
+	if err != nil {
+		s.lost = s.last
+	}
+	return err
 }
 
 // dropOldest removes the oldest segment of snapshots, or else of events, that
@@ -208,26 +234,53 @@ func (s *Spool) remove(kind Kind, i int) error {
 	return os.Remove(g.path)
 }
 
+// errLost is what a caller hears whose entry another's fsync(2) did not bring to
+// the disk: that error is told to one of them only.
+var errLost = errors.New("spool: not brought to the disk with others' entries")
+
 // Sync returns once all that was appended before is on the disk. Callers at
-// the same time share one fsync(2).
-func (s *Spool) Sync() error {
+// the same time share one fsync(2); who must know of an entry of its own uses
+// Keep.
+func (s *Spool) Sync() error { return s.sync(math.MaxUint64) }
+
+// sync brings to the disk what is not there, and answers for entry n.
+func (s *Spool) sync(n uint64) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	s.mu.Lock()
-	files := make([]*os.File, 0, len(s.dirty))
+	files := make(map[*segment]*os.File, len(s.dirty))
 	for g := range s.dirty {
-		files = append(files, g.file)
+		files[g] = g.file
 	}
 	clear(s.dirty)
 	s.mu.Unlock()
 	var failed error
-	for _, f := range files {
+	for g, f := range files {
 		// ErrClosed: the segment was sealed meanwhile, and synced with that.
-		if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-			failed = errors.Join(failed, err)
+		if err := s.fsync(f); err != nil && !errors.Is(err, os.ErrClosed) {
+			failed = errors.Join(failed, err, s.abandon(g))
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if failed == nil && s.lost >= n {
+		return errLost
+	}
 	return failed
+}
+
+// abandon ends a segment of which the disk may lack a piece: the kernel tells of
+// that once, and a second fsync(2) would say that all is well.
+func (s *Spool) abandon(g *segment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = s.last
+	for kind := range s.series {
+		if q := &s.series[kind]; q.open == g {
+			return s.seal(q)
+		}
+	}
+	return nil
 }
 
 // Waiting returns how many entries of a kind are not settled.

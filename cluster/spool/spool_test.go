@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -384,6 +385,52 @@ func TestManyMayAppendAndSyncAtOnce(t *testing.T) {
 	}
 	if len(seen) != 1600 {
 		t.Errorf("%d of 1600 came back", len(seen))
+	}
+}
+
+// The kernel tells of a failure once. Whoever waited for the same fsync(2) must
+// not take the next one's success for its own.
+func TestAFailureOfTheDiskIsToldToAllWhoWaitForIt(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), cluster(t, oneKey), &lost{})
+	calls, busy, proceed := 0, make(chan struct{}), make(chan struct{}) // calls: one fsync at a time
+	s.Disk(func(f *os.File) error {
+		switch calls++; calls {
+		case 1:
+			close(busy)
+			<-proceed
+		case 2:
+			return errors.Join(f.Sync(), errors.New("the disk is broken"))
+		}
+		return f.Sync()
+	})
+	told := make(chan error, 3)
+	keep := func(e string) { told <- s.Keep(spool.Records, []byte(e)) }
+	go keep("first")
+	<-busy
+	go keep("second")
+	go keep("third")
+	for s.Waiting(spool.Records) < 3 { // then the next fsync covers two
+		runtime.Gosched()
+	}
+	close(proceed)
+	bad := 0
+	for range 3 {
+		if err := <-told; err != nil {
+			bad++
+		}
+	}
+	if bad != 2 {
+		t.Errorf("%d hear that the disk failed, want the two that waited for it", bad)
+	}
+	if err := s.Keep(spool.Records, []byte("fourth")); err != nil {
+		t.Errorf("the disk works again: %v", err)
+	}
+	if err := s.Sync(); err != nil {
+		t.Errorf("nothing waits: %v", err)
+	}
+	if got := drain(t, s, spool.Records); len(got) != 4 {
+		t.Errorf("%q came back: what failed may be there after all", got)
 	}
 }
 

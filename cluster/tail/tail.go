@@ -24,7 +24,8 @@ import (
 const (
 	heartbeat  = time.Second      // two that are missing end it
 	expiry     = 5 * time.Second  // of one pull
-	createWait = 2 * time.Second  // for JetStream to make it; an election takes longer, and is waited for by trying again
+	createWait = 2 * time.Second  // at most for JetStream to make it; an election takes longer, and is waited for by trying again
+	firstWait  = createWait / 4   // the first time: a broker that has just died may have been chosen to make it
 	inactive   = 30 * time.Second // after which the server forgets one that nobody pulls from
 	maxPulled  = 500              // messages asked for at once
 )
@@ -86,8 +87,20 @@ func Follow(ctx context.Context, js jetstream.JetStream, q Query, begun func(pen
 	}
 }
 
-func create(ctx context.Context, js jetstream.JetStream, q Query) (jetstream.Consumer, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, createWait)
+// create asks for a consumer, and again for another where none comes: JetStream
+// chooses its broker at random, for some seconds a dead one, too.
+func create(ctx context.Context, js jetstream.JetStream, q Query) (cons jetstream.Consumer, pending uint64, err error) {
+	for wait := firstWait; wait <= createWait; wait *= 2 {
+		cons, pending, err = ask(ctx, js, q, wait)
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			break
+		}
+	}
+	return cons, pending, err
+}
+
+func ask(ctx context.Context, js jetstream.JetStream, q Query, wait time.Duration) (jetstream.Consumer, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
 		Name: "tail_" + nuid.Next(), FilterSubject: q.Filter, HeadersOnly: q.Headers,

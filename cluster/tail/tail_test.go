@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
@@ -129,5 +132,38 @@ func TestAStreamThatIsNotThereIsNotWaitedFor(t *testing.T) {
 	err := tail.Follow(t.Context(), js, tail.Query{Stream: "T", From: 1}, func(uint64) {}, func(tail.Message) error { return nil })
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAConsumerThatIsNotMadeIsAskedForAgain follows by an API whose first
+// question goes to a broker that has died.
+func TestAConsumerThatIsNotMadeIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	nc := testkit.NATS(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, js, "s.0", 7)
+	var made atomic.Int32
+	_, err = nc.Subscribe("api.>", func(m *nats.Msg) {
+		subject := "$JS.API" + strings.TrimPrefix(m.Subject, "api")
+		if strings.Contains(subject, ".CONSUMER.CREATE.") && made.Add(1) == 1 {
+			return
+		}
+		_ = nc.PublishMsg(&nats.Msg{Subject: subject, Reply: m.Reply, Header: m.Header, Data: m.Data})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := jetstream.NewWithAPIPrefix(nc, "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := collect(t, by, tail.Query{Stream: "S"}, 1, func(uint64) {}); !slices.Equal(got, []string{"1 s.0 7"}) || made.Load() < 2 {
+		t.Errorf("got %q of %d questions", got, made.Load())
 	}
 }

@@ -74,8 +74,8 @@ restores the same files with "nats stream restore".`,
 // backup there.
 func restoreInto(ctx context.Context, cfg config.Config, dir string) (all []backup.Stream, err error) {
 	log := slog.New(slog.DiscardHandler)
-	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
+	if err := backup.Check(dir); err != nil { // before anything is made in node.data_dir
+		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Node.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make node.data_dir: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -214,6 +215,28 @@ func (b *bench) recordOf(tenant string) string {
 		}
 		if time.Now().After(deadline) {
 			b.t.Fatalf("no record: %s", raw)
+		}
+	}
+}
+
+// An operator who slips with the folder has made nothing that a node would take
+// for its own, and may do it again.
+func TestARestoreFromAWrongFolderMakesNothing(t *testing.T) {
+	t.Parallel()
+	empty, half := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(half, "KV_endpoints"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(half, "KV_endpoints", "backup.json"), []byte(`{"config":{"name":"KV_endpoints"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := settings(t, nil)
+	for _, dir := range []string{empty, half, filepath.Join(empty, "nowhere")} {
+		if _, err := restoreInto(t.Context(), cfg, dir); err == nil {
+			t.Errorf("%s: nothing is said", dir)
+		}
+		if _, err := os.Stat(filepath.Join(cfg.Node.DataDir, "jetstream")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: a JetStream was made: %v", dir, err)
 		}
 	}
 }

@@ -157,14 +157,24 @@ func (r *remote) projects() *cobra.Command {
 
 // named puts a name, if there is one, into a JSON object.
 func named(name, spec string) (json.RawMessage, error) {
-	doc := map[string]any{}
-	if spec != "" {
-		if err := json.Unmarshal([]byte(spec), &doc); err != nil {
-			return nil, errSpec
-		}
+	doc, err := readSpec(spec)
+	if err != nil {
+		return nil, err
 	}
 	if name != "" {
 		doc["name"] = name
 	}
 	return json.Marshal(doc)
+}
+
+// readSpec reads the fields of --spec, which other flags are added to; "": none.
+func readSpec(text string) (map[string]any, error) {
+	doc := map[string]any{}
+	if text == "" {
+		return doc, nil
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc == nil { // null makes no map
+		return nil, errSpec
+	}
+	return doc, nil
 }

@@ -90,11 +90,9 @@ func (a *agentFlags) register(cmd *cobra.Command) {
 
 // patch returns the fields whose flags were given, as a merge patch.
 func (a *agentFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
-	doc := map[string]any{}
-	if a.spec != "" {
-		if err := json.Unmarshal([]byte(a.spec), &doc); err != nil {
-			return nil, fmt.Errorf("%w: --spec is no JSON object", errUsage)
-		}
+	doc, err := readSpec(a.spec)
+	if err != nil {
+		return nil, err
 	}
 	webrtc, _ := doc["webrtc"].(map[string]any)
 	if webrtc == nil {

@@ -59,9 +59,14 @@ func sourcesWord(ip control.IPSpec) string {
 	if ip.Mode != endpoint.IPList {
 		return string(ip.Mode)
 	}
+	if len(ip.Entries) == 0 {
+		return "list, empty"
+	}
 	raw := make([]string, len(ip.Entries))
 	for i, e := range ip.Entries {
-		raw[i] = e.Raw
+		if raw[i] = e.Raw; e.Disabled {
+			raw[i] += " (disabled)"
+		}
 	}
 	return strings.Join(raw, ",")
 }
@@ -110,11 +115,9 @@ func (e *endpointFlags) register(cmd *cobra.Command) {
 
 // patch returns the fields whose flags were given, as a merge patch.
 func (e *endpointFlags) patch(cmd *cobra.Command) (json.RawMessage, error) {
-	doc := map[string]any{}
-	if e.spec != "" {
-		if err := json.Unmarshal([]byte(e.spec), &doc); err != nil {
-			return nil, fmt.Errorf("%w: --spec is no JSON object", errUsage)
-		}
+	doc, err := readSpec(e.spec)
+	if err != nil {
+		return nil, err
 	}
 	for flag, set := range map[string]func(){
 		"name":      func() { doc["name"] = e.name },

@@ -41,7 +41,7 @@ func facesOf(kit control.Kit, ops *control.Operations, sip config.SIP, names ult
 	}
 	kit = gateway.Noting(kit)
 	return []gateway.Face{native, gateway.Documents(),
-		{Name: endpoint.KindOfYappr, Patterns: yappr.Patterns(), Handler: yappr.New(kit, yappr.Settings{Transports: transportsOf(sip)}), Refuse: yappr.Refuse},
+		{Name: endpoint.KindOfYappr, Patterns: yappr.Patterns(), Handler: yappr.New(kit, yappr.Settings{Transports: transportsOf(sip)}), Refuse: yappr.Refuse(time.Now)},
 		{Name: endpoint.KindOfUltravox, Patterns: ultravox.Patterns(), Handler: ultravox.New(kit, names), Refuse: ultravox.Refuse},
 	}, nil
 }

@@ -21,7 +21,7 @@ import (
 func TestTheEventOfARejection(t *testing.T) {
 	d := actors.Decision{ID: "4qeldqq80a23pro6", Key: "3budekg4vjymiswyb6olnisa4y", Tenant: "acme",
 		Source: netip.MustParseAddrPort("203.0.113.7:5060"), Transport: "udp",
-		Verdict: endpoint.Verdict{Action: endpoint.Reject, Status: 403, Reason: endpoint.ReasonSourceNotAllowed, Rule: "ip"},
+		Verdict: endpoint.Verdict{Action: endpoint.Reject, Status: 403, Reason: endpoint.ReasonSourceNotAllowed, Rule: endpoint.RuleSource},
 		Shown:   endpoint.Shown{Status: 404}}
 	text, err := json.MarshalIndent(rejection(&d, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)), "", "  ")
 	if err != nil {

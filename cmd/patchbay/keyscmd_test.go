@@ -107,3 +107,30 @@ func TestKeysThatCannotBeUsedAreNotInstalled(t *testing.T) {
 		}
 	}
 }
+
+// A NATS server takes no configuration in which a user is there twice.
+func TestTheConfigurationOfANATSServerHasEachUserOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if out, err := command(t, "keys", "install", dir); err != nil {
+		t.Fatal(out, err)
+	}
+	conf, err := command(t, "keys", "nats", "--key", filepath.Join(dir, clusterKeyFile), "edge", "edge+media", "media+edge", "operator", "tenant.acme", "tenant.acme")
+	if err != nil {
+		t.Fatal(conf, err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(conf) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "nkey: ") && !strings.HasPrefix(line, "user: ") {
+			continue
+		}
+		if seen[line] {
+			t.Errorf("twice: %s", line)
+		}
+		seen[line] = true
+	}
+	if len(seen) != 7 { // five kinds, edge+media, and the tenant
+		t.Errorf("%d users, want 7", len(seen))
+	}
+}

@@ -159,13 +159,9 @@ the server asks control nodes (nats.tenants) about everybody else, so that API k
 			if !c.Whole() {
 				return fmt.Errorf("%s: %w: only the cluster key knows every credential", key, keys.ErrFormat)
 			}
-			var all []permit.Principal
-			for _, who := range append([]string{"edge", "actor", "media", "control", "operator"}, args...) {
-				p, err := principalOf(who)
-				if err != nil {
-					return err
-				}
-				all = append(all, p)
+			all, err := principalsOf(append([]string{"edge", "actor", "media", "control", "operator"}, args...))
+			if err != nil {
+				return err
 			}
 			ask, err := asksOf(c, tenants)
 			if err != nil {
@@ -182,6 +178,23 @@ the server asks control nodes (nats.tenants) about everybody else, so that API k
 	cmd.Flags().StringVar(&key, "key", clusterKeyFile, "file with the cluster key")
 	cmd.Flags().BoolVar(&tenants, "tenants", false, "let tenants' programs in with their API keys: control nodes are asked")
 	return cmd
+}
+
+// principalsOf reads who is to be known, each once: a NATS server takes no user
+// that is there twice.
+func principalsOf(words []string) (all []permit.Principal, err error) {
+	known := map[string]bool{}
+	for _, who := range words {
+		p, err := principalOf(who)
+		if err != nil {
+			return nil, err
+		}
+		if !known[p.String()] {
+			all = append(all, p)
+		}
+		known[p.String()] = true
+	}
+	return all, nil
 }
 
 // asksOf says by which keys a NATS server asks control nodes; nil: it does not.

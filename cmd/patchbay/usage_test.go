@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
+
+	"patchbay/actors/endpoint"
+	"patchbay/control"
 )
 
 func TestAMistakeInTheCommandLineIsSaidAndEndsWithTwo(t *testing.T) {
@@ -46,6 +50,34 @@ func TestAFlagOfASettingShowsItsDefault(t *testing.T) {
 	for name, want := range map[string]string{"sip-udp": "0.0.0.0:5060", "media-srtp-tap": "true", "nats-url": ""} {
 		if got := f.Lookup(name).DefValue; got != want {
 			t.Errorf("--%s: default %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestASpecIsAnObject(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []string{"null", "7", "[]", "{"} {
+		for _, args := range [][]string{
+			{"ctl", "endpoint", "create", "--name", "x"}, {"ctl", "agent", "create", "--name", "x"}, {"ctl", "account", "project", "create", "x"},
+		} {
+			if _, err := command(t, append(args, "--spec", spec)...); !errors.Is(err, errUsage) {
+				t.Errorf("%v --spec %s: %v", args, spec, err)
+			}
+		}
+	}
+}
+
+// Whoever looks why a carrier is turned away must see which lines count.
+func TestSourcesAreToldAsTheyCount(t *testing.T) {
+	t.Parallel()
+	for want, ip := range map[string]control.IPSpec{
+		"any":                                    {Mode: endpoint.IPAny, Entries: []control.IPEntrySpec{{Raw: "203.0.113.7"}}},
+		"none":                                   {Mode: endpoint.IPNone},
+		"list, empty":                            {Mode: endpoint.IPList},
+		"203.0.113.7 (disabled),198.51.100.0/24": {Mode: endpoint.IPList, Entries: []control.IPEntrySpec{{Raw: "203.0.113.7", Disabled: true}, {Raw: "198.51.100.0/24"}}},
+	} {
+		if got := sourcesWord(ip); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

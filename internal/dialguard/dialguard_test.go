@@ -58,3 +58,13 @@ func TestTheDialerChecksWhatANameResolvesTo(t *testing.T) {
 		}
 	}
 }
+
+// The kernel's own limits are of minutes, in which each idle connection to a
+// host that died costs a call an attempt.
+func TestAConnectionWhoseFarSideIsGoneIsFoundInSeconds(t *testing.T) {
+	t.Parallel()
+	k := dialguard.Guard{}.Dialer(time.Second).KeepAliveConfig
+	if found := k.Idle + time.Duration(k.Count)*k.Interval; !k.Enable || found > 10*time.Second || k.Idle < 5*time.Second || k.Count < 3 {
+		t.Errorf("%+v", k)
+	}
+}

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// fairly lets one address that is not loopback have at most so many connections;
+// fairly lets one source that is not loopback have at most so many connections;
 // further ones are closed as they come.
 func fairly(l net.Listener, perSource int) net.Listener {
-	return &fair{Listener: l, most: perSource, open: map[netip.Addr]int{}}
+	return &fair{Listener: l, most: perSource, open: map[netip.Prefix]int{}}
 }
 
 type fair struct {
@@ -17,7 +17,7 @@ type fair struct {
 	most int
 
 	mu   sync.Mutex
-	open map[netip.Addr]int // connections of each address
+	open map[netip.Prefix]int // connections of each source
 }
 
 // Accept implements net.Listener.
@@ -28,7 +28,7 @@ func (f *fair) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := sourceOf(c)
-		if from.IsLoopback() {
+		if from.Addr().IsLoopback() {
 			return c, nil
 		}
 		if f.enter(from) {
@@ -38,14 +38,22 @@ func (f *fair) Accept() (net.Conn, error) {
 	}
 }
 
-func sourceOf(c net.Conn) netip.Addr {
-	if at, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return at.AddrPort().Addr().Unmap()
+// sourceOf is an IPv4 address, or the /64 that one IPv6 site has for itself.
+func sourceOf(c net.Conn) netip.Prefix {
+	at, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
 	}
-	return netip.Addr{}
+	addr := at.AddrPort().Addr().Unmap().WithZone("")
+	bits := 64
+	if addr.Is4() || addr.IsLoopback() {
+		bits = addr.BitLen()
+	}
+	p, _ := addr.Prefix(bits)
+	return p
 }
 
-func (f *fair) enter(from netip.Addr) bool {
+func (f *fair) enter(from netip.Prefix) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open[from] >= f.most {
@@ -55,7 +63,7 @@ func (f *fair) enter(from netip.Addr) bool {
 	return true
 }
 
-func (f *fair) leave(from netip.Addr) {
+func (f *fair) leave(from netip.Prefix) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open[from]--; f.open[from] == 0 {

@@ -1,6 +1,9 @@
 package peer
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestLinkLocalCandidatesOfAnAgentAreLeftOut(t *testing.T) {
 	t.Parallel()
@@ -17,5 +20,16 @@ func TestLinkLocalCandidatesOfAnAgentAreLeftOut(t *testing.T) {
 		"a=candidate:6 1 udp 2130706431 abc.local 38060 typ host\r\na=end-of-candidates\r\n"
 	if got := reachable(text); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestOfManyCandidatesTheFirstAreTried(t *testing.T) {
+	t.Parallel()
+	const one = "a=candidate:1 1 udp 2130706431 192.0.2.2 38060 typ host\r\n"
+	for _, end := range []string{"\r\n", "\n", "\r"} { // the library takes each for the end of a line
+		got := reachable(strings.ReplaceAll("v=0\r\n"+strings.Repeat(one, 1000)+"a=end-of-candidates\r\n", "\r\n", end))
+		if n := strings.Count(got, "a=candidate:"); n != maxRemote || !strings.HasSuffix(got, "\r\na=end-of-candidates\r\n") {
+			t.Errorf("%q: %d of 1000 candidates are tried, want %d", end, n, maxRemote)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (p *Peer) install() bool {
 // goes on: a few lost binding requests are no lost agent.
 func (p *Peer) watch() {
 	for {
-		quiet := time.Since(time.Unix(0, p.sock.heard.Load()))
+		quiet := p.sock.quiet()
 		if quiet >= disconnectedAfter {
 			p.lost(call.CauseAgentLost)
 			return

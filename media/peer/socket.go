@@ -50,7 +50,7 @@ type socket struct {
 	mode   atomic.Int32             // where RTP goes
 	remote atomic.Pointer[peerAddr] // of the selected ICE pair
 	tap    atomic.Pointer[tap]
-	heard  atomic.Int64 // when RTP or RTCP last came, Unix ns; tap only
+	heard  atomic.Int64 // when RTP or RTCP last came, ns after started; tap only
 	panics func(where string)
 	nudge  atomic.Pointer[func()] // once the library has seen a check answered; of offers only
 	ended  chan struct{}          // the read loop is over
@@ -98,6 +98,13 @@ func (s *socket) lane(a netip.Addr) *atomic.Pointer[lane] {
 	return &s.lanes[1]
 }
 
+// started is what times are told from that go on whatever becomes of the
+// machine's clock: long enough ago for what never was to be long past.
+var started = time.Now().Add(-time.Hour)
+
+// quiet is how long RTP and RTCP have not come.
+func (s *socket) quiet() time.Duration { return time.Since(started) - time.Duration(s.heard.Load()) }
+
 // read passes packets on until the socket is closed.
 func (s *socket) read() {
 	defer close(s.ended)
@@ -141,7 +148,7 @@ func (s *socket) rtp(b, oob []byte, from netip.AddrPort) {
 			return
 		}
 		if s.tap.Load().receive(b) {
-			s.heard.Store(time.Now().UnixNano())
+			s.heard.Store(int64(time.Since(started)))
 		}
 	}
 }

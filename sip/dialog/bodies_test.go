@@ -18,14 +18,18 @@ func of(contentType, text string) func(string) string {
 // none (RFC 3261 8.2.3): an INVITE with it has no offer, and we make one.
 func TestABodyThatMayBeLeftUnreadIsNoOffer(t *testing.T) {
 	t.Parallel()
-	isup := of("application/isup\r\nContent-Disposition: signal;handling=optional", "\x01\x02\x03")
-	d, inv, err := newFactory(t, "").New(epoch, 1, inviteWith(t, isup))
-	if err != nil || inv.Offer != nil {
-		t.Fatalf("%v, offer %v", err, inv.Offer)
-	}
-	answer := d.Respond(epoch, call.Response{Status: 180})
-	if len(answer) == 0 || !strings.HasPrefix(string(answer[0].Send.Raw), "SIP/2.0 180 ") {
-		t.Errorf("it does not ring: %+v", answer)
+	for _, isup := range []func(string) string{
+		of("application/isup\r\nContent-Disposition: signal;handling=optional", "\x01\x02\x03"),
+		of("multipart/mixed;boundary=x", "--x\r\nContent-Type: application/isup\r\nContent-Disposition: signal;handling=optional\r\n\r\n\x01\r\n--x--\r\n"),
+	} {
+		d, inv, err := newFactory(t, "").New(epoch, 1, inviteWith(t, isup))
+		if err != nil || inv.Offer != nil {
+			t.Fatalf("%v, offer %v", err, inv.Offer)
+		}
+		answer := d.Respond(epoch, call.Response{Status: 180})
+		if len(answer) == 0 || !strings.HasPrefix(string(answer[0].Send.Raw), "SIP/2.0 180 ") {
+			t.Errorf("it does not ring: %+v", answer)
+		}
 	}
 }
 

@@ -194,10 +194,15 @@ func TestACallIDKeepsWhatIsNoSlug(t *testing.T) {
 func TestNamesAndNumbersAreNoSecrets(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
-		"sip:alice@acme.sip.example.com":        "alice",
-		"sip:+15551234@198.51.100.1":            "+15551234",
-		"sip:" + slug + "@acme.sip.example.com": "demo-****",
-		"sip:bob@elsewhere.example":             "****",
+		"sip:alice@acme.sip.example.com":                            "alice",
+		"sip:+15551234@198.51.100.1":                                "+15551234",
+		"sip:" + slug + "@acme.sip.example.com":                     "demo-****",
+		"sip:bob@sip.example.com":                                   "****", // which has slugs and nothing else
+		"sip:bob@elsewhere.example":                                 "bob",  // an account's own, perhaps
+		"sip:night.desk-2@elsewhere.example":                        "night.desk-2",
+		"sip:" + slug + "@elsewhere.example":                        "demo-****",
+		"sip:" + slug[:8] + slug[11:] + "@elsewhere.example":        "demo-****",
+		"sip:" + strings.Replace(slug, "-", "", 1) + "@pbx.example": "****",
 	} {
 		p := inviteWith(t, func(s string) string { return strings.ReplaceAll(s, "sip:"+slug+"@sip.example.com", uri) })
 		_, inv, err := newFactory(t, "").New(epoch, 1, p)
@@ -222,6 +227,17 @@ func TestAnotherUserOfToIsNoSecret(t *testing.T) {
 		_, inv, err := newFactory(t, "").New(epoch, 1, p)
 		if err != nil || inv.To.User != want || strings.Contains(inv.To.URI, slug[5:]) {
 			t.Errorf("%s: got %+v, %v; want %q", to, inv.To, err, want)
+		}
+	}
+}
+
+func TestWhoDialsAsterisksIsReadLikeAnybody(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"*", "**", "***", "****", "*****", "%2A", "%2a*", "*-*"} {
+		p := inviteWith(t, func(s string) string { return strings.ReplaceAll(s, slug+"@sip.example.com", user+"@sip.example.com") })
+		_, inv, err := newFactory(t, "").New(epoch, 1, p)
+		if err != nil || inv.To.Host != "sip.example.com" || !strings.Contains(inv.To.User, "****") {
+			t.Errorf("%s: To is %+v, %v", user, inv.To, err)
 		}
 	}
 }

@@ -59,17 +59,10 @@ type redactor struct {
 }
 
 // hide takes note of the user of a URI that was dialled, if it is, or may be,
-// a bearer slug (docs/routing.md): not at an account's domain, where it is a name, and
-// not if it is a phone number.
+// a bearer slug (docs/routing.md).
 func (r *redactor) hide(u wire.URI, baseDomain string) {
-	if u.User == "" {
+	if u.User == "" || !isSlug(u.User) && isName(u, baseDomain) {
 		return
-	}
-	if !isSlug(u.User) {
-		account := baseDomain != "" && strings.HasSuffix(u.Host, "."+baseDomain)
-		if account || isNumber(u.User) {
-			return
-		}
 	}
 	r.shown = endpoint.Slug(strings.ToLower(u.User)).String()
 	r.secrets = append(r.secrets, strings.ToLower(u.User))
@@ -83,6 +76,34 @@ func (r *redactor) hide(u wire.URI, baseDomain string) {
 func isSlug(user string) bool {
 	_, err := endpoint.ParseSlug(user)
 	return err == nil
+}
+
+// isName reports whether a user that is no slug is none with a mistake in it
+// either: a phone number, or who is dialled at an account's domain. What may be
+// an account's own domain has names too, but that one with as many letters and
+// digits as a slug is taken for a slug.
+func isName(u wire.URI, baseDomain string) bool {
+	if isNumber(u.User) || baseDomain != "" && strings.HasSuffix(u.Host, "."+baseDomain) {
+		return true
+	}
+	_, _, atDomain := endpoint.Dialled(u.User, u.Host, baseDomain).AtHost()
+	return atDomain && !resemblesSlug(u.User)
+}
+
+// slugMistakes is how many of a slug's random symbols may be missing or others.
+const slugMistakes = 4
+
+func resemblesSlug(user string) bool {
+	symbols, digits := 0, 0
+	for _, c := range user {
+		switch {
+		case c >= '0' && c <= '9':
+			symbols, digits = symbols+1, digits+1
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			symbols++
+		}
+	}
+	return digits > 0 && symbols >= endpoint.SlugSecret-slugMistakes
 }
 
 func isNumber(user string) bool {
@@ -113,10 +134,13 @@ func clean(s, shown string, secrets []string) string {
 		if len(lower) != len(s) { // folding moved octets: positions do not agree
 			s = lower
 		}
+		var b strings.Builder
 		for at := strings.Index(lower, secret); at >= 0; at = strings.Index(lower, secret) {
-			s = s[:at] + shown + s[at+len(secret):]
-			lower = lower[:at] + strings.Repeat("*", len(shown)) + lower[at+len(secret):]
+			b.WriteString(s[:at])
+			b.WriteString(shown)
+			s, lower = s[at+len(secret):], lower[at+len(secret):] // never again what was shown: a caller may dial *
 		}
+		s = b.String() + s
 	}
 	return s
 }

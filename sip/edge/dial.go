@@ -84,11 +84,15 @@ func (e *Edge) open(ctx context.Context, to peer) {
 // not believed.
 const disbeliefEvery = time.Second
 
+// started is what times are told from that go on whatever becomes of the
+// machine's clock.
+var started = time.Now().Add(-disbeliefEvery)
+
 // explain tells why a connection was not opened. A certificate that is not
 // believed is for an operator to mend, here or there; all else passes.
 func (e *Edge) explain(to peer, err error) {
 	var disbelief *tls.CertificateVerificationError
-	now := time.Now().UnixNano()
+	now := int64(time.Since(started))
 	last := e.disbelieved.Load()
 	if errors.As(err, &disbelief) && now-last >= int64(disbeliefEvery) && e.disbelieved.CompareAndSwap(last, now) {
 		e.log.Warn("TLS: the peer's certificate is not believed", "to", to.remote, "name", to.name, "err", disbelief.Err)

@@ -390,7 +390,7 @@ func TestAnOutcomeIsAnsweredAsItSays(t *testing.T) {
 func TestWhatIsNoOfferIsToldWhatWouldBeOne(t *testing.T) {
 	t.Parallel()
 	rig := start(t, settings(), rejecting(415))
-	if got := rig.udp().ask(msg{method: "INVITE"}.String()); status(got) != "415" || strings.Count(got, "\nAccept: application/sdp\r") != 1 {
+	if got := rig.udp().ask(msg{method: "INVITE"}.String()); status(got) != "415" || header(got, "Accept") != "application/sdp" || strings.Count(got, "\nAccept:") != 1 {
 		t.Errorf("got\n%s", got)
 	}
 }

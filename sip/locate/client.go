@@ -26,6 +26,9 @@ const (
 	hostsTTL    = 30 * time.Second // of what the system's resolver says: it tells no TTL
 )
 
+// errRefused is a name server that has no answer for such a question.
+var errRefused = errors.New("a name server answers")
+
 // A client asks name servers.
 type client struct {
 	servers []string
@@ -170,8 +173,10 @@ func (c *client) exchange(ctx context.Context, name string, kind uint16) (*dns.M
 				last = err
 			case reply.Rcode == dns.RcodeSuccess, reply.Rcode == dns.RcodeNameError:
 				return reply, nil
+			case reply.Rcode == dns.RcodeServerFailure: // it could not find out
+				last = errors.New("a name server answers SERVFAIL")
 			default:
-				last = errors.New("a name server answers " + dns.RcodeToString[reply.Rcode])
+				last = fmt.Errorf("%w %s", errRefused, dns.RcodeToString[reply.Rcode])
 			}
 			if ctx.Err() != nil {
 				return nil, errors.Join(last, ctx.Err())

@@ -92,7 +92,7 @@ func (l *Locator) servers(ctx context.Context, t Target) ([]Hop, error) {
 	var routes []route
 	if transport(t) == "" || t.Secure {
 		found, err := l.cache.records(ctx, "NAPTR", t.Host)
-		if err != nil {
+		if err != nil && !errors.Is(err, errRefused) { // some servers know no NAPTR: NOTIMP, FORMERR, REFUSED
 			return nil, err
 		}
 		routes = preferred(t, found)

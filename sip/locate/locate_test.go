@@ -126,6 +126,30 @@ func TestWhatLeadsNowhere(t *testing.T) {
 	}
 }
 
+// Name servers that know no NAPTR say so in many ways. Kamailio and Sofia-SIP,
+// too, go on to SRV then (RFC 3263 4.1).
+func TestAServerThatKnowsNoNAPTRIsAskedForSRV(t *testing.T) {
+	t.Parallel()
+	for _, rcode := range []string{"NOTIMP", "FORMERR", "REFUSED"} {
+		z := zone.Start(t, carrier...)
+		z.Refuse("NAPTR", rcode)
+		l := locator(t, locate.Config{}, z)
+		for host, want := range map[string]string{"srv.test": "udp 192.0.2.8:5080, tcp 192.0.2.8:5090", "plain.test": "udp 192.0.2.7:5060"} {
+			if hops, err := l.Locate(t.Context(), locate.Target{Host: host}); spell(hops) != want || err != nil {
+				t.Errorf("%s, %s: %s, %v; want %s", rcode, host, spell(hops), err, want)
+			}
+		}
+		z.Refuse("SRV", rcode)
+		if hops, err := l.Locate(t.Context(), locate.Target{Host: "shut.test"}); !errors.Is(err, locate.ErrUnavailable) {
+			t.Errorf("%s to SRV: %s, %v", rcode, spell(hops), err)
+		}
+		z.Refuse("NAPTR", "SERVFAIL") // it did not find out which transport is wanted
+		if hops, err := l.Locate(t.Context(), locate.Target{Host: "carrier.test"}); !errors.Is(err, locate.ErrUnavailable) {
+			t.Errorf("SERVFAIL: %s, %v", spell(hops), err)
+		}
+	}
+}
+
 func TestIPv6MayComeFirst(t *testing.T) {
 	t.Parallel()
 	l := locator(t, locate.Config{IPv6First: true}, zone.Start(t, carrier...))

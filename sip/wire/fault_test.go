@@ -126,6 +126,33 @@ func TestABodyThatMayBeLeftUnreadIsNoReasonToRefuse(t *testing.T) {
 	}
 }
 
+func TestPartsThatMayBeLeftUnreadAreNoReasonToRefuse(t *testing.T) {
+	t.Parallel()
+	const end, may = "--x--\r\n", "\r\nContent-Disposition: signal; handling=optional\r\n\r\n\x01\r\n"
+	part := func(kind, rest string) string { return "--x\r\nContent-Type: " + kind + rest }
+	for why, c := range map[string]struct {
+		body string
+		read bool
+	}{
+		"ISUP alone":                    {part("application/isup; version=itu-t92+", may) + end, false},
+		"two parts":                     {part("application/isup", may) + part("application/qsig", may) + end, false},
+		"ISUP that has to be read":      {part("application/isup", "\r\n\r\n\x01\r\n") + end, true},
+		"one of two has to be read":     {part("application/isup", may) + part("text/plain", "\r\n\r\nx\r\n") + end, true},
+		"SDP that may be left":          {part("application/sdp", may) + end, true},
+		"SDP behind ISUP":               {part("application/isup", may) + part("application/sdp", "\r\n\r\nv=0\r\n") + end, true},
+		"a multipart body that may be":  {part("multipart/alternative; boundary=y", may) + end, true},
+		"a part without a type":         {"--x\r\nContent-Disposition: signal;handling=optional\r\n\r\nx\r\n" + end, true},
+		"more parts than are looked at": {strings.Repeat(part("application/isup", may), 9) + end, true},
+		"no parts":                      {end, true},
+		"a part that breaks off":        {part("application/isup", may), true},
+	} {
+		raw := request("Content-Type: multipart/mixed; boundary=x", fmt.Sprint("Content-Length: ", len(c.body))) + c.body
+		if m := read(t, raw); m.Described() != c.read {
+			t.Errorf("%s: it has to be read: %t", why, m.Described())
+		}
+	}
+}
+
 func TestSomeThingsAreNotAnswered(t *testing.T) {
 	t.Parallel()
 	ack := "ACK sip:a@h SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nCSeq: 1 ACK\r\n\r\n"

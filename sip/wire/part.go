@@ -26,15 +26,24 @@ func (m *Message) SDP() []byte {
 
 // Described reports whether the body has to be read. There is none to read, or
 // it is of a type that we do not know and whose sender leaves it to us, as ISUP
-// alone with handling=optional (RFC 3261 8.2.3, 20.11).
+// with handling=optional (RFC 3261 8.2.3, 20.11), alone or in a multipart body.
 func (m *Message) Described() bool { return m.bodyLen > 0 && !m.ignorable() }
 
 // ignorable reports whether a body may be left unread.
 func (m *Message) ignorable() bool {
-	if t := m.ContentType(); t == sdpType || t == multipartType {
+	switch m.ContentType() {
+	case sdpType:
 		return false
+	case multipartType:
+		return m.allOptional()
 	}
-	for p := range strings.SplitSeq(m.Header("Content-Disposition"), ";") {
+	return optional(m.Header("Content-Disposition"))
+}
+
+// optional reads a Content-Disposition: without a word about it, what it is of
+// has to be understood (RFC 3261 20.11).
+func optional(disposition string) bool {
+	for p := range strings.SplitSeq(disposition, ";") {
 		if name, value, ok := strings.Cut(p, "="); ok && strings.EqualFold(strings.TrimSpace(name), "handling") {
 			return strings.EqualFold(strings.TrimSpace(value), "optional")
 		}
@@ -42,12 +51,41 @@ func (m *Message) ignorable() bool {
 	return false
 }
 
-func (m *Message) part(want string) []byte {
+// allOptional reports whether each part of a multipart body may be left unread:
+// then all of it may be (RFC 5621 4.2). SDP is read wherever it is, and so is
+// a multipart body inside.
+func (m *Message) allOptional() bool {
+	parts := m.parts()
+	if parts == nil {
+		return false
+	}
+	for n := range maxParts + 1 {
+		p, err := parts.NextRawPart()
+		if err != nil {
+			return err == io.EOF && n > 0 // wrapped, it is of a body that breaks off
+		}
+		t := mediaType(p.Header.Get("Content-Type"))
+		if t == "" || t == sdpType || strings.HasPrefix(t, "multipart/") || !optional(p.Header.Get("Content-Disposition")) {
+			return false
+		}
+	}
+	return false
+}
+
+// parts reads a multipart body; nil: it has no boundary.
+func (m *Message) parts() *multipart.Reader {
 	_, params, err := mime.ParseMediaType(m.first(contentType))
 	if err != nil || params["boundary"] == "" {
 		return nil
 	}
-	parts := multipart.NewReader(bytes.NewReader(m.Body()), params["boundary"])
+	return multipart.NewReader(bytes.NewReader(m.Body()), params["boundary"])
+}
+
+func (m *Message) part(want string) []byte {
+	parts := m.parts()
+	if parts == nil {
+		return nil
+	}
 	for range maxParts {
 		p, err := parts.NextRawPart()
 		if err != nil {

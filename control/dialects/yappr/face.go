@@ -157,14 +157,16 @@ func (f *face) credential(r *http.Request) (control.Credential, error) {
 
 // showRate tells how much is left of what may be asked in a minute. The zero Rate
 // is of a request that counts against nobody.
-func (f *face) showRate(w http.ResponseWriter, left control.Rate) {
+func (f *face) showRate(w http.ResponseWriter, left control.Rate) { showRate(w, left, f.kit.Now()) }
+
+func showRate(w http.ResponseWriter, left control.Rate, now time.Time) {
 	if left.Limit == 0 {
 		left = control.Rate{Limit: endpoint.YapprRequestsPerMinute, Remaining: endpoint.YapprRequestsPerMinute, Reset: time.Minute}
 	}
 	h := w.Header()
 	h.Set("X-RateLimit-Limit", strconv.Itoa(left.Limit))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(left.Remaining))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(f.kit.Now().Add(left.Reset+time.Second-1).Unix(), 10))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(left.Reset+time.Second-1).Unix(), 10))
 }
 
 // refusal is what a client is told of an error.

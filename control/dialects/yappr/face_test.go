@@ -3,6 +3,7 @@ package yappr_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -75,9 +76,13 @@ func TestEveryRefusalOfAnOperationHasItsStatusAndCode(t *testing.T) {
 func TestWhatTheGatewayRefusesIsSaidInYapprsWords(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	yappr.Refuse(w, nil, &control.Error{Code: control.CodeUnavailable, Message: "the node ends"})
+	yappr.Refuse(func() time.Time { return desk.Noon })(w, nil, &control.Error{Code: control.CodeUnavailable, Message: "the node ends"})
 	if w.Code != 503 || w.Body.String() != `{"error":"the node ends","code":"SERVICE_UNAVAILABLE"}` {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	h := w.Header() // every answer carries all three
+	if h.Get("X-RateLimit-Limit") != "60" || h.Get("X-RateLimit-Remaining") != "60" || h.Get("X-RateLimit-Reset") != fmt.Sprint(desk.Noon.Unix()+60) {
+		t.Errorf("rates: %v", h)
 	}
 }
 

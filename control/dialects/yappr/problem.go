@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"patchbay/control"
 )
@@ -158,5 +159,11 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(text) // the client may have gone away
 }
 
-// Refuse answers what is refused before the face sees it, as Yappr would.
-func Refuse(w http.ResponseWriter, _ *http.Request, told *control.Error) { ours(told).write(w) }
+// Refuse answers what is refused before the face sees it, as Yappr would: it
+// counts against nobody.
+func Refuse(now func() time.Time) func(http.ResponseWriter, *http.Request, *control.Error) {
+	return func(w http.ResponseWriter, _ *http.Request, told *control.Error) {
+		showRate(w, control.Rate{}, now())
+		ours(told).write(w)
+	}
+}

@@ -22,6 +22,7 @@ type Zone struct {
 	records []string
 	asked   map[string]int
 	rcode   int
+	rcodes  map[uint16]int // by type
 }
 
 // Start opens a server with some records. It ends with the test. A SOA record
@@ -68,11 +69,14 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	reply := new(dns.Msg).SetReply(q)
 	reply.Rcode = z.rcode
 	name, kind := q.Question[0].Name, q.Question[0].Qtype
+	if rcode, ok := z.rcodes[kind]; ok {
+		reply.Rcode = rcode
+	}
 	z.asked[dns.TypeToString[kind]+" "+name]++
 	for _, line := range z.records {
 		rr, err := dns.NewRR(line)
 		switch {
-		case err != nil || z.rcode != dns.RcodeSuccess:
+		case err != nil || reply.Rcode != dns.RcodeSuccess:
 		case strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == kind:
 			reply.Answer = append(reply.Answer, rr)
 		case rr.Header().Rrtype == dns.TypeSOA && dns.IsSubDomain(rr.Header().Name, name):
@@ -106,6 +110,14 @@ func (z *Zone) Fail() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.rcode = dns.RcodeServerFailure
+}
+
+// Refuse makes it answer questions for one type with that code, such as
+// NOTIMP.
+func (z *Zone) Refuse(kind, rcode string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.rcodes = map[uint16]int{dns.StringToType[kind]: dns.StringToRcode[rcode]}
 }
 
 // Hold makes it answer nothing until the returned func is called.
