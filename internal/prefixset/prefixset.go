@@ -1,4 +1,5 @@
-// Package prefixset answers whether an address lies in one of many ranges.
+// Package prefixset answers whether an address lies in one of many ranges, and
+// which range counts as one source.
 //
 // A set is made once and read by many: it never changes. It decides nothing;
 // what a hit means is its user's.

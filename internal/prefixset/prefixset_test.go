@@ -69,3 +69,20 @@ func BenchmarkContains(b *testing.B) {
 		}
 	}
 }
+
+func TestASiteIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"192.0.2.1":            "192.0.2.1/32",
+		"::ffff:192.0.2.1":     "192.0.2.1/32",
+		"2001:db8:1:2:ffff::3": "2001:db8:1:2::/64",
+		"fe80::1%eth0":         "fe80::/64",
+	} {
+		if got := prefixset.Site(netip.MustParseAddr(addr)); got.String() != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+	if got := prefixset.Site(netip.Addr{}); got != (netip.Prefix{}) {
+		t.Errorf("of no address: %v", got)
+	}
+}

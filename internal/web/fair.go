@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"patchbay/internal/prefixset"
 )
 
 // fairly lets one source that is not loopback have at most so many connections;
@@ -27,10 +29,11 @@ func (f *fair) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := sourceOf(c)
-		if from.Addr().IsLoopback() {
+		addr := addrOf(c)
+		if addr.IsLoopback() {
 			return c, nil
 		}
+		from := prefixset.Site(addr)
 		if f.enter(from) {
 			return &fairConn{Conn: c, left: sync.OnceFunc(func() { f.leave(from) })}, nil
 		}
@@ -38,19 +41,11 @@ func (f *fair) Accept() (net.Conn, error) {
 	}
 }
 
-// sourceOf is an IPv4 address, or the /64 that one IPv6 site has for itself.
-func sourceOf(c net.Conn) netip.Prefix {
-	at, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
+func addrOf(c net.Conn) netip.Addr {
+	if at, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return at.AddrPort().Addr().Unmap()
 	}
-	addr := at.AddrPort().Addr().Unmap().WithZone("")
-	bits := 64
-	if addr.Is4() || addr.IsLoopback() {
-		bits = addr.BitLen()
-	}
-	p, _ := addr.Prefix(bits)
-	return p
+	return netip.Addr{}
 }
 
 func (f *fair) enter(from netip.Prefix) bool {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"patchbay/actors/call"
+	"patchbay/internal/prefixset"
 )
 
 // A link is one connection of a reliable transport, whatever it is made of.
@@ -46,23 +47,12 @@ func newConns(total, perSource int, changed func(call.Transport, int)) *conns {
 	}
 }
 
-// source is what the cap per source counts: an IPv4 address, or the /64 that
-// one IPv6 site has for itself.
-func source(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits)
-	return p
-}
-
 // add registers a connection under a new id. ours is one that we opened: it
 // does not count against its source. An empty Drop means it was admitted.
 func (t *conns) add(p peer, ours bool, open func(id uint64) link) (link, Drop) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	src := source(p.remote.Addr())
+	src := prefixset.Site(p.remote.Addr())
 	switch {
 	case t.closed:
 		return nil, DropFlowGone
@@ -97,7 +87,7 @@ func (t *conns) remove(id uint64, p peer, ours bool) {
 	if ours {
 		return
 	}
-	src := source(p.remote.Addr())
+	src := prefixset.Site(p.remote.Addr())
 	if t.sources[src]--; t.sources[src] <= 0 {
 		delete(t.sources, src)
 	}
