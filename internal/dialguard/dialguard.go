@@ -127,19 +127,9 @@ func embedded(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// probeAfter, probeEvery and probes find an idle connection whose far side has
-// gone without a word, in 10 s: one that is kept for the next question would
-// cost that question its time.
-const (
-	probeAfter = 5 * time.Second
-	probeEvery = time.Second
-	probes     = 5
-)
-
 // Dialer returns a dialer that checks each address it is about to connect to.
 func (g Guard) Dialer(timeout time.Duration) *net.Dialer {
-	alive := net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: probeEvery, Count: probes}
-	return &net.Dialer{Timeout: timeout, KeepAliveConfig: alive, Control: func(_, address string, _ syscall.RawConn) error {
+	return &net.Dialer{Timeout: timeout, KeepAliveConfig: probing(), Control: func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("dial %q: %w", address, ErrForbidden)

@@ -27,11 +27,6 @@ const (
 	idleTimeout     = 90 * time.Second
 	dialTimeout     = 3 * time.Second
 	maxReplyHeader  = 16 << 10
-	// pingAfter and pingWait find an HTTP/2 connection whose far side has gone
-	// without a word: all questions to a host share one, and each would wait in
-	// vain for as long as TCP repeats itself, a quarter of an hour.
-	pingAfter = 3 * time.Second
-	pingWait  = 5 * time.Second
 )
 
 // A Dial connects to a webhook's host.
@@ -64,7 +59,7 @@ func NewClient(o Options) *Client {
 			DialContext: o.Dial, TLSClientConfig: o.TLS, ForceAttemptHTTP2: true,
 			MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, MaxConnsPerHost: maxConnsPerHost,
 			IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxReplyHeader,
-			HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait},
+			HTTP2: dialguard.Pings(),
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

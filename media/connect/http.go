@@ -23,11 +23,6 @@ const (
 	idleTimeout     = 90 * time.Second
 	dialTimeout     = 3 * time.Second
 	maxReplyHeader  = 16 << 10
-	// pingAfter and pingWait find an HTTP/2 connection whose far side has gone
-	// without a word: all calls to a host share one, and each would wait in vain
-	// for as long as TCP repeats itself, a quarter of an hour.
-	pingAfter = 3 * time.Second
-	pingWait  = 5 * time.Second
 )
 
 // Unseal opens a secret at rest.
@@ -52,7 +47,7 @@ func NewHTTP(s *peer.Stack, guard dialguard.Guard, unseal Unseal) *HTTP {
 		IdleConnTimeout:        idleTimeout,
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxResponseHeaderBytes: maxReplyHeader,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait},
+		HTTP2:                  dialguard.Pings(),
 	}
 	return &HTTP{stack: s, unseal: unseal, client: &http.Client{
 		Transport:     transport,
