@@ -83,13 +83,15 @@ func (s *Service) serveKey(ctx context.Context, m *nats.Msg) {
 	noun, verb := words[len(words)-3], words[len(words)-2]
 	op, ok := s.ops.find(noun, verb)
 	req := asked{m.Subject, m.Reply, m.Header, m.Data}
-	if !ok && strings.HasPrefix(m.Reply, inboxes) {
+	switch {
+	case ok:
+		s.serve(ctx, op, req)
+	case isInbox(m.Reply):
 		s.refuse(operation{noun: noun, verb: verb}, req, &Error{Code: CodeNotFound, Message: "no such operation"})
 	}
-	if ok {
-		s.serve(ctx, op, req)
-	}
 }
+
+func isInbox(reply string) bool { return strings.HasPrefix(reply, inboxes) }
 
 // serve works on a request apart from the subscription: micro runs one handler
 // of an endpoint at a time, and one slow write must not hold up the rest.
@@ -99,7 +101,7 @@ func (s *Service) serveKey(ctx context.Context, m *nats.Msg) {
 // reply goes to an inbox or nowhere.
 func (s *Service) serve(ctx context.Context, op operation, req asked) {
 	tenant, key := askerOf(req.subject)
-	if req.reply != "" && !strings.HasPrefix(req.reply, inboxes) {
+	if req.reply != "" && !isInbox(req.reply) {
 		s.log.Debug("control request not served: its reply would go to no inbox", "op", op.noun+"."+op.verb, "tenant", tenant)
 		return
 	}

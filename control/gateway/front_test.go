@@ -20,6 +20,7 @@ import (
 	"patchbay/config"
 	"patchbay/control"
 	"patchbay/control/gateway"
+	"patchbay/internal/testkit/pipe"
 )
 
 // vendor is a face that answers with its name and what it was given.
@@ -237,24 +238,11 @@ func TestPagesOfOtherHostsMayAskWhereTheOperatorSaysSo(t *testing.T) {
 	}
 }
 
-// A pipe is a listener with one connection, whose deadlines keep virtual time.
-type pipe chan net.Conn
-
-func (p pipe) Accept() (net.Conn, error) {
-	c, ok := <-p
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (p pipe) Close() error   { return nil }
-func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
-
 func TestABodyThatDoesNotComeEndsTheRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
-		listener := make(pipe, 1)
+		listener := make(pipe.Listener, 1)
 		listener <- server
 		srv := &http.Server{Handler: front(t, &desk{}, config.HTTP{PlainKeys: true}, gateway.Observer{})}
 		go func() { _ = srv.Serve(listener) }()

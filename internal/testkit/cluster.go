@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -66,25 +67,23 @@ func NATSCluster(t testing.TB) *Cluster {
 	return c
 }
 
-// elect waits until JetStream has a leader that every server follows: what is
-// asked before has no answer, and may be done much later.
+// elect waits until JetStream has a leader that knows every server, which only
+// the leader tells: what is asked before has no answer, and may be done much
+// later.
 func (c *Cluster) elect() {
 	c.t.Helper()
 	for end := time.Now().Add(clusterStart); ; time.Sleep(20 * time.Millisecond) {
-		led, follow := false, 0
-		for _, srv := range c.running {
-			led = led || srv.JetStreamIsLeader()
-			if srv.JetStreamIsCurrent() && len(srv.JetStreamClusterPeers()) == clusterSize {
-				follow++
-			}
-		}
-		if led && follow > 0 {
+		if slices.ContainsFunc(c.running[:], leads) {
 			return
 		}
 		if time.Now().After(end) {
 			c.t.Fatalf("JetStream of the cluster has no leader after %v", clusterStart)
 		}
 	}
+}
+
+func leads(srv *server.Server) bool {
+	return srv.JetStreamIsCurrent() && len(srv.JetStreamClusterPeers()) == clusterSize
 }
 
 // settle waits until JetStream places a stream on every server: it elects its

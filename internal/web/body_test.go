@@ -13,21 +13,9 @@ import (
 	"time"
 
 	"patchbay/config"
+	"patchbay/internal/testkit/pipe"
 	"patchbay/internal/web"
 )
-
-// A pipe is a listener with one connection, whose deadlines keep virtual time.
-type pipe chan net.Conn
-
-func (p pipe) Accept() (net.Conn, error) {
-	c, ok := <-p
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (p pipe) Close() error   { return nil }
-func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestABodyThatNobodyReadsAndThatDoesNotComeHoldsNoConnection(t *testing.T) {
 	t.Parallel()
@@ -39,7 +27,7 @@ func TestABodyThatNobodyReadsAndThatDoesNotComeHoldsNoConnection(t *testing.T) {
 				s.Mount("/refuses", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 				s.Mount("/long", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, long) }))
 				client, server := net.Pipe()
-				listener := make(pipe, 1)
+				listener := make(pipe.Listener, 1)
 				listener <- server
 				srv := web.ServerOf(s)
 				go func() { _ = srv.Serve(listener) }()
@@ -68,7 +56,7 @@ func TestAReplyThatNobodyTakesHoldsNoConnection(t *testing.T) {
 			ended <- err
 		}))
 		client, server := net.Pipe()
-		listener := make(pipe, 1)
+		listener := make(pipe.Listener, 1)
 		listener <- server
 		srv := web.ServerOf(s)
 		go func() { _ = srv.Serve(listener) }()
@@ -99,7 +87,7 @@ func TestASlowClientGetsAllOfALongReply(t *testing.T) {
 			}
 		}))
 		client, server := net.Pipe()
-		listener := make(pipe, 1)
+		listener := make(pipe.Listener, 1)
 		listener <- server
 		srv := web.ServerOf(s)
 		go func() { _ = srv.Serve(listener) }()
