@@ -96,8 +96,10 @@ func (k *Desk) Deliveries(ctx context.Context, tenant, id, how string, limit int
 }
 
 // waiting returns the first that wait, the latest of them first. There may be
-// those of another tenant in between, who has a target of the same name.
+// those of another tenant in between, who has a target of the same name; and one
+// that is tried meanwhile is met again, as it is by then.
 func (k *Desk) waiting(ctx context.Context, tenant, id string, limit int) (all []Delivery, err error) {
+	at := map[string]int{} // where each stands, by its id
 	ask := lookup.Query{Next: subject.HookDueOf(subject.EventShard(tenant), id), Sequence: 1, Batch: limit}
 	for len(all) < limit {
 		found, err := lookup.Many(ctx, k.JetStream.Conn(), subject.StreamHooks, ask)
@@ -120,6 +122,11 @@ func (k *Desk) waiting(ctx context.Context, tenant, id string, limit int) (all [
 			}
 			d := Delivery{ID: it.ID, Tries: it.Tries, Next: it.Next, Status: it.Status, Failure: it.Failure}
 			d.of(it.Event)
+			if i, met := at[d.ID]; met {
+				all[i] = d
+				continue
+			}
+			at[d.ID] = len(all)
 			all = append(all, d)
 		}
 		ask.Sequence, ask.Batch = found[len(found)-1].Sequence+1, logKept

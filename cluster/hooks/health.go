@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,10 +30,10 @@ func (s *shard) health(tenant, target string, r webhook.Receipt, turned bool) {
 	if st == nil {
 		return
 	}
-	s.mu.Lock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
 	now := time.Now().UTC()
-	failed := r.Failure != ""
-	if failed {
+	if r.Failure != "" {
 		late := len(st.Failures) == 0 || now.Sub(st.Failures[0].At) >= stateEvery
 		if st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure}); len(st.Failures) > maxFailures {
 			st.Failures = st.Failures[:maxFailures]
@@ -47,8 +48,7 @@ func (s *shard) health(tenant, target string, r webhook.Receipt, turned bool) {
 			st.Unhealthy, st.Changed = false, now
 		}
 	}
-	data, err := json.Marshal(st)
-	s.mu.Unlock()
+	data, err := json.Marshal(&st.state)
 	if !turned || err != nil {
 		return
 	}
@@ -58,8 +58,15 @@ func (s *shard) health(tenant, target string, r webhook.Receipt, turned bool) {
 	_, _ = s.d.js.PublishMsg(ctx, &nats.Msg{Subject: subject.HookState(s.n, tenant, target), Data: data}, jetstream.WithMsgTTL(stateTTL))
 }
 
+// A known state is how a target does. Its lock is held until what has changed is
+// written: of tries that end together the last one's word is the last.
+type known struct {
+	mu sync.Mutex
+	state
+}
+
 // state is how a target does, as far as is known; nil: it cannot be read now.
-func (s *shard) state(tenant, target string) *state {
+func (s *shard) state(tenant, target string) *known {
 	name := tenant + "/" + target // ids are their owners' to choose
 	s.mu.Lock()
 	st := s.states[name]
@@ -67,18 +74,19 @@ func (s *shard) state(tenant, target string) *state {
 	if st != nil {
 		return st
 	}
-	st, err := readState(s.ctx, s.d.js, s.n, tenant, target)
+	stored, err := readState(s.ctx, s.d.js, s.n, tenant, target)
 	if err != nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.states[name]; known != nil {
-		return known
+	if st = s.states[name]; st != nil {
+		return st
 	}
 	if len(s.states) >= maxStates {
 		clear(s.states)
 	}
+	st = &known{state: *stored}
 	s.states[name] = st
 	return st
 }

@@ -38,12 +38,12 @@ type shard struct {
 	plan    *plan.Plan
 	at      uint64 // of the event stream, taken up
 	markRev uint64
-	states  map[string]*state
+	states  map[string]*known
 }
 
 func newShard(ctx context.Context, d *Deliverer, n uint8, seq, rev uint64) *shard {
 	s := &shard{d: d, n: n, done: make(chan struct{}), kick: make(chan struct{}, 1), quiet: make(chan struct{}),
-		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*state{}}
+		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*known{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }

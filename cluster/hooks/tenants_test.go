@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/hooks"
 	"patchbay/cluster/subject"
@@ -42,9 +43,10 @@ func TestAWebhookOfTheSameIDOfAnotherTenantIsAnother(t *testing.T) {
 		if err != nil || len(waiting) != want.waiting {
 			t.Errorf("%s is told of %d that wait, want %d (%v)", tenant, len(waiting), want.waiting, err)
 		}
-		if health, err := desk.Health(t.Context(), tenant, "same"); err != nil || health.Unhealthy != want.unhealthy || (len(health.Failures) > 0) != want.unhealthy {
-			t.Errorf("%s is told of the health %+v, %v", tenant, health, err)
-		}
+		eventually(t, "each is told of its own health", func() bool {
+			health, err := desk.Health(t.Context(), tenant, "same")
+			return err == nil && health.Unhealthy == want.unhealthy && (len(health.Failures) > 0) == want.unhealthy
+		})
 	}
 	r.set("other", fails(1000))
 	publishAll(t, js, other, 13, 14)
@@ -52,4 +54,62 @@ func TestAWebhookOfTheSameIDOfAnotherTenantIsAnother(t *testing.T) {
 		got, err := desk.Deliveries(t.Context(), other, "same", hooks.EndWaiting, 4)
 		return err == nil && len(got) == 4
 	})
+}
+
+// TestWhatIsTriedWhileItIsListedIsListedOnce lists deliveries that are tried, and
+// written anew, all the time.
+func TestWhatIsTriedWhileItIsListedIsListedOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "gone", endpoint.WebhookNative, "call.started")
+	r.set("gone", fails(1_000_000))
+	h, _, _ := node(t, js, "n1", d, r, func(c *hooks.Config) {
+		c.Plan.First, c.Plan.Retries, c.Plan.BreakAfter = time.Microsecond, 30, 1_000_000
+	})
+	for n := range 12 {
+		publish(t, js, event("acme", call.ID(n+1), 1))
+	}
+	eventually(t, "all wait", func() bool { return h.Waiting().Deliveries == 12 })
+	desk := hooks.Desk{JetStream: js}
+	for range 100 {
+		waiting, err := desk.Deliveries(t.Context(), "acme", "gone", hooks.EndWaiting, 200)
+		ids := map[string]bool{}
+		for _, w := range waiting {
+			ids[w.ID] = true
+		}
+		if err != nil || len(ids) != 12 || len(waiting) != 12 {
+			t.Fatalf("%d are listed of %d that wait, want 12 (%v)", len(waiting), len(ids), err)
+		}
+	}
+}
+
+// TestOfTriesThatFailTogetherTheOneThatTurnsIsTold has four tries at once fail at
+// each of many targets: each is left alone for it, and its owner is told so.
+func TestOfTriesThatFailTogetherTheOneThatTurnsIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	const targets = 100
+	name := func(i int) string { return fmt.Sprint("gone-", i) }
+	for i := range targets {
+		d.add("acme", name(i), endpoint.WebhookNative, "call.started")
+		r.set(name(i), fails(1000))
+	}
+	h, _, _ := node(t, js, "n1", d, r, func(c *hooks.Config) {
+		c.Plan.First, c.Plan.BreakFor, c.Plan.BreakAfter = time.Hour, time.Hour, 2
+	})
+	for n := range quick().PerTarget {
+		publish(t, js, event("acme", call.ID(n+1), 1))
+	}
+	eventually(t, "all are left alone", func() bool { return h.Waiting().Suspended == targets })
+	desk := hooks.Desk{JetStream: js}
+	for i := range targets {
+		eventually(t, "the owner of "+name(i)+" is told", func() bool {
+			health, err := desk.Health(t.Context(), "acme", name(i))
+			return err == nil && health.Unhealthy
+		})
+	}
 }
