@@ -64,6 +64,8 @@ type Known struct {
 type Nodes struct {
 	nc    *nats.Conn
 	known func() []Known
+
+	wait time.Duration // nodesPatience, but in tests
 }
 
 // NewNodes returns a way to the nodes of the cluster. known says which there
@@ -72,13 +74,13 @@ func NewNodes(c *Conn, known func() []Known) *Nodes {
 	if known == nil {
 		known = func() []Known { return nil }
 	}
-	return &Nodes{nc: c.Control(), known: known}
+	return &Nodes{nc: c.Control(), known: known, wait: nodesPatience}
 }
 
 // List returns how every node is, by name: those that answer, and, as silent,
 // those that were heard of late and do not.
 func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
+	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	data, err := envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeStatusAct})
 	if err != nil {
@@ -162,7 +164,7 @@ func unheard(all []envelope.NodeStatus, known []Known) (list []envelope.NodeStat
 // Drain makes a node refuse new calls, or take them again, and returns how it is
 // then; endpoint.ErrNotFound when none of that name answers.
 func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelope.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
+	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	act := envelope.NodeDrainAct
 	if cancelled {

@@ -108,6 +108,7 @@ func TestManyCallsAreHungUpAtOnceAndOnlyThoseThatAreMeant(t *testing.T) {
 func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
+	began := time.Unix(1_700_000_000, 0).UTC()
 	draining := map[string]*atomic.Bool{}
 	for _, name := range []string{"b", "a"} {
 		on := &atomic.Bool{}
@@ -116,7 +117,7 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 			if act != envelope.NodeStatusAct {
 				on.Store(act == envelope.NodeDrainAct)
 			}
-			return envelope.NodeStatus{Node: name, Roles: []string{"edge"}, Draining: on.Load(), Calls: 3}
+			return envelope.NodeStatus{Node: name, Roles: []string{"edge"}, Since: began, Draining: on.Load(), Calls: 3}
 		}, cluster.DoorObserver{})
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +125,12 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 		t.Cleanup(door.Close)
 	}
 	flush(t, c)
-	nodes := cluster.NewNodes(c, nil)
+	var known []cluster.Known // by their beats, so that nobody is listed before both have answered
+	for name := range draining {
+		known = append(known, cluster.Known{Node: name, Boot: uint64(began.UnixNano()), Roles: []string{"edge"}, Beats: true})
+	}
+	nodes := cluster.NewNodes(c, func() []cluster.Known { return known })
+	nodes.WaitLonger(patience)
 	all, err := nodes.List(t.Context())
 	if err != nil || len(all) != 2 || all[0].Node != "a" || all[1].Node != "b" || all[0].Draining {
 		t.Errorf("got %+v, %v", all, err)
@@ -136,7 +142,7 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 		t.Errorf("cancel: %+v, %v", s, err)
 	}
 	for _, name := range []string{"c", ""} {
-		if _, err := nodes.Drain(t.Context(), name, false); !errors.Is(err, endpoint.ErrNotFound) {
+		if _, err := cluster.NewNodes(c, nil).Drain(t.Context(), name, false); !errors.Is(err, endpoint.ErrNotFound) {
 			t.Errorf("drain of node %q: %v", name, err)
 		}
 	}
@@ -166,7 +172,7 @@ func TestAnothersCallTakesAsLongToBeMissingAsOneThatIsNot(t *testing.T) {
 			t.Errorf("%s: get took %v, hangup %v; want both to take the whole of findPatience", what, get, hangup)
 		}
 	}
-	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil {
+	if _, err := newCommander(c, placement.Node{Name: "m1", Slot: 1}).Get(t.Context(), "acme", 12); err != nil {
 		t.Errorf("one's own: %v", err)
 	}
 }
@@ -183,14 +189,16 @@ func TestNodesThatDoNotAnswerAreListedAsSilent(t *testing.T) {
 	}
 	t.Cleanup(door.Close)
 	flush(t, c)
-	all, err := cluster.NewNodes(c, func() []cluster.Known {
+	nodes := cluster.NewNodes(c, func() []cluster.Known {
 		return []cluster.Known{
 			{Node: "a1b2c3", Boot: boot(1), Roles: []string{"edge"}, Beats: true}, // m1, by its edge's id
 			{Node: "m1", Boot: boot(0), Roles: []string{"media"}, Calls: 4},       // its earlier start
 			{Node: "m2", Boot: boot(2), Roles: []string{"media"}, Calls: 7, Slot: 2},
 			{Node: "m3", Boot: boot(3), Roles: []string{"actor", "media"}, Beats: true},
 		}
-	}).List(t.Context())
+	})
+	nodes.WaitLonger(4 * time.Second) // of which m3 needs all
+	all, err := nodes.List(t.Context())
 	if err != nil || len(all) != 3 {
 		t.Fatalf("got %+v, %v", all, err)
 	}
