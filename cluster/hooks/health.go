@@ -46,17 +46,11 @@ func (s *shard) judged(d *plan.Delivery, result plan.Result, r webhook.Receipt) 
 // at once, further failures now and then. That it cannot be written costs no
 // delivery. st is locked.
 func (s *shard) health(st *known, d *plan.Delivery, r webhook.Receipt, down bool) {
-	now := time.Now().UTC()
-	failed, tries := r.Failure != "", 1
-	if failed {
-		if st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure}); len(st.Failures) > maxFailures {
-			st.Failures = st.Failures[:maxFailures]
-		}
+	now, tries := time.Now().UTC(), 1
+	if st.note(r, down, now) {
+		st.unsaid, tries = true, stateTries
 	}
-	if failed && down && !st.Unhealthy || !failed && st.Unhealthy {
-		st.Unhealthy, st.Changed, st.unsaid, tries = failed, now, true, stateTries
-	}
-	if !st.unsaid && (!failed || now.Sub(st.said) < stateEvery) {
+	if !st.unsaid && (r.Failure == "" || now.Sub(st.said) < stateEvery) {
 		return
 	}
 	data, err := json.Marshal(&st.state)
@@ -72,6 +66,22 @@ func (s *shard) health(st *known, d *plan.Delivery, r webhook.Receipt, down bool
 			return
 		}
 	}
+}
+
+// note takes the end of a try. turned: the target is left alone with it, or well
+// again.
+func (st *known) note(r webhook.Receipt, down bool, now time.Time) (turned bool) {
+	if r.Failure == "" {
+		turned = st.Unhealthy
+	} else {
+		st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure})
+		st.Failures = st.Failures[:min(len(st.Failures), maxFailures)]
+		turned = down && !st.Unhealthy
+	}
+	if turned {
+		st.Unhealthy, st.Changed = !st.Unhealthy, now
+	}
+	return turned
 }
 
 // say writes a state. The shard's owner alone does, and what is lost is written
