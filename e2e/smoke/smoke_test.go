@@ -105,7 +105,7 @@ func (c *cluster) image(t *testing.T) {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%v: make build makes it", err)
 	}
-	c.Docker("build", "--target", "outside", "--tag", "patchbay:smoke", smoke.Root)
+	c.Run(buildLimit, "docker", "build", "--target", "outside", "--tag", "patchbay:smoke", smoke.Root)
 }
 
 // walled checks that every container runs as compose.yaml says: without rights,
