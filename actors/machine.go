@@ -54,9 +54,7 @@ func (m *Machine) HandleEvent(now time.Time, ev call.Event) []Action {
 func (m *Machine) HandlePacket(now time.Time, p call.Packet) []Action {
 	m.out = m.out[:0]
 	m.take(m.Dialog.Receive(now, p))
-	if m.target != nil {
-		m.takeTarget(m.target.Receive(now, p))
-	}
+	m.receiveTarget(now, p)
 	m.receiveFormer(now, p)
 	return m.run(now)
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"patchbay/actors/call"
@@ -94,6 +95,26 @@ func (m *Machine) dropTarget(now time.Time, cause call.Cause) {
 		m.former = append(m.former, target)
 	}
 	m.forgetFormer()
+}
+
+// receiveTarget lets the dialog with the target take what belongs to it. A REFER
+// of whoever does not carry the call yet comes too early.
+func (m *Machine) receiveTarget(now time.Time, p call.Packet) {
+	if m.target == nil {
+		return
+	}
+	outputs := m.target.Receive(now, p)
+	refers := asksToRefer(outputs)
+	m.takeTarget(outputs)
+	if r, ok := m.target.(Referred); ok && refers {
+		m.takeTarget(r.AnswerRefer(now, call.Response{Status: 491}))
+	}
+}
+
+// asksToRefer reports a REFER that waits for its answer: the call's, where it
+// hears of it.
+func asksToRefer(outputs []call.Output) bool {
+	return slices.ContainsFunc(outputs, func(o call.Output) bool { return o.Event != nil && o.Event.Kind == call.CarrierRefers })
 }
 
 // takeTarget takes what the dialog with the target says, in the words of the

@@ -106,10 +106,10 @@ func (s *shard) absorb(batch []tail.Message) error {
 	if err != nil {
 		return err
 	}
+	clear(s.noted)
 	s.mu.Lock()
-	now := time.Now()
 	for _, lane := range closed {
-		s.plan.Release(lane, now)
+		s.plan.Release(lane, time.Now())
 	}
 	s.mu.Unlock()
 	s.nudge()
@@ -129,8 +129,8 @@ func (s *shard) deliveries(m tail.Message) (all []*found, closes string, err err
 		s.ended(EndDropped)
 		return nil, "", nil
 	}
-	gap, closed := s.trace.note(&ev)
-	if closed {
+	at := s.note(m.Sequence, &ev)
+	if at.closes {
 		closes = laneOf(ev.Call, ev.ID)
 	}
 	switch ev.Type {
@@ -142,7 +142,7 @@ func (s *shard) deliveries(m tail.Message) (all []*found, closes string, err err
 	targets, err := s.targets(&ev)
 	for _, target := range targets {
 		f := s.found(&ev, target, ev.Raw)
-		if gap {
+		if at.gap {
 			f.Held, f.Next = true, time.Now().Add(s.d.cfg.GapWait)
 		}
 		all = append(all, f)

@@ -83,12 +83,7 @@ func (s *shard) deliver(d *plan.Delivery) {
 			return // the node stops, or has lost the shard: the target has done nothing wrong
 		}
 	}
-	s.mu.Lock()
-	verdict := s.plan.Judge(d, result, time.Now())
-	s.mu.Unlock()
-	if !gone {
-		s.health(it.Tenant, it.Target, receipt, verdict.Turned)
-	}
+	verdict := s.judged(d, result, receipt)
 	it.Status, it.Failure = receipt.Status, receipt.Failure
 	settled = s.settle(d, it, verdict, endOf(verdict, gone))
 }

@@ -185,24 +185,18 @@ func (d *UAC) routeTo(m *wire.Message) route {
 // writeAck returns the ACK of a 2xx, which is a transaction of its own
 // (RFC 3261 13.2.2.4).
 func (d *UAC) writeAck(a *attempt, r route, flow call.Flow) call.Transmission {
-	requestURI, routes, next, ok := r.plan()
-	tx := call.Transmission{Flow: flow}
-	if ok {
-		tx = address(flow, next)
+	request, to, _ := d.along("ACK", &r, a.seq, flow)
+	request.Headers = a.login
+	to = orBack(to, flow)
+	to.Raw = request.Bytes()
+	return to
+}
+
+// orBack is where a request goes, or to whom a response came from where its route
+// does not say.
+func orBack(to call.Transmission, flow call.Flow) call.Transmission {
+	if !to.To.IsValid() && to.Host == "" {
+		to.To = flow.Remote
 	}
-	if !tx.To.IsValid() && tx.Host == "" {
-		tx.To = flow.Remote
-	}
-	tx.Raw = wire.Request{
-		Method:  "ACK",
-		URI:     requestURI,
-		Vias:    []string{wire.Hop{Transport: tx.Flow.Transport, SentBy: d.host(flow), Branch: d.branch()}.String()},
-		From:    r.local + ";tag=" + d.tag,
-		To:      r.remote,
-		CallID:  d.callID,
-		CSeq:    a.seq,
-		Route:   routes,
-		Headers: a.login,
-	}.Bytes()
-	return tx
+	return to
 }

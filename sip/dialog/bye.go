@@ -76,36 +76,20 @@ func (d *dialog) startBye(now time.Time, extra ...call.Header) {
 	d.cease(now)
 	extra = append(extra, d.hangup.headers...)
 	d.seq++
-	raw, b := d.writeBye(now, *d.route, d.seq, d.flow, d.hangup.cause, extra)
+	raw, b := d.writeBye(now, d.route, d.seq, d.flow, d.hangup.cause, extra)
 	d.bye = &b
 	d.sendCopy(d.bye.to, raw)
 }
 
 // writeBye returns a BYE and its transaction.
-func (d *dialog) writeBye(now time.Time, r route, seq uint32, flow call.Flow, cause call.Cause, extra []call.Header) ([]byte, bye) {
-	requestURI, routes, next, ok := r.plan()
-	to := call.Transmission{Flow: flow}
-	if ok {
-		to = address(flow, next)
-	}
-	b := bye{branch: d.branch(), to: to}
-	request := wire.Request{
-		Method:  "BYE",
-		URI:     requestURI,
-		Vias:    []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(flow), Branch: b.branch}.String()},
-		From:    r.local + ";tag=" + d.tag,
-		To:      r.remote,
-		CallID:  d.callID,
-		CSeq:    seq,
-		Route:   routes,
-		Headers: extra,
-	}
+func (d *dialog) writeBye(now time.Time, r *route, seq uint32, flow call.Flow, cause call.Cause, extra []call.Header) ([]byte, bye) {
+	request, to, branch := d.along("BYE", r, seq, flow)
+	request.Headers = extra
 	if v := reasonOf(cause, ""); v != "" {
 		request.Headers = append(request.Headers, call.Header{Name: "Reason", Value: v})
 	}
 	raw := request.Bytes()
-	b.tx = txn.StartClient(now, d.options.Timers, to.Flow.Transport.Reliable(), raw)
-	return raw, b
+	return raw, bye{branch: branch, to: to, tx: txn.StartClient(now, d.options.Timers, to.Flow.Transport.Reliable(), raw)}
 }
 
 func (d *dialog) wakeBye(now time.Time) {

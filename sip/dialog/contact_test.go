@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"patchbay/actors"
 	"patchbay/actors/call"
 )
 
@@ -15,14 +16,8 @@ type visit struct {
 	bye     call.Transmission
 }
 
-func visited(t *testing.T, advertise string, over call.Transport, edit func(string) string) visit {
-	t.Helper()
-	return visitedBy(t, "", advertise, call.Flow{Transport: over, Local: netip.MustParseAddrPort("198.51.100.1:7443")}, edit)
-}
-
-// visitedBy is visited by a flow of its own, and an edge that advertises
-// something.
-func visitedBy(t *testing.T, edge, advertise string, by call.Flow, edit func(string) string) visit {
+// inCall is a call that has been answered, with the Contact that the answer had.
+func inCall(t *testing.T, edge, advertise string, by call.Flow, edit func(string) string) (d actors.Dialog, contact string) {
 	t.Helper()
 	p, over := inviteWith(t, edit), by.Transport
 	p.Flow.Advertise = edge
@@ -35,10 +30,22 @@ func visitedBy(t *testing.T, edge, advertise string, by call.Flow, edit func(str
 		t.Fatal(err)
 	}
 	answer := string(d.Respond(epoch, call.Response{Status: 200})[0].Send.Raw)
-	contact := field(answer, "Contact")
 	ack := strings.NewReplacer("INVITE sip", "ACK sip", "1 INVITE", "1 ACK").Replace(string(p.Raw))
 	ack = strings.Replace(ack, "\r\nTo: "+field(ack, "To"), "\r\nTo: "+field(answer, "To"), 1)
 	d.Receive(epoch, call.Packet{Flow: p.Flow, Raw: []byte(ack)})
+	return d, field(answer, "Contact")
+}
+
+func visited(t *testing.T, advertise string, over call.Transport, edit func(string) string) visit {
+	t.Helper()
+	return visitedBy(t, "", advertise, call.Flow{Transport: over, Local: netip.MustParseAddrPort("198.51.100.1:7443")}, edit)
+}
+
+// visitedBy is visited by a flow of its own, and an edge that advertises
+// something.
+func visitedBy(t *testing.T, edge, advertise string, by call.Flow, edit func(string) string) visit {
+	t.Helper()
+	d, contact := inCall(t, edge, advertise, by, edit)
 	out := d.Bye(epoch, call.CauseNormal)
 	if len(out) == 0 || out[0].Send == nil {
 		t.Fatalf("no BYE: %+v", out)
@@ -76,6 +83,28 @@ func TestOurContactLeadsBackOverTheTransportOfTheInvite(t *testing.T) {
 	} {
 		got := visited(t, tc.advertise, tc.over, tc.edit).contact
 		if !strings.HasPrefix(got, tc.scheme) || !strings.HasSuffix(got, "@"+tc.want) {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+}
+
+// TestOurContactInARequestIsAsSecureAsItsWay has a REFER go to a SIPS URI, or to
+// any by a SIPS proxy (RFC 3261 8.1.1.8).
+func TestOurContactInARequestIsAsSecureAsItsWay(t *testing.T) {
+	t.Parallel()
+	by := call.Flow{Transport: call.TLS, Local: netip.MustParseAddrPort("198.51.100.1:7443")}
+	for name, tc := range map[string]struct {
+		edit func(string) string
+		want string
+	}{
+		"neither":         {func(s string) string { return s }, "<sip:"},
+		"a SIPS Contact":  {replace("<sip:trunk", "<sips:trunk"), "<sips:"},
+		"a SIPS proxy":    {replace("Contact", "Record-Route: <sips:p.example;lr>\r\nContact"), "<sips:"},
+		"a strict router": {replace("Contact", "Record-Route: <sips:p.example>\r\nContact"), "<sips:"},
+	} {
+		d, _ := inCall(t, "", "", by, tc.edit)
+		out := d.(actors.Referrer).Refer(epoch, call.Transfer{To: "sip:sales@pbx.example"})
+		if got := field(string(out[0].Send.Raw), "Contact"); !strings.HasPrefix(got, tc.want) {
 			t.Errorf("%s: got %s", name, got)
 		}
 	}

@@ -67,18 +67,23 @@ func (d *dialog) sendCopy(to call.Transmission, raw []byte) {
 	d.send(to)
 }
 
-// within begins our next request within the dialog, by its route set, and says
-// where it goes and by what branch its responses are known.
-func (d *dialog) within(method string) (r wire.Request, to call.Transmission, branch string) {
-	requestURI, routes, next, ok := d.route.plan()
-	to, branch = call.Transmission{Flow: d.flow}, d.branch()
-	if ok {
-		to = address(d.flow, next)
-	}
+// within begins our next request within the dialog.
+func (d *dialog) within(method string) (q wire.Request, to call.Transmission, branch string) {
 	d.seq++
 	d.revision++
-	return wire.Request{Method: method, URI: requestURI, From: d.route.local + ";tag=" + d.tag, To: d.route.remote, CallID: d.callID,
-		CSeq: d.seq, Route: routes, Vias: []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(d.flow), Branch: branch}.String()}}, to, branch
+	return d.along(method, d.route, d.seq, d.flow)
+}
+
+// along begins a request by a route set (RFC 3261 12.2.1.1), and says where it
+// goes and by what branch its responses are known.
+func (d *dialog) along(method string, r *route, seq uint32, flow call.Flow) (q wire.Request, to call.Transmission, branch string) {
+	requestURI, routes, next, ok := r.plan()
+	to, branch = call.Transmission{Flow: flow}, d.branch()
+	if ok {
+		to = address(flow, next)
+	}
+	return wire.Request{Method: method, URI: requestURI, From: r.local + ";tag=" + d.tag, To: r.remote, CallID: d.callID, CSeq: seq,
+		Route: routes, Vias: []string{wire.Hop{Transport: to.Flow.Transport, SentBy: d.host(flow), Branch: branch}.String()}}, to, branch
 }
 
 // branch returns the Via branch of our next request.

@@ -27,7 +27,7 @@ var (
 		"B INVITE replaces", "B INVITE replaces nosdp", "B INVITE replaces codecs=8", "B INVITE replaces codecs=96", "B INVITE again", "B ACK", "B ACK sdp", "B BYE", "B BYE again",
 		"REFER to=sip:bob@192.0.2.40", "REFER to=sip:bob@192.0.2.40 sub=false", "REFER again", "200 to NOTIFY", "481 to NOTIFY",
 		"T 100 to INVITE", "T 180 to INVITE", "T 200 to INVITE sdp", "T 200 to INVITE sdp", "T 200 to INVITE", "T 486 to INVITE", "T 487 to INVITE", "T 200 to CANCEL", "T BYE", "T BYE again", "T 200 to BYE",
-		"T INVITE", "T ACK", "B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
+		"T INVITE", "T ACK", "T REFER to=sip:carol@192.0.2.41", "B INVITE o=2 dir=sendonly", "B 200 to BYE", "B 481 to BYE", "B OPTIONS",
 	}
 	agents = []string{
 		"chosen echo-1", "joined PCMU", "failed 480 no_agent", "failed 503 no_ports", "left agent_hangup",

@@ -57,23 +57,14 @@ func (d *UAC) forkOf(m *wire.Message) *fork {
 // sendPrack confirms a reliable response within its early dialog.
 func (d *UAC) sendPrack(now time.Time, a *attempt, f *fork, m *wire.Message, flow call.Flow) {
 	r := d.routeTo(m)
-	requestURI, routes, next, ok := r.plan()
-	p := &prack{branch: d.branch(), to: call.Transmission{Flow: flow}}
-	if ok {
-		p.to = address(flow, next)
-	}
-	if !p.to.To.IsValid() && p.to.Host == "" {
-		p.to.To = flow.Remote
-	}
 	d.seq++
 	d.revision++
 	f.seq = d.seq
+	request, to, branch := d.along("PRACK", &r, d.seq, flow)
+	p := &prack{branch: branch, to: orBack(to, flow)}
 	rack := strconv.FormatUint(uint64(f.rseq), 10) + " " + strconv.FormatUint(uint64(a.seq), 10) + " INVITE"
-	raw := wire.Request{
-		Method: "PRACK", URI: requestURI, From: r.local + ";tag=" + d.tag, To: r.remote, CallID: d.callID, CSeq: d.seq, Route: routes,
-		Vias:    []string{wire.Hop{Transport: p.to.Flow.Transport, SentBy: d.host(flow), Branch: p.branch}.String()},
-		Headers: append([]call.Header{{Name: "RAck", Value: rack}}, d.login.headers("PRACK", requestURI)...),
-	}.Bytes()
+	request.Headers = append([]call.Header{{Name: "RAck", Value: rack}}, d.login.headers("PRACK", request.URI)...)
+	raw := request.Bytes()
 	p.tx = txn.StartClient(now, d.options.Timers, p.to.Flow.Transport.Reliable(), raw)
 	d.pracks = append(d.pracks, p)
 	d.sendPrackCopy(p, raw)

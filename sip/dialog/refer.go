@@ -104,7 +104,7 @@ func (d *dialog) sendRefer(now time.Time, to string, extra []call.Header) {
 		{Name: "Supported", Value: "norefersub"}, // RFC 4488 4: we can do without
 		{Name: "Allow", Value: referAllow},
 	}
-	request.Contact = d.contact(d.flow, d.route.target.Scheme == "sips") // RFC 3515 2.2
+	request.Contact = d.contact(d.flow, d.route.secured()) // RFC 3515 2.2
 	request.Headers = append(append(headers, r.request.Headers...), extra...)
 	raw := request.Bytes()
 	r.tx = txn.StartClient(now, d.options.Timers, tx.Flow.Transport.Reliable(), raw)

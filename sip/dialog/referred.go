@@ -166,7 +166,7 @@ func (d *dialog) sendNotify(now time.Time, status int) {
 	if status >= 200 {
 		state, p.open = "terminated;reason=noresource", false
 	}
-	request.Contact = d.contact(d.flow, d.route.target.Scheme == "sips")
+	request.Contact = d.contact(d.flow, d.route.secured())
 	request.Headers = []call.Header{{Name: "Event", Value: event}, {Name: "Subscription-State", Value: state}}
 	request.ContentType = "message/sipfrag;version=2.0"
 	request.Body = []byte("SIP/2.0 " + strconv.Itoa(status) + " " + wire.Phrase(status) + "\r\n")

@@ -77,23 +77,16 @@ func (d *dialog) startRefresh(now time.Time) {
 		c.refresh = time.Time{}
 		return
 	}
-	requestURI, routes, next, ok := d.route.plan()
-	r := &refresh{branch: d.branch(), to: call.Transmission{Flow: d.flow}}
-	if ok {
-		r.to = address(d.flow, next)
-	}
-	d.seq++
-	d.revision++
+	r := &refresh{}
+	r.request, r.to, r.branch = d.within("UPDATE")
 	transport := r.to.Flow.Transport
-	r.request = wire.Request{Method: "UPDATE", URI: requestURI, From: d.route.local + ";tag=" + d.tag, To: d.route.remote, CallID: d.callID,
-		CSeq: d.seq, Route: routes, Contact: d.contactAt(d.host(d.flow), transport, next.Scheme == "sips"),
-		Vias:    []string{wire.Hop{Transport: transport, SentBy: d.host(d.flow), Branch: r.branch}.String()},
-		Headers: append([]call.Header{allow}, d.wanted(c.interval, "uac")...)}
+	r.request.Contact = d.contactAt(d.host(d.flow), transport, d.route.secured())
+	r.request.Headers = append([]call.Header{allow}, d.wanted(c.interval, "uac")...)
 	if !c.update {
 		r.request.Method, r.request.ContentType, r.request.Body = "INVITE", "application/sdp", d.said.body
 	}
 	if c.login != nil {
-		r.login = c.login.headers(r.request.Method, requestURI)
+		r.login = c.login.headers(r.request.Method, r.request.URI)
 		r.request.Headers = append(r.request.Headers, r.login...)
 	}
 	raw := r.request.Bytes()

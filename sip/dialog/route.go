@@ -53,6 +53,13 @@ func (r *route) plan() (requestURI string, routes []string, next wire.URI, ok bo
 	return first, append(routes, "<"+target+">"), next, true
 }
 
+// secured reports that our own Contact in a request must be a SIPS URI (RFC 3261
+// 8.1.1.8).
+func (r *route) secured() bool {
+	_, _, next, _ := r.plan()
+	return r.target.Scheme == "sips" || next.Scheme == "sips"
+}
+
 // bracketed returns the URI of a Record-Route value.
 func bracketed(value string) string {
 	_, rest, found := strings.Cut(value, "<")

@@ -36,7 +36,7 @@ func (d *UAC) stray(now time.Time, a *attempt, m *wire.Message, flow call.Flow, 
 			seq = max(seq, f.seq) // a PRACK went before
 		}
 	}
-	raw, b := d.writeBye(now, r, seq+1, flow, cause, d.login.headers("BYE", requestURI))
+	raw, b := d.writeBye(now, &r, seq+1, flow, cause, d.login.headers("BYE", requestURI))
 	s.bye = b
 	d.sendStray(s, raw)
 	if len(d.strays) < maxStrays {

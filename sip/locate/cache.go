@@ -70,12 +70,13 @@ func (c *cache) addresses(ctx context.Context, host string) ([]netip.Addr, error
 }
 
 func (c *cache) get(ctx context.Context, q question) (answer, error) {
-	now := c.now()
-	e, known := c.look(q)
-	if known && (now.Before(e.until) || now.Before(e.retry)) {
-		return e.answer, nil
+	if a, ok := c.fresh(q); ok {
+		return a, nil
 	}
 	ch := c.asking.DoChan(q.kind+" "+q.name, func() (any, error) {
+		if a, ok := c.fresh(q); ok { // another has asked since
+			return a, nil
+		}
 		ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 		defer cancel()
 		return c.ask(ask, q)
@@ -85,16 +86,14 @@ func (c *cache) get(ctx context.Context, q question) (answer, error) {
 		if r.Err == nil {
 			return r.Val.(answer), nil
 		}
-		if known && now.Before(e.until.Add(staleFor)) {
-			c.keep(q, entry{answer: e.answer, until: e.until, retry: now.Add(failTTL)})
-			return e.answer, nil
-		}
 		return answer{}, errors.Join(ErrUnavailable, r.Err)
 	case <-ctx.Done():
 		return answer{}, errors.Join(ErrUnavailable, ctx.Err())
 	}
 }
 
+// ask asks, and keeps what it finds. Where nobody answers, what was found before
+// serves on. One question is asked by one goroutine at a time.
 func (c *cache) ask(ctx context.Context, q question) (answer, error) {
 	var a answer
 	var err error
@@ -114,10 +113,25 @@ func (c *cache) ask(ctx context.Context, q question) (answer, error) {
 	if c.asked != nil {
 		c.asked(q.kind, outcome)
 	}
+	now := c.now()
 	if err == nil {
-		c.keep(q, entry{answer: a, until: c.now().Add(lifetime(a.ttl))})
+		c.keep(q, entry{answer: a, until: now.Add(lifetime(a.ttl))})
+		return a, nil
 	}
-	return a, err
+	e, known := c.look(q)
+	if !known || !now.Before(e.until.Add(staleFor)) {
+		return answer{}, err
+	}
+	e.retry = now.Add(failTTL)
+	c.keep(q, e)
+	return e.answer, nil
+}
+
+// fresh returns an answer that is to be had without asking.
+func (c *cache) fresh(q question) (answer, bool) {
+	now := c.now()
+	e, known := c.look(q)
+	return e.answer, known && (now.Before(e.until) || now.Before(e.retry))
 }
 
 func (c *cache) look(q question) (entry, bool) {

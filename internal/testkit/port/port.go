@@ -1,10 +1,11 @@
-// Package port holds TCP ports at which nobody listens. Only tests import it.
+// Package port holds ports at which nobody listens. Only tests import it.
 //
 // A port that was free a moment ago is any other test's a moment later: a socket
 // that is bound and does not listen keeps it, and refuses whoever connects.
 package port
 
 import (
+	"net"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -18,6 +19,18 @@ func Closed(t testing.TB) netip.AddrPort {
 		t.Fatal("no port is free")
 	}
 	return addr
+}
+
+// ClosedUDP is a UDP address of loopback that refuses what comes while the test
+// runs: its socket is connected with another, and takes nothing else.
+func ClosedUDP(t testing.TB) netip.AddrPort {
+	t.Helper()
+	c, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
 // Hold takes a port of loopback, 0 for any, until the test ends: no listener gets

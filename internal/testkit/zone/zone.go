@@ -1,6 +1,6 @@
 // Package zone is a name server for tests: it answers on loopback, over UDP and
-// TCP, from records in the form of zone files, and counts what it was asked. It
-// knows no delegation, and no wildcard.
+// TCP, from records in the form of zone files. It knows no delegation, and no
+// wildcard.
 package zone
 
 import (
@@ -16,11 +16,9 @@ import (
 // A Zone is one name server.
 type Zone struct {
 	addr netip.AddrPort
-	stop func()
 
 	mu      sync.Mutex
 	records []string
-	asked   map[string]int
 	rcode   int
 	rcodes  map[uint16]int // by type
 }
@@ -29,7 +27,7 @@ type Zone struct {
 // stands beside answers that have nothing, for the names below it (RFC 2308 2).
 func Start(t testing.TB, records ...string) *Zone {
 	t.Helper()
-	z := &Zone{records: records, asked: map[string]int{}}
+	z := &Zone{records: records}
 	var pc net.PacketConn
 	var l net.Listener
 	for range 20 { // one port, both ways
@@ -54,11 +52,10 @@ func Start(t testing.TB, records ...string) *Zone {
 		ended.Go(func() { _ = s.ActivateAndServe() })
 	}
 	started.Wait()
-	z.stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		_, _ = udp.Shutdown(), tcp.Shutdown()
 		ended.Wait()
 	})
-	t.Cleanup(z.stop)
 	return z
 }
 
@@ -72,7 +69,6 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	if rcode, ok := z.rcodes[kind]; ok {
 		reply.Rcode = rcode
 	}
-	z.asked[dns.TypeToString[kind]+" "+name]++
 	for _, line := range z.records {
 		rr, err := dns.NewRR(line)
 		switch {
@@ -94,9 +90,6 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 
 // Addr is where it answers.
 func (z *Zone) Addr() netip.AddrPort { return z.addr }
-
-// Stop ends it before the test does.
-func (z *Zone) Stop() { z.stop() }
 
 // Set changes its records.
 func (z *Zone) Set(records ...string) {
@@ -124,15 +117,4 @@ func (z *Zone) Refuse(kind, rcode string) {
 func (z *Zone) Hold() (release func()) {
 	z.mu.Lock()
 	return z.mu.Unlock
-}
-
-// Questions is how many it was asked.
-func (z *Zone) Questions() int {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	n := 0
-	for _, k := range z.asked {
-		n += k
-	}
-	return n
 }
