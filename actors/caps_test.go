@@ -73,12 +73,8 @@ func TestProjectsCapHoldsAcrossPartitions(t *testing.T) {
 		t.Errorf("%d carriers heard yes and %d calls began, want 9", got, desk.taken())
 	}
 	desk.report(endpoint.ProjectKey("acme", "p1"))
-	if got := d.send(invite(desks[0], "later")); got.Status != 486 {
+	if got := d.decide(invite(desks[0], "later")); got.Shown.Status != 486 || got.Verdict.Rule != endpoint.RuleProjectConcurrency {
 		t.Errorf("reported calls and reservations were not told apart: %+v", got)
-	}
-	d.Stop()
-	if rule := d.last().Verdict.Rule; rule != endpoint.RuleProjectConcurrency {
-		t.Errorf("the rule was %s", rule)
 	}
 }
 

@@ -171,7 +171,7 @@ func (e *Endpoints) Resident() (endpoints, decisions int) {
 }
 
 // Stop lets the mailboxes finish what they have, refuses what comes later as
-// draining, and waits for the loops. An INVITE whose endpoint is being read
+// draining, and waits for the loops and for what is being read. An INVITE whose endpoint is being read
 // just then gets no answer: its edge asks another decider.
 func (e *Endpoints) Stop() {
 	e.host.Stop()

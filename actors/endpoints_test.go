@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,6 +220,26 @@ func TestSlowStoreHoldsUpItsEndpointOnly(t *testing.T) {
 		synctest.Wait() // the decision is told after the answer
 		if why := d.last().Verdict.Reason; why != endpoint.ReasonUnavailable {
 			t.Errorf("reason %s", why)
+		}
+	})
+}
+
+func TestStopWaitsForReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		var read atomic.Int32
+		store.read = func(ctx context.Context, _ endpoint.Key) error {
+			<-ctx.Done()
+			time.Sleep(time.Second) // it takes its time to notice
+			read.Add(1)
+			return ctx.Err()
+		}
+		d := newDecider(t, actors.EndpointLimits{}, store, desk, desk)
+		d.Invite(invite(store.put("desk", nil), "c1"), call.Packet{}, func(actors.Outcome) {})
+		synctest.Wait()
+		d.Stop()
+		if read.Load() != 1 {
+			t.Error("a read outlived what it was for")
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,10 +31,10 @@ func (d *decider) decide(inv endpoint.Invite) actors.Decision {
 	<-out
 	for { // the observer hears of it right after the edge
 		d.mu.Lock()
-		n := len(d.decisions)
-		if n > 0 && d.decisions[n-1].ID == endpoint.DecisionID(inv.CallID) {
+		i := slices.IndexFunc(d.decisions, func(n actors.Decision) bool { return n.ID == endpoint.DecisionID(inv.CallID) })
+		if i >= 0 {
 			defer d.mu.Unlock()
-			return d.decisions[n-1]
+			return d.decisions[i]
 		}
 		d.mu.Unlock()
 		time.Sleep(10 * time.Microsecond)

@@ -74,7 +74,7 @@ func (p *partition) lookUp(in *invite, read func(source) error, then func()) {
 		p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonBusy), endpoint.RefuseUniform)
 		return
 	}
-	go func() {
+	p.asking.Go(func() {
 		err := p.ask(read)
 		<-p.reads
 		if err != nil {
@@ -82,7 +82,7 @@ func (p *partition) lookUp(in *invite, read func(source) error, then func()) {
 			return
 		}
 		then()
-	}()
+	})
 }
 
 // follow hands an INVITE to the endpoint that its number leads to, for a

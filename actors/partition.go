@@ -129,13 +129,13 @@ func (p *partition) read(now time.Time, in *invite) {
 	r := p.resident(now, in.dialled)
 	r.reading = true
 	p.wait(r, in)
-	go func() {
+	p.asking.Go(func() {
 		var pol Policy
 		err := p.ask(func(src source) (err error) { pol, err = policyFor(src, in, p.index); return err })
 		<-p.reads
 		// ErrStopped: nobody is left to tell.
 		_ = p.loop.Post(func(now time.Time) { p.loaded(now, in.dialled, pol, err) })
-	}()
+	})
 }
 
 // ask reads from the store, within StoreTimeout if that keeps to its context.

@@ -30,15 +30,21 @@ type ReferDecision struct {
 
 // referral decides whether a target of a carrier's REFER may be called, by the
 // policy of the call's endpoint as it is now, and says how. It reads off the
-// loop: REFERs are rare.
+// loop: REFERs are rare. But the loop begins it, for that knows whether it ends.
 func (e *Endpoints) referral(p *partition, q Question, reply func(Ruling)) {
+	if p.loop.Tell(func(time.Time) { p.decideReferral(q, reply) }) != nil {
+		reply(refusal(endpoint.Unavailable(endpoint.ReasonBusy)))
+	}
+}
+
+func (p *partition) decideReferral(q Question, reply func(Ruling)) {
 	select {
-	case e.reads <- struct{}{}:
+	case p.reads <- struct{}{}:
 	default:
 		reply(refusal(endpoint.Unavailable(endpoint.ReasonBusy)))
 		return
 	}
-	e.asking.Go(func() {
+	p.asking.Go(func() {
 		d := ReferDecision{Call: q.Call, Key: q.Endpoint, Tenant: q.Tenant, Host: q.Referral.Host}
 		var ruling Ruling
 		d.Err = p.ask(func(src source) error {
@@ -52,14 +58,14 @@ func (e *Endpoints) referral(p *partition, q Question, reply func(Ruling)) {
 			}
 			return nil
 		})
-		<-e.reads
+		<-p.reads
 		if d.Err != nil {
 			d.Verdict = endpoint.Unavailable(endpoint.ReasonUnavailable)
 			ruling = refusal(d.Verdict)
 		}
 		reply(ruling)
-		if e.observer.Referred != nil {
-			e.observer.Referred(d)
+		if p.observer.Referred != nil {
+			p.observer.Referred(d)
 		}
 	})
 }

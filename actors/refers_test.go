@@ -102,6 +102,21 @@ func (d *dialog) Leave(now time.Time, wait time.Duration, _ call.Cause) []call.O
 	return nil
 }
 
+func TestAReferThatComesAfterTheEndIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newShelf()
+		address := store.put("desk-abc", func(ep *endpoint.Endpoint) { ep.AcceptRefer = &endpoint.ReferPolicy{} })
+		d := newDecider(t, actors.EndpointLimits{}, store, newDesk(), newDesk())
+		d.Stop()
+		r := d.ask(actors.Question{V: 1, Call: 7, Tenant: "acme", Endpoint: address.Key(), Partition: address.Partition(),
+			Referral: &endpoint.Referral{URI: "sip:bob@203.0.113.9", User: "bob", Host: "203.0.113.9", Peer: netip.MustParseAddr("203.0.113.9")}})
+		if r.Admitted || r.Status != 503 || store.reads != 0 {
+			t.Errorf("got %+v after %d reads, though nobody waits for them", r, store.reads)
+		}
+	})
+}
+
 // TestATargetOfACallOfOursIsCalledThroughItsTrunk has the carrier of a call that
 // we placed send us elsewhere: with a policy, and without one.
 func TestATargetOfACallOfOursIsCalledThroughItsTrunk(t *testing.T) {

@@ -244,9 +244,6 @@ func TestAskingAndClosingAtOnceFreesEverything(t *testing.T) {
 		}
 		b.bridge.Close(call.CauseCancelled)
 		<-done
-		for len(b.events) > 0 {
-			<-b.events
-		}
 	}
 	eventually(t, "everything is given back", func() bool { s := b.node.Stats(); return s.Calls == 0 && s.PortsUsed == 0 })
 }

@@ -71,6 +71,31 @@ func TestABridgeJoinsTwoCarriers(t *testing.T) {
 	}
 }
 
+// TestACallThatIsJoinedTheMomentItsAgentJoinsIsHeard has the other call come
+// between the news that the agent has joined and the agent's first word.
+func TestACallThatIsJoinedTheMomentItsAgentJoinsIsHeard(t *testing.T) {
+	t.Parallel()
+	first := newAgent(pcmu)
+	a := newBench(t, first, settings(), "127.0.0.1")
+	b := a.second(pcmu)
+	opened, coupled := make(chan struct{}), make(chan error, 1)
+	a.bridge = a.node.Open(a.req, func(ev call.Event) {
+		if ev.Kind == call.AgentJoined {
+			<-opened
+			a.answer = *ev.Answer
+			a.bridge.Answered()
+			coupled <- a.node.Couple(a.bridge, b.bridge, call.CauseNormal)
+		}
+	})
+	close(opened)
+	if err := <-coupled; err != nil {
+		t.Fatal(err)
+	}
+	<-first.closed
+	a.send(a.rtp, packet(0, 10, payload(1, 0xaa)...))
+	untilMark(t, b, 0xaa)
+}
+
 func TestACarrierThatIsLeftAloneMayHaveAnAgentAgain(t *testing.T) {
 	t.Parallel()
 	a, b, _ := couple(t)

@@ -180,8 +180,11 @@ func newBench(t *testing.T, a *agent, cfg config.Media, ip string) *bench {
 	return b
 }
 
+// open begins a call, whose news no call before can mix with.
 func (b *bench) open() {
-	b.bridge = b.node.Open(b.req, func(ev call.Event) { b.events <- ev })
+	events := make(chan call.Event, 100)
+	b.events = events
+	b.bridge = b.node.Open(b.req, func(ev call.Event) { events <- ev })
 }
 
 func (b *bench) event() call.Event {

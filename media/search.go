@@ -153,11 +153,14 @@ func (b *bridge) start(a actors.Asked, leg AgentLeg, codecs []call.Codec) error 
 	b.post(ev)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.leg != leg {
-		return nil // whoever changed that has closed the leg
+	if b.closed {
+		return nil // who closed it has closed the leg
 	}
 	if !b.started {
 		b.run(b.carrier)
+	}
+	if b.leg != leg {
+		return nil // likewise who gave it another: the call was told of this one already
 	}
 	carrier := b.carrier
 	leg.Start(

@@ -60,7 +60,7 @@ func TestASnapshotSaysWhereBothStreamsOfACallStand(t *testing.T) {
 		before rtp.Stream
 	}{"carrier": {s.ToCarrier, toCarrier, first.ToCarrier}, "agent": {s.ToAgent, toAgent, first.ToAgent}} {
 		if c.stream.SSRC != c.last.SSRC || uint16(c.stream.Sequence) != c.last.Sequence || c.stream.Packets != packets || c.stream.Sequence != c.before.Sequence+packets ||
-			c.stream.Timestamp-c.last.Timestamp > 8000*10 || c.stream.Rate != 8000 || c.stream.FrameMs != 20 {
+			c.stream.Timestamp-c.last.Timestamp > uint32(8000*patience/time.Second) || c.stream.Rate != 8000 || c.stream.FrameMs != 20 {
 			t.Errorf("to the %s: %+v, and the last packet was %+v", name, c.stream, c.last)
 		}
 	}

@@ -150,7 +150,7 @@ func TestACarrierThatDropsRTCPMuxIsHeardOnTheSecondPort(t *testing.T) {
 	eventually(t, "it is heard on", func() bool { return len(b.agent.packets()) == 2 })
 	b.agent.rx(packet(0, 1, payload(0, 0xa9)...))
 	ssrc := uint32(0)
-	for _, p := range receive(t, b.rtp, 1, 5*time.Second) {
+	for _, p := range receive(t, b.rtp, 1, patience) {
 		h, _, _, err := rtp.Parse(p)
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestACarrierThatDropsRTCPMuxIsHeardOnTheSecondPort(t *testing.T) {
 		return b.bridge.Quality().RemoteLost == 4
 	})
 	b.bridge.Close(call.CauseNormal)
-	if got := receive(t, b.rtcp, 1, 5*time.Second); len(got) != 1 || !rtp.IsRTCP(got[0]) {
+	if got := receive(t, b.rtcp, 1, patience); len(got) != 1 || !rtp.IsRTCP(got[0]) {
 		t.Errorf("%d reports came to where it wants them", len(got))
 	}
 	eventually(t, "the ports are given back", func() bool { return b.node.Stats().PortsUsed == 0 })

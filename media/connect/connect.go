@@ -52,6 +52,15 @@ func newPeer(s *peer.Stack, req media.JoinRequest, d peer.Dialect, silent bool) 
 		Channel: !silent && req.Agent.WebRTC.DataChannel != "off"})
 }
 
+// offer makes our offer, unless the call ends first.
+func offer(ctx context.Context, p *peer.Peer) (string, error) {
+	sdp, err := p.Offer(ctx)
+	if err != nil && ctx.Err() != nil {
+		return "", ended(ctx)
+	}
+	return sdp, err
+}
+
 // finish takes the agent's answer and waits for its media.
 func finish(ctx context.Context, p *peer.Peer, answer string) error {
 	if err := p.Accept(answer); err != nil {

@@ -236,5 +236,5 @@ func strict(w http.ResponseWriter, r *http.Request, path string, body []byte, q 
 // transport is that of an agent at a fake.
 func (f *fake) transport(dialect, path string) endpoint.AgentTransport {
 	return endpoint.AgentTransport{Connector: endpoint.ConnectHTTP, Dialect: dialect, URL: f.url + path,
-		AuthType: "bearer", AuthSecret: "sealed-s3cret", TimeoutMs: 5000}
+		AuthType: "bearer", AuthSecret: "sealed-s3cret"}
 }

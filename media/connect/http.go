@@ -89,7 +89,7 @@ type httpLeg struct {
 }
 
 func (l *httpLeg) join(ctx context.Context, req media.JoinRequest, chosen func(string)) error {
-	sdp, err := l.Offer(ctx)
+	sdp, err := offer(ctx, l.Peer)
 	if err != nil {
 		return err
 	}

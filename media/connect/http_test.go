@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func TestHTTPAgentsThatDoNotTakeTheCall(t *testing.T) {
 		"no content":        {status(204, ""), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"a page":            {status(200, "<html>"), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
 		"too large":         {status(200, `{"sdp":"`+strings.Repeat("x", connect.MaxAnswer)+`"}`), endpoint.AgentTransport{}, media.ErrAgentRefused, 1},
-		"slow":              {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, endpoint.AgentTransport{TimeoutMs: 1000}, media.ErrAgentUnreachable, 2},
+		"slow":              {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, endpoint.AgentTransport{TimeoutMs: 3000}, media.ErrAgentUnreachable, 2},
 		"other dialect":     {status(200, ""), endpoint.AgentTransport{Dialect: "livekit"}, media.ErrAgentUnreachable, 0},
 		"other auth":        {status(200, ""), endpoint.AgentTransport{AuthType: "hmac"}, media.ErrAgentUnreachable, 0},
 		"broken secret":     {status(200, ""), endpoint.AgentTransport{AuthType: "bearer", AuthSecret: "broken"}, media.ErrAgentUnreachable, 0},
@@ -126,14 +127,36 @@ func TestHTTPAgentsThatDoNotTakeTheCall(t *testing.T) {
 
 func TestACallThatIsOverStopsAsking(t *testing.T) {
 	t.Parallel()
+	ctx, over := context.WithCancel(within(t, patience))
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadAll(r.Body)
+		over()
 		<-r.Context().Done()
 	}))
 	defer srv.Close()
-	_, err := newHTTP(t, anyLoopback).Join(within(t, time.Second), request(endpoint.AgentTransport{URL: srv.URL}), ignore)
-	if !errors.Is(err, media.ErrNoAgent) {
+	_, err := newHTTP(t, anyLoopback).Join(ctx, request(endpoint.AgentTransport{URL: srv.URL}), ignore)
+	if !errors.Is(err, media.ErrNoAgent) || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, media.ErrNoAgent)
+	}
+}
+
+func TestACallThatIsOverBeforeItsOfferIsMadeAsksNobody(t *testing.T) {
+	t.Parallel()
+	ctx, over := context.WithCancel(t.Context())
+	over()
+	var asked atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer srv.Close()
+	w := &workers{offer: func(context.Context, int, []byte) ([]byte, error) { return nil, context.Canceled }}
+	for range 20 { // our offer may be made all the same
+		_, err1 := newHTTP(t, anyLoopback).Join(ctx, request(endpoint.AgentTransport{URL: srv.URL}), ignore)
+		_, err2 := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(ctx, request(endpoint.AgentTransport{}), ignore)
+		if !errors.Is(err1, media.ErrNoAgent) || !errors.Is(err2, media.ErrNoAgent) {
+			t.Fatalf("got %v and %v, want %v", err1, err2, media.ErrNoAgent)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("asked %d times", n)
 	}
 }
 
@@ -161,11 +184,15 @@ func TestNoSpellingOfAForbiddenHostIsDialled(t *testing.T) {
 	}
 	h := newHTTP(t, dialguard.Guard{})
 	for _, host := range spellings {
-		_, err := h.Join(within(t, patience), request(endpoint.AgentTransport{URL: "http://" + host + ":" + port + "/", TimeoutMs: 500, Attempts: 1}), ignore)
+		isIP, limit := net.ParseIP(strings.Trim(host, "[]")) != nil, 0
+		if !isIP {
+			limit = 500 // a resolver may take its time
+		}
+		_, err := h.Join(within(t, patience), request(endpoint.AgentTransport{URL: "http://" + host + ":" + port + "/", TimeoutMs: limit, Attempts: 1}), ignore)
 		if !errors.Is(err, media.ErrAgentUnreachable) {
 			t.Errorf("%s: got %v, want %v", host, err, media.ErrAgentUnreachable)
 		}
-		if net.ParseIP(strings.Trim(host, "[]")) != nil && !errors.Is(err, dialguard.ErrForbidden) {
+		if isIP && !errors.Is(err, dialguard.ErrForbidden) {
 			t.Errorf("%s: got %v, want %v", host, err, dialguard.ErrForbidden)
 		}
 	}

@@ -39,8 +39,13 @@ func newStack(t testing.TB) *peer.Stack {
 	return s
 }
 
-// request is a call from a carrier to an agent with the given transport.
+// request is a call from a carrier to an agent with the given transport. One that
+// sets no limit of its own for an answer gets one that no busy machine exceeds:
+// another attempt is another request to whoever counts them.
 func request(tr endpoint.AgentTransport) media.JoinRequest {
+	if tr.TimeoutMs == 0 {
+		tr.TimeoutMs = int(patience.Milliseconds())
+	}
 	return media.JoinRequest{
 		ID: 7, Tenant: "acme", Endpoint: "k", Epoch: 1, Patient: true, Codecs: []call.Codec{pcma, pcmu},
 		Agent: endpoint.Agent{ID: "a1", WebRTC: tr, Metadata: map[string]string{"shop": "7"}},

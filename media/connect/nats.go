@@ -70,7 +70,7 @@ func (n *NATS) Join(ctx context.Context, req media.JoinRequest, chosen func(work
 }
 
 func (n *NATS) join(ctx context.Context, req media.JoinRequest, p *peer.Peer, chosen func(string)) (Answer, error) {
-	sdp, err := p.Offer(ctx)
+	sdp, err := offer(ctx, p)
 	if err != nil {
 		return Answer{}, err
 	}

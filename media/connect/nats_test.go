@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -145,31 +144,37 @@ func TestWorkersThatDoNotTakeTheCall(t *testing.T) {
 	for name, c := range map[string]struct {
 		offer func(context.Context, int, []byte) ([]byte, error)
 		tr    endpoint.AgentTransport
-		limit time.Duration
+		ends  int // the call, when they are asked for that time; 0: it does not
 		want  error
-		asked int // 0: more than once
+		asked int
 	}{
-		"all busy":           {reply(`{"error":{"code":503,"message":"busy"}}`), endpoint.AgentTransport{Attempts: 3}, patience, media.ErrAgentBusy, 3},
-		"busy, by default":   {reply(`{"error":{"code":503}}`), endpoint.AgentTransport{}, patience, media.ErrAgentBusy, 2},
-		"too many attempts":  {reply(`{"error":{"code":503}}`), endpoint.AgentTransport{Attempts: 99}, patience, media.ErrAgentBusy, 5},
-		"an error":           {reply(`{"error":{"code":488}}`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"no JSON":            {reply(`busy`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"no SDP":             {reply(`{"type":"answer"}`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"wrong type":         {reply(`{"type":"offer","sdp":"v=0"}`), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"too large":          {reply(strings.Repeat(" ", connect.MaxAnswer+1)), endpoint.AgentTransport{}, patience, media.ErrAgentRefused, 1},
-		"silence":            {silent, endpoint.AgentTransport{TimeoutMs: 500}, patience, media.ErrAgentUnreachable, 2},
-		"silence to the end": {silent, endpoint.AgentTransport{}, time.Second, media.ErrNoAgent, 1},
+		"all busy":           {reply(`{"error":{"code":503,"message":"busy"}}`), endpoint.AgentTransport{Attempts: 3}, 0, media.ErrAgentBusy, 3},
+		"busy, by default":   {reply(`{"error":{"code":503}}`), endpoint.AgentTransport{}, 0, media.ErrAgentBusy, 2},
+		"too many attempts":  {reply(`{"error":{"code":503}}`), endpoint.AgentTransport{Attempts: 99}, 0, media.ErrAgentBusy, 5},
+		"an error":           {reply(`{"error":{"code":488}}`), endpoint.AgentTransport{}, 0, media.ErrAgentRefused, 1},
+		"no JSON":            {reply(`busy`), endpoint.AgentTransport{}, 0, media.ErrAgentRefused, 1},
+		"no SDP":             {reply(`{"type":"answer"}`), endpoint.AgentTransport{}, 0, media.ErrAgentRefused, 1},
+		"wrong type":         {reply(`{"type":"offer","sdp":"v=0"}`), endpoint.AgentTransport{}, 0, media.ErrAgentRefused, 1},
+		"too large":          {reply(strings.Repeat(" ", connect.MaxAnswer+1)), endpoint.AgentTransport{}, 0, media.ErrAgentRefused, 1},
+		"silence":            {silent, endpoint.AgentTransport{TimeoutMs: 500}, 0, media.ErrAgentUnreachable, 2},
+		"silence to the end": {silent, endpoint.AgentTransport{}, 1, media.ErrNoAgent, 1},
 		"nobody there": {func(context.Context, int, []byte) ([]byte, error) { return nil, errNoWorker }, endpoint.AgentTransport{},
-			3 * time.Second, media.ErrNoAgent, 0},
+			3, media.ErrNoAgent, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &workers{offer: c.offer}
-			_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(within(t, c.limit), request(c.tr), ignore)
+			ctx, over := context.WithCancel(within(t, patience))
+			w := &workers{offer: func(ctx context.Context, n int, payload []byte) ([]byte, error) {
+				if n == c.ends {
+					over()
+				}
+				return c.offer(ctx, n, payload)
+			}}
+			_, err := connect.NewNATS(newStack(t), w, nil, errNoWorker).Join(ctx, request(c.tr), ignore)
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
-			if c.asked != 0 && w.asked != c.asked || w.asked < 1 || c.asked == 0 && w.asked < 2 {
+			if w.asked != c.asked {
 				t.Errorf("asked %d times, want %d", w.asked, c.asked)
 			}
 		})

@@ -163,15 +163,14 @@ func TestASessionThatIsOverStandsByNoMore(t *testing.T) {
 func TestPlacesForSessionsAreBounded(t *testing.T) {
 	t.Parallel()
 	d, a := newStandby(t), newAgent(t)
+	for range connect.MaxStandbyPerAgent { // connected: else each gives its place back after a while
+		park(t, d, a, wish)
+	}
+	standing(t, d, connect.MaxStandbyPerAgent)
 	p := a.peer()
 	offer, err := p.Offer(t.Context())
 	if err != nil {
 		t.Fatal(err)
-	}
-	for range connect.MaxStandbyPerAgent {
-		if _, _, err := d.Park(t.Context(), wish, offer); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if _, _, err := d.Park(t.Context(), wish, offer); !errors.Is(err, media.ErrAgentBusy) {
 		t.Errorf("got %v, want %v", err, media.ErrAgentBusy)

@@ -41,6 +41,15 @@ func newStack(t testing.TB, cfg config.Media, hooks peer.Hooks) *peer.Stack {
 	return s
 }
 
+// newPatientStack is one whose peers wait at the end of a call for as long as a
+// test does: what they tell their agents then is lost neither way.
+func newPatientStack(t testing.TB, cfg config.Media) *peer.Stack {
+	t.Helper()
+	s := newStack(t, cfg, peer.Hooks{})
+	s.Part(patience)
+	return s
+}
+
 // An agent is a stock peer connection of the library: default interceptors,
 // default tracks.
 type agent struct {

@@ -87,6 +87,7 @@ type channel struct {
 	commands *Commands
 	left     func()
 	panics   func(where string)
+	parting  time.Duration // finishWait, but in tests
 
 	strange atomic.Int32 // channels that are none of ours
 
@@ -259,7 +260,7 @@ func (c *channel) finish() {
 	if dc == nil {
 		return
 	}
-	late := time.NewTimer(finishWait)
+	late := time.NewTimer(c.parting)
 	defer late.Stop()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()

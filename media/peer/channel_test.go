@@ -74,7 +74,7 @@ func TestTheAgentIsToldWhenTheCallEnds(t *testing.T) {
 	for _, tap := range []bool{true, false} {
 		t.Run(fmt.Sprintf("tap=%v", tap), func(t *testing.T) {
 			t.Parallel()
-			p := newStack(t, settings(tap), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
+			p := newPatientStack(t, settings(tap)).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
 			a := newAgent(t, agentOptions{})
 			join(t, p, a)
 			p.Start(func([]byte) {}, func(c call.Cause) { t.Errorf("closed was called: %v", c) }, nil)
@@ -93,7 +93,7 @@ func TestTheAgentIsToldWhenTheCallEnds(t *testing.T) {
 // command is still being carried out, as a busy machine may.
 func TestAnAcknowledgementComesBeforeWhatTheCommandBrings(t *testing.T) {
 	t.Parallel()
-	p := newStack(t, settings(true), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
+	p := newPatientStack(t, settings(true)).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
 	a := newAgent(t, agentOptions{})
 	join(t, p, a)
 	over := make(chan struct{})
@@ -119,7 +119,7 @@ func TestAnAcknowledgementComesBeforeWhatTheCommandBrings(t *testing.T) {
 // it takes each message long after its stack got it.
 func TestAnAgentThatReadsSlowlyIsToldOfTheEndToo(t *testing.T) {
 	t.Parallel()
-	p := newStack(t, settings(true), peer.Hooks{}).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
+	p := newPatientStack(t, settings(true)).Peer(peer.Wanted{Codecs: []call.Codec{pcmu}, Channel: true})
 	a := newAgent(t, agentOptions{})
 	a.pc.OnDataChannel(func(dc *webrtc.DataChannel) {
 		dc.OnMessage(func(m webrtc.DataChannelMessage) {

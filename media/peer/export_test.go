@@ -3,6 +3,7 @@ package peer
 import (
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/srtp/v3"
 )
@@ -63,6 +64,9 @@ func (p *Peer) Port() uint16 { return p.sock.port() }
 
 // State is a leg's snapshot, as a node that carries it on reads it.
 type State = state
+
+// Part is how long the stack's peers wait at the end of a call for their agents.
+func (s *Stack) Part(within time.Duration) { s.parting = within }
 
 // Die takes the peer's socket away, as the death of its node does: nothing is
 // sent any more.

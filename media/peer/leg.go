@@ -44,8 +44,8 @@ func (p *Peer) connected() {
 		p.sock.mode.Store(rtpTrack)
 	}
 	p.live.Store(true)
-	close(p.up)
 	p.stack.hooks.connected(path)
+	close(p.up)
 }
 
 // install sets the tap up and reports whether it could.

@@ -10,10 +10,9 @@ import (
 )
 
 // lite connects a peer to one that answers with ICE-lite, as hosted agents do,
-// and returns how long that took.
+// and returns how long that took from its answer.
 func lite(t testing.TB, s *peer.Stack) time.Duration {
 	t.Helper()
-	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	us := s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
@@ -28,6 +27,7 @@ func lite(t testing.TB, s *peer.Stack) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
+	begin := time.Now()
 	if err := us.Accept(answer); err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +56,7 @@ func TestAnAgentWithICELiteIsNominatedAtOnce(t *testing.T) {
 func TestClosingWhileICEChecksNeverHangs(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, settings(true), peer.Hooks{})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := t.Context() // many tries: only one that hangs takes for ever
 	for i := range 200 {
 		us, agent := s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}}), s.Peer(peer.Wanted{Codecs: []call.Codec{pcmu}})
 		offer, err := us.Offer(ctx)

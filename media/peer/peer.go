@@ -68,7 +68,7 @@ type Peer struct {
 func (s *Stack) Peer(w Wanted) *Peer {
 	p := &Peer{
 		stack: s, codecs: offered(w.Codecs), dtmf: offered(w.DTMF), wantDC: w.Channel,
-		channel: channel{dialect: w.Dialect, commands: NewCommands(nil), panics: s.hooks.panicked},
+		channel: channel{dialect: w.Dialect, commands: NewCommands(nil), panics: s.hooks.panicked, parting: s.parting},
 		track:   newTrack(), up: make(chan struct{}), down: make(chan struct{}),
 	}
 	p.channel.left, p.channel.hear = p.left, w.Dialect.hearing(&p.channel)
@@ -249,16 +249,20 @@ func (p *Peer) agree(codec call.Codec, digits *call.Codec, remote string) {
 }
 
 // Connected waits until ICE and DTLS are up. It returns
-// [media.ErrAgentUnreachable] where they failed, and ctx's error where it ended
-// first.
+// [media.ErrAgentUnreachable] where they failed, or are down again, and ctx's
+// error where it ended first.
 func (p *Peer) Connected(ctx context.Context) error {
 	select {
 	case <-p.up:
-		return nil
 	case <-p.down:
-		return fmt.Errorf("%w: ICE or DTLS failed", media.ErrAgentUnreachable)
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	select {
+	case <-p.down:
+		return fmt.Errorf("%w: ICE or DTLS failed", media.ErrAgentUnreachable)
+	default:
+		return nil
 	}
 }
 

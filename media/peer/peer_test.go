@@ -254,6 +254,16 @@ func TestAPeerMayBeClosedAtAnyMoment(t *testing.T) {
 			t.Errorf("got %v, want %v", err, media.ErrAgentUnreachable)
 		}
 	})
+	t.Run("once it is connected", func(t *testing.T) {
+		p, a := s.Peer(want), newAgent(t, agentOptions{})
+		join(t, p, a)
+		p.Close(call.CauseNormal)
+		for range 50 { // what both are ready for may be chosen
+			if err := p.Connected(t.Context()); !errors.Is(err, media.ErrAgentUnreachable) {
+				t.Fatalf("got %v, want %v", err, media.ErrAgentUnreachable)
+			}
+		}
+	})
 	t.Run("from its own packets", func(t *testing.T) {
 		p, a := s.Peer(want), newAgent(t, agentOptions{})
 		join(t, p, a)

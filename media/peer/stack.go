@@ -76,13 +76,14 @@ type Stack struct {
 	net       transport.Net
 	local     localAddrs
 	closing   farewells
+	parting   time.Duration
 }
 
 // NewStack reads ICEPorts, Bind, Advertise and SRTPTap of cfg and makes the
 // certificate that every peer of this process shows (ECDSA P-256: the only kind
 // that all known agents take).
 func NewStack(cfg config.Media, hooks Hooks) (*Stack, error) {
-	s := &Stack{tap: cfg.SRTPTap, hooks: hooks}
+	s := &Stack{tap: cfg.SRTPTap, hooks: hooks, parting: finishWait}
 	var err error
 	if s.ports, err = parsePorts(cfg.ICEPorts); err != nil {
 		return nil, fmt.Errorf("media.ice_ports: %w", err)
