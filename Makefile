@@ -18,6 +18,9 @@ UNIT_PACKAGES = $$(go list ./... | grep -v -E '^patchbay/e2e(/|$$)')
 E2E_PACKAGES  = $$(go list ./e2e/... 2>/dev/null | grep -v -E '^patchbay/e2e/(load|smoke|cluster)(/|$$)' || true)
 LOAD_PACKAGES = $$(go list ./e2e/load/... 2>/dev/null || true)
 
+# End-to-end tests of the program as make build has made it.
+BUILT = E2E=1 E2E_BINARY="$(CURDIR)/bin/patchbay"
+
 FUZZTIME ?= 30s
 SOAK     ?= 1h
 ARGS     ?=
@@ -75,14 +78,14 @@ race: go ## Unit and in-process tests under the race detector (needs a C compile
 
 e2e: go build ## SIPp, baresip, Kamailio, aiortc and Chromium against a node; fails where a program is missing
 	@packages="$(E2E_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e"; exit 1; }; \
-	E2E=1 go test -count=1 -p 1 -timeout 12m $$packages
+	$(BUILT) go test -count=1 -p 1 -timeout 12m $$packages
 
 cluster: go build ## A cluster of processes: any edge, processes that die, hang, are replaced or cut off; needs root or user namespaces
-	E2E=1 go test -count=1 -parallel 1 -timeout 18m -skip '^TestSoak' -v ./e2e/cluster
+	$(BUILT) go test -count=1 -parallel 1 -timeout 18m -skip '^TestSoak' -v ./e2e/cluster
 
 load: go build ## Loads against an ordinary build, with a table of results
 	@packages="$(LOAD_PACKAGES)"; [ -n "$$packages" ] || { echo "no packages under e2e/load"; exit 1; }; \
-	E2E=1 go test -count=1 -timeout 10m -v $$packages
+	$(BUILT) go test -count=1 -timeout 10m -v $$packages
 
 smoke: go build ## compose.yaml: a cluster in containers, and calls to it; starts dockerd as root where none runs
 	E2E=1 go test -count=1 -timeout 10m -v patchbay/e2e/smoke

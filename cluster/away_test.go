@@ -70,6 +70,8 @@ func TestWhatNobodyRepeatsWaitsForNATS(t *testing.T) {
 	node.carry(42)
 	sent := openEdge(t, edge, "edge-1")
 	r, w := newRouter(t, edge, cluster.RouterObserver{}), newWire(t, media, nobodyGone)
+	r.HoldLonger(patience) // a busy machine may take longer to start a broker
+	w.TryLonger(patience)
 
 	nats.stop()
 	eventually(t, "both know that NATS is away", func() bool { return !media.Hot().IsConnected() && !edge.Hot().IsConnected() })

@@ -160,7 +160,12 @@ func newIntake(t testing.TB, c *cluster.Conn, of func() []placement.Node) *clust
 // intakeOf waits that long for a node.
 func intakeOf(t testing.TB, c *cluster.Conn, of func() []placement.Node, wait time.Duration) *cluster.Intake {
 	t.Helper()
-	in, err := cluster.NewIntake(c, of, wait, 256, cluster.IntakeObserver{})
+	return observedIntake(t, c, of, wait, cluster.IntakeObserver{})
+}
+
+func observedIntake(t testing.TB, c *cluster.Conn, of func() []placement.Node, wait time.Duration, obs cluster.IntakeObserver) *cluster.Intake {
+	t.Helper()
+	in, err := cluster.NewIntake(c, of, wait, 256, obs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,14 +237,16 @@ func TestASilentNodeIsAskedAgainBeforeAJobIs503(t *testing.T) {
 	c := newConn(t)
 	slow, full := openCalls(t, c, 1), openCalls(t, c, 2)
 	var asked atomic.Int32
+	next := make(chan string, 8)
 	slow.taken = func(actors.Job) actors.Taken {
 		if asked.Add(1) == 1 {
-			time.Sleep(2500 * time.Millisecond) // real: longer than the intake waits, and it has the call
+			await(t, next) // longer than the intake waits, and it has the call
 		}
 		return actors.Taken{ID: 7}
 	}
 	full.taken = take(503, 0)
-	in := intakeOf(t, c, nodes(placement.Node{Name: "slow", Slot: 1, Capacity: 1 << 40}, placement.Node{Name: "full", Slot: 2, Capacity: 1}), time.Second)
+	in := observedIntake(t, c, nodes(placement.Node{Name: "slow", Slot: 1, Capacity: 1 << 40}, placement.Node{Name: "full", Slot: 2, Capacity: 1}), 4*time.Second,
+		cluster.IntakeObserver{Next: func(node string) { next <- node }})
 	if got := offer(t, in, job("c1")); got.Status != 0 || got.ID != 7 {
 		t.Errorf("got %+v, want the call that the slow node took", got)
 	}
@@ -293,6 +300,13 @@ func TestACancelIsShownToTheNextNodeBeforeItIs481(t *testing.T) {
 	}
 }
 
+// newCommander is one for calls that are there, however late their nodes say so.
+func newCommander(c *cluster.Conn, n ...placement.Node) *cluster.Commander {
+	cmd := cluster.NewCommander(c, nodes(n...))
+	cmd.WaitLonger(patience)
+	return cmd
+}
+
 func TestOperatorsReachACallWhereverItIs(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
@@ -301,21 +315,22 @@ func TestOperatorsReachACallWhereverItIs(t *testing.T) {
 		one.carry(id)
 		two.carry(id + 10)
 	}
-	cmd := cluster.NewCommander(c, nodes(placement.Node{Name: "m1", Slot: 1}, placement.Node{Name: "m2", Slot: 2}))
+	m1, m2 := placement.Node{Name: "m1", Slot: 1}, placement.Node{Name: "m2", Slot: 2}
+	cmd, missing := newCommander(c, m1, m2), cluster.NewCommander(c, nodes(m1, m2))
 	ctx := t.Context()
 	if s, err := cmd.Get(ctx, "acme", 12); err != nil || s.ID != 12 {
 		t.Errorf("get: %+v, %v", s, err)
 	}
-	if _, err := cmd.Get(ctx, "other", 12); !errors.Is(err, endpoint.ErrNotFound) {
+	if _, err := missing.Get(ctx, "other", 12); !errors.Is(err, endpoint.ErrNotFound) {
 		t.Errorf("another tenant's call: %v", err)
 	}
-	if _, err := cmd.Get(ctx, "acme", 99); !errors.Is(err, endpoint.ErrNotFound) {
+	if _, err := missing.Get(ctx, "acme", 99); !errors.Is(err, endpoint.ErrNotFound) {
 		t.Errorf("no such call: %v", err)
 	}
 	if err := cmd.Hangup(ctx, "acme", 2); err != nil || len(one.hung) != 1 || one.hung[0] != 2 {
 		t.Errorf("hangup: %v, hung up %v", err, one.hung)
 	}
-	if err := cmd.Hangup(ctx, "other", 2); !errors.Is(err, endpoint.ErrNotFound) || len(one.hung) != 1 {
+	if err := missing.Hangup(ctx, "other", 2); !errors.Is(err, endpoint.ErrNotFound) || len(one.hung) != 1 {
 		t.Errorf("hangup by another tenant: %v, hung up %v", err, one.hung)
 	}
 	all, err := cmd.List(ctx, "acme", 4)
@@ -352,7 +367,7 @@ func TestOtherCommandsGoToWhoeverServesThem(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
 	openCalls(t, c, 1).carry(5)
-	cmd := cluster.NewCommander(c, nodes())
+	cmd := newCommander(c)
 	body, err := cmd.Do(t.Context(), "acme", 5, "echo", json.RawMessage(`{"sdp":"v=0"}`))
 	if err != nil || string(body) != `{"sdp":"v=0"}` {
 		t.Errorf("got %s, %v", body, err)

@@ -41,12 +41,14 @@ func (e *CommandError) Error() string { return e.Code + ": " + e.Message }
 type Commander struct {
 	nc    *nats.Conn
 	nodes func() []placement.Node
+
+	findWait time.Duration // findPatience, but in tests
 }
 
 // NewCommander returns a Commander that knows media nodes from nodes, usually
 // [Presence.Media].
 func NewCommander(c *Conn, nodes func() []placement.Node) *Commander {
-	return &Commander{nc: c.Control(), nodes: nodes}
+	return &Commander{nc: c.Control(), nodes: nodes, findWait: findPatience}
 }
 
 // Get returns how a live call of the tenant stands, or endpoint.ErrNotFound.
@@ -152,7 +154,7 @@ func (c *Commander) gatherAt(ctx context.Context, slot call.Slot, cmd envelope.C
 // Another tenant's is not found at that same moment, not sooner: the time says
 // no more than the words do.
 func (c *Commander) Do(ctx context.Context, tenant string, id call.ID, op string, body json.RawMessage) (json.RawMessage, error) {
-	patience, cancel := context.WithTimeout(ctx, findPatience)
+	patience, cancel := context.WithTimeout(ctx, c.findWait)
 	defer cancel()
 	var reply json.RawMessage
 	slot, err := c.find(patience, id)

@@ -131,12 +131,22 @@ func (c *Conn) Run(ctx context.Context) error {
 
 // why says what a start waits for.
 func (c *Conn) why(err error) error {
+	var other error
 	for _, nc := range c.all() {
-		if last := nc.LastError(); last != nil && !nc.IsConnected() {
-			return explained(last)
+		last := nc.LastError()
+		if last == nil || nc.IsConnected() {
+			continue
+		}
+		if told, setting := explained(last); setting { // another's last try may have come too late to be refused
+			return told
+		}
+		if other == nil {
+			other = last
 		}
 	}
 	switch {
+	case other != nil:
+		return other
 	case !c.connected():
 		return errors.New("no NATS server answers")
 	case err == nil:
@@ -147,14 +157,14 @@ func (c *Conn) why(err error) error {
 }
 
 // explained says what to do about an error of two settings that do not fit.
-func explained(err error) error {
+func explained(err error) (told error, setting bool) {
 	switch {
 	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return fmt.Errorf("%w: it asks nobody who comes; if that is meant, say nats.auth none here", err)
+		return fmt.Errorf("%w: it asks nobody who comes; if that is meant, say nats.auth none here", err), true
 	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("%w: it does not know this node's credential: the cluster keys differ, or nats.auth does", err)
+		return fmt.Errorf("%w: it does not know this node's credential: the cluster keys differ, or nats.auth does", err), true
 	default:
-		return err
+		return err, false
 	}
 }
 

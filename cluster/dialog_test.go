@@ -109,7 +109,7 @@ func TestAHungNodeIsPassedOver(t *testing.T) {
 	defer func() { _ = sub.Unsubscribe() }()
 	openCalls(t, c, 4).carry(42)
 	r := newRouter(t, c, cluster.RouterObserver{})
-	r.WaitLonger(2*time.Second, patience) // the one that hangs is waited for too
+	r.WaitLonger(5*time.Second, patience) // the one that hangs is waited for too
 	if err := inDialog(t, r, 3, 42); err != nil {
 		t.Errorf("the node that adopted the call was not asked: %v", err)
 	}

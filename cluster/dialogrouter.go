@@ -154,10 +154,10 @@ func (a *dialogAsk) unheard(why error) {
 // hold keeps the message and asks again after a pause, if there is room and it
 // has not been asked about for the last time.
 func (a *dialogAsk) hold(now time.Time, why error) {
-	left := maxHold - now.Sub(a.started)
+	left := a.r.holdTime - now.Sub(a.started)
 	switch {
 	case left <= 0:
-		a.end(fmt.Errorf("call %s: held for %v: %w", a.id, maxHold, why))
+		a.end(fmt.Errorf("call %s: held for %v: %w", a.id, a.r.holdTime, why))
 	case !a.held && !a.r.held.take(len(a.data)):
 		a.end(fmt.Errorf("call %s: no room to hold it: %w", a.id, actors.ErrBusy))
 	default:

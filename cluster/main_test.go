@@ -64,6 +64,7 @@ func run(t testing.TB, c component) {
 	select {
 	case <-c.Ready():
 	case err := <-done:
+		done <- nil
 		t.Fatalf("run %T: %v", c, err)
 	case <-time.After(patience):
 		t.Fatalf("%T is not ready", c)

@@ -64,6 +64,8 @@ type Known struct {
 type Nodes struct {
 	nc    *nats.Conn
 	known func() []Known
+
+	wait time.Duration // nodesPatience, but in tests
 }
 
 // NewNodes returns a way to the nodes of the cluster. known says which there
@@ -72,13 +74,13 @@ func NewNodes(c *Conn, known func() []Known) *Nodes {
 	if known == nil {
 		known = func() []Known { return nil }
 	}
-	return &Nodes{nc: c.Control(), known: known}
+	return &Nodes{nc: c.Control(), known: known, wait: nodesPatience}
 }
 
 // List returns how every node is, by name: those that answer, and, as silent,
 // those that were heard of late and do not.
 func (n *Nodes) List(ctx context.Context) ([]envelope.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
+	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	data, err := envelope.EncodeNodeCommand(envelope.NodeCommand{Act: envelope.NodeStatusAct})
 	if err != nil {
@@ -160,10 +162,15 @@ func unheard(all []envelope.NodeStatus, known []Known) (list []envelope.NodeStat
 }
 
 // Drain makes a node refuse new calls, or take them again, and returns how it is
-// then; endpoint.ErrNotFound when none of that name answers.
+// then; endpoint.ErrNotFound when none of that name is heard or answers. One that
+// beats is waited for until ctx ends: it may be slow, and have done it.
 func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelope.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, nodesPatience)
-	defer cancel()
+	beats := slices.ContainsFunc(n.known(), func(k Known) bool { return k.Node == node && k.Beats })
+	if !beats {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, n.wait)
+		defer cancel()
+	}
 	act := envelope.NodeDrainAct
 	if cancelled {
 		act = envelope.NodeResumeAct
@@ -173,11 +180,12 @@ func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelop
 		return envelope.NodeStatus{}, err
 	}
 	m, err := n.nc.RequestWithContext(ctx, subject.NodeDo, data)
+	silent := errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+	case silent && !beats:
 		return envelope.NodeStatus{}, fmt.Errorf("node %.64q: %w", node, endpoint.ErrNotFound)
 	case err != nil:
-		return envelope.NodeStatus{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return envelope.NodeStatus{}, fmt.Errorf("node %.64q: %w: %w", node, ErrUnavailable, err)
 	}
 	return envelope.DecodeNodeStatus(m.Data)
 }

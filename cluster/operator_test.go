@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -108,6 +109,7 @@ func TestManyCallsAreHungUpAtOnceAndOnlyThoseThatAreMeant(t *testing.T) {
 func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
+	began := time.Unix(1_700_000_000, 0).UTC()
 	draining := map[string]*atomic.Bool{}
 	for _, name := range []string{"b", "a"} {
 		on := &atomic.Bool{}
@@ -116,7 +118,7 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 			if act != envelope.NodeStatusAct {
 				on.Store(act == envelope.NodeDrainAct)
 			}
-			return envelope.NodeStatus{Node: name, Roles: []string{"edge"}, Draining: on.Load(), Calls: 3}
+			return envelope.NodeStatus{Node: name, Roles: []string{"edge"}, Since: began, Draining: on.Load(), Calls: 3}
 		}, cluster.DoorObserver{})
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +126,12 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 		t.Cleanup(door.Close)
 	}
 	flush(t, c)
-	nodes := cluster.NewNodes(c, nil)
+	var known []cluster.Known // by their beats, so that nobody is listed before both have answered
+	for name := range draining {
+		known = append(known, cluster.Known{Node: name, Boot: uint64(began.UnixNano()), Roles: []string{"edge"}, Beats: true})
+	}
+	nodes := cluster.NewNodes(c, func() []cluster.Known { return known })
+	nodes.WaitLonger(patience)
 	all, err := nodes.List(t.Context())
 	if err != nil || len(all) != 2 || all[0].Node != "a" || all[1].Node != "b" || all[0].Draining {
 		t.Errorf("got %+v, %v", all, err)
@@ -136,12 +143,37 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 		t.Errorf("cancel: %+v, %v", s, err)
 	}
 	for _, name := range []string{"c", ""} {
-		if _, err := nodes.Drain(t.Context(), name, false); !errors.Is(err, endpoint.ErrNotFound) {
+		if _, err := cluster.NewNodes(c, nil).Drain(t.Context(), name, false); !errors.Is(err, endpoint.ErrNotFound) {
 			t.Errorf("drain of node %q: %v", name, err)
 		}
 	}
 	if draining["a"].Load() || draining["b"].Load() {
 		t.Error("a drain without a name drains nodes")
+	}
+}
+
+func TestANodeThatBeatsIsWaitedForWhenItIsToDrain(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	door, err := cluster.OpenNodeDoor(c, "slow", func(string) envelope.NodeStatus {
+		time.Sleep(1500 * time.Millisecond) // longer than one that nobody has heard of is waited for
+		return envelope.NodeStatus{Node: "slow", Draining: true}
+	}, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	nodes := cluster.NewNodes(c, func() []cluster.Known {
+		return []cluster.Known{{Node: "slow", Beats: true}, {Node: "hung", Beats: true}}
+	})
+	if s, err := nodes.Drain(t.Context(), "slow", false); err != nil || !s.Draining {
+		t.Errorf("a slow node: %+v, %v", s, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := nodes.Drain(ctx, "hung", false); !errors.Is(err, cluster.ErrUnavailable) {
+		t.Errorf("a node that does not answer: %v", err)
 	}
 }
 
@@ -166,7 +198,7 @@ func TestAnothersCallTakesAsLongToBeMissingAsOneThatIsNot(t *testing.T) {
 			t.Errorf("%s: get took %v, hangup %v; want both to take the whole of findPatience", what, get, hangup)
 		}
 	}
-	if _, err := cmd.Get(t.Context(), "acme", 12); err != nil {
+	if _, err := newCommander(c, placement.Node{Name: "m1", Slot: 1}).Get(t.Context(), "acme", 12); err != nil {
 		t.Errorf("one's own: %v", err)
 	}
 }
@@ -183,14 +215,16 @@ func TestNodesThatDoNotAnswerAreListedAsSilent(t *testing.T) {
 	}
 	t.Cleanup(door.Close)
 	flush(t, c)
-	all, err := cluster.NewNodes(c, func() []cluster.Known {
+	nodes := cluster.NewNodes(c, func() []cluster.Known {
 		return []cluster.Known{
 			{Node: "a1b2c3", Boot: boot(1), Roles: []string{"edge"}, Beats: true}, // m1, by its edge's id
 			{Node: "m1", Boot: boot(0), Roles: []string{"media"}, Calls: 4},       // its earlier start
 			{Node: "m2", Boot: boot(2), Roles: []string{"media"}, Calls: 7, Slot: 2},
 			{Node: "m3", Boot: boot(3), Roles: []string{"actor", "media"}, Beats: true},
 		}
-	}).List(t.Context())
+	})
+	nodes.WaitLonger(4 * time.Second) // of which m3 needs all
+	all, err := nodes.List(t.Context())
 	if err != nil || len(all) != 3 {
 		t.Fatalf("got %+v, %v", all, err)
 	}

@@ -63,6 +63,10 @@ type Presence struct {
 	rivals func(from placement.Node, marks []call.Mark) // of media nodes; nil: nobody asks
 	nodes  map[nodeKey]*peer
 	swept  time.Time
+
+	// Who hears nobody, itself neither, is cut off: others' silence says nothing
+	// about them until it has listened anew.
+	heard, resumed time.Time // when the last beat came, and since when they come
 }
 
 type nodeKey struct {
@@ -73,7 +77,8 @@ type nodeKey struct {
 // NewPresence returns a table that keeps a dead media node's calls for hold.
 // now is the clock.
 func NewPresence(hold time.Duration, now func() time.Time, obs PresenceObserver) *Presence {
-	return &Presence{hold: hold, obs: obs, now: now, since: now(), nodes: make(map[nodeKey]*peer)}
+	began := now()
+	return &Presence{hold: hold, obs: obs, now: now, since: began, heard: began, resumed: began, nodes: make(map[nodeKey]*peer)}
 }
 
 // Listen starts to take beats, by two brokers where there are several: when one
@@ -121,6 +126,10 @@ func (p *Presence) ignore(err error) {
 // hear returns what observers are told once the lock is released.
 func (p *Presence) hear(now time.Time, b envelope.Beat) (news []func()) {
 	news = p.sweep(now)
+	if now.Sub(p.heard) >= mediaSilent {
+		p.resumed = now
+	}
+	p.heard = now
 	key := nodeKey{b.Role, b.Node, b.Boot}
 	n := p.nodes[key]
 	if n == nil {
@@ -260,20 +269,20 @@ func (p *Presence) Alive(role string) []string {
 }
 
 // Gone reports that an edge is dead: its beats have stopped, or it has left. An
-// edge never heard of is given the time in which it would have beaten.
+// edge never heard of, and each one after this node was cut off, is given the
+// time in which it would have beaten.
 func (p *Presence) Gone(edge string) bool {
 	now := p.now()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, n := range p.nodes {
-		if n.role == RoleEdge && n.name == edge && n.alive(now) {
-			return false
-		}
-	}
+	listened, known := now.Sub(p.resumed) >= otherSilent, false
 	for _, n := range p.nodes {
 		if n.role == RoleEdge && n.name == edge {
-			return true
+			known = true
+			if n.alive(now) || !n.left && !listened {
+				return false
+			}
 		}
 	}
-	return now.Sub(p.since) >= otherSilent
+	return known || listened
 }

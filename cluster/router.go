@@ -50,7 +50,8 @@ type Router struct {
 	doubts *doubts
 	held   held
 
-	callWait, findWait, echoWait time.Duration // callTimeout, findTimeout and echoTimeout, but in tests
+	// anyTimeout, callTimeout, findTimeout, echoTimeout and maxHold, but in tests.
+	anyWait, callWait, findWait, echoWait, holdTime time.Duration
 
 	unheard silence // of deciders
 
@@ -65,7 +66,7 @@ func NewRouter(c *Conn, cfg RouterConfig, obs RouterObserver) (*Router, error) {
 		return nil, fmt.Errorf("start router: %w", err)
 	}
 	return &Router{asker: a, cfg: cfg, obs: obs, found: newRing[call.ID, call.Slot](maxFound), doubts: newDoubts(maxDoubts),
-		callWait: callTimeout, findWait: findTimeout, echoWait: echoTimeout, invites: make(map[call.TransactionKey]*inviteAsk)}, nil
+		anyWait: anyTimeout, callWait: callTimeout, findWait: findTimeout, echoWait: echoTimeout, holdTime: maxHold, invites: make(map[call.TransactionKey]*inviteAsk)}, nil
 }
 
 // Pending is how many messages wait for an answer.
@@ -138,7 +139,7 @@ func (r *Router) hold(a *inviteAsk, cancel bool) bool {
 }
 
 func (a *inviteAsk) ask() {
-	to, wait := subject.InviteAny, anyTimeout
+	to, wait := subject.InviteAny, a.r.anyWait
 	switch a.step {
 	case 0:
 		to, wait = a.owner, a.r.cfg.OwnerTimeout

@@ -251,11 +251,7 @@ func TestACancelWaitsForTheOutcomeOfItsInvite(t *testing.T) {
 		order = append(order, "INVITE "+inv.CallID)
 		release <- reply
 	})
-	r, err := cluster.NewRouter(c, cluster.RouterConfig{MaxPending: 64, OwnerTimeout: 4 * time.Second}, cluster.RouterObserver{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := newRouter(t, c, cluster.RouterObserver{})
 	outcomes := make(chan string, 3)
 	r.Invite(invite("c1"), false, packet("INVITE"), func(cluster.Outcome) { outcomes <- "INVITE c1" })
 	reply := await(t, release)

@@ -37,6 +37,8 @@ type Rulings struct {
 	inbox string
 	sub   *nats.Subscription
 
+	progressWait time.Duration // rulingProgress, but in tests
+
 	mu    sync.Mutex
 	next  uint64
 	waits map[uint64]*rulingAsk
@@ -45,7 +47,8 @@ type Rulings struct {
 // NewRulings returns Rulings that keep at most limit questions open: a media
 // node has no more calls.
 func NewRulings(c *Conn, limit int, obs RulingObserver) (*Rulings, error) {
-	r := &Rulings{nc: c.Control(), limit: limit, obs: obs, inbox: c.Control().NewInbox() + ".", waits: make(map[uint64]*rulingAsk)}
+	r := &Rulings{nc: c.Control(), limit: limit, obs: obs, inbox: c.Control().NewInbox() + ".", progressWait: rulingProgress,
+		waits: make(map[uint64]*rulingAsk)}
 	sub, err := r.nc.Subscribe(r.inbox+"*", r.answer)
 	if err == nil {
 		err = sub.SetPendingLimits(maxPendingPackets, maxPendingBytes)
@@ -102,7 +105,7 @@ func (r *Rulings) Ask(q actors.Question, done func(actors.Ruling)) (stop func())
 	r.next++
 	a.id = r.next
 	r.waits[a.id] = a
-	a.watch = time.AfterFunc(rulingProgress, func() { r.silent(a.id) })
+	a.watch = time.AfterFunc(r.progressWait, func() { r.silent(a.id) })
 	r.mu.Unlock()
 	r.publish(a.owner, a)
 	return func() { r.take(a.id) }
@@ -137,7 +140,7 @@ func (r *Rulings) silent(id uint64) {
 	a.try++
 	again := a.try < rulingTries
 	if again {
-		a.watch.Reset(rulingProgress)
+		a.watch.Reset(r.progressWait)
 	} else {
 		delete(r.waits, id)
 	}
@@ -184,6 +187,6 @@ func (r *Rulings) progress(id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a := r.waits[id]; a != nil {
-		a.watch.Reset(rulingProgress)
+		a.watch.Reset(r.progressWait)
 	}
 }

@@ -26,14 +26,15 @@ type Silent struct {
 
 // Silent lists the incarnations of media nodes that carried calls and are gone,
 // as far as their beats tell: silent for three of them, said goodbye, or
-// followed by a newer start under their name.
+// followed by a newer start under their name. Silence counts from when this node
+// listens: while it was cut off nobody could be heard.
 func (p *Presence) Silent() []Silent {
 	now := p.now()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var list []Silent
 	for _, n := range p.nodes {
-		if n.role == RoleMedia && !n.alive(now) && len(n.calls) > 0 {
+		if n.role == RoleMedia && !n.alive(now) && (n.left || now.Sub(p.resumed) >= mediaSilent) && len(n.calls) > 0 {
 			list = append(list, Silent{Node: n.name, Boot: n.boot, Slot: n.slot, Calls: n.ids()})
 		}
 	}
@@ -60,7 +61,7 @@ func (p *Presence) Runs(node string, boot uint64) (runs, known bool) {
 	if n != nil && n.alive(now) {
 		return true, true
 	}
-	return false, now.Sub(p.since) >= otherSilent
+	return false, now.Sub(p.resumed) >= otherSilent
 }
 
 // Known lists the incarnations of nodes that were heard of late, each once

@@ -59,7 +59,7 @@ type Wire struct {
 	sub   *nats.Subscription
 	inbox string
 
-	sendWait time.Duration // sendTimeout, but in tests
+	sendWait, sendTime time.Duration // sendTimeout and maxSendTime, but in tests
 }
 
 // NewWire returns a Wire. gone, usually [Presence.Gone], tells edges that have
@@ -70,7 +70,7 @@ func NewWire(c *Conn, gone func(edge string) bool, obs WireObserver) (*Wire, err
 		return nil, fmt.Errorf("open wire: %w", err)
 	}
 	w := &Wire{conn: c, gone: gone, obs: obs, asker: a, sent: newOutbox(maxOutbox), inbox: c.Hot().NewInbox() + ".",
-		sendWait: sendTimeout}
+		sendWait: sendTimeout, sendTime: maxSendTime}
 	w.sub, err = c.Hot().Subscribe(w.inbox+"*", w.returned)
 	if err == nil {
 		err = w.sub.SetPendingLimits(maxOutbox, maxPendingBytes)
@@ -128,7 +128,7 @@ func (w *Wire) wait(r remembered, began time.Time, err error) {
 	if began.IsZero() {
 		began = time.Now()
 	}
-	if !r.transport.Reliable() || time.Since(began)+sendPause >= maxSendTime {
+	if !r.transport.Reliable() || time.Since(began)+sendPause >= w.sendTime {
 		w.lost(r.edge, err)
 		return
 	}
@@ -250,7 +250,7 @@ func (s *sending) answered(rep reply) {
 		s.end(err)
 	case s.others < maxOthers && !(s.others > 0 && errors.Is(err, errNobody)):
 		s.askAny()
-	case s.transport.Reliable() && time.Since(s.began)+sendPause < maxSendTime:
+	case s.transport.Reliable() && time.Since(s.began)+sendPause < s.w.sendTime:
 		s.others = 0
 		s.w.asker.later(sendPause, func(rep reply) {
 			if !errors.Is(rep.err, errSilence) { // the table is full, or closed

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,8 +54,16 @@ func TestACallOutlivesItsAgentWhereverItCrashes(t *testing.T) {
 		ctx, hangUp := context.WithCancel(t.Context())
 		defer hangUp()
 		done := make(chan caller.Report, 1)
+		var came atomic.Int64 // packets
+		var heard atomic.Bool // its own tone
 		go func() {
-			rep, err := caller.Call(ctx, caller.Options{URI: b.URI(ep.Slug), Codecs: []string{"PCMU"}, Talk: time.Minute})
+			rep, err := caller.Call(ctx, caller.Options{URI: b.URI(ep.Slug), Codecs: []string{"PCMU"}, Talk: 3 * time.Minute,
+				OnPacket: func(uint16, []byte) { came.Add(1) },
+				Progress: func(p caller.Progress) {
+					if p.Heard {
+						heard.Store(true)
+					}
+				}})
 			if err != nil {
 				t.Errorf("the call: %v", err)
 			}
@@ -74,7 +83,8 @@ func TestACallOutlivesItsAgentWhereverItCrashes(t *testing.T) {
 			}
 			return false
 		})
-		time.Sleep(2 * time.Second) // its tone comes back
+		since := came.Load()
+		rig.WaitFor(t, settle, "its tone comes back", func() bool { return heard.Load() && came.Load() >= since+100 })
 		hangUp()
 		rep := <-done
 		if !rep.OK() || rep.EndedByPeer || rep.Lost != 0 {

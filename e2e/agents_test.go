@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,8 +47,14 @@ func TestAnAgentThatCrashesIsReplacedInTheSameCall(t *testing.T) {
 	ended := make(chan end, 1)
 	ctx, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
+	var own atomic.Int64 // packets of the caller's tone that came back
 	go func() {
-		rep, err := caller.Call(ctx, caller.Options{URI: node.URI(ep.Slug), Codecs: []string{"PCMU"}, Talk: time.Minute, KeepHeard: true})
+		rep, err := caller.Call(ctx, caller.Options{URI: node.URI(ep.Slug), Codecs: []string{"PCMU"}, Talk: 2 * time.Minute, KeepHeard: true,
+			OnPacket: func(_ uint16, payload []byte) {
+				if tone.Share(tone.DecodePCMU(payload), 1000, 8000) > 0.8 {
+					own.Add(1)
+				}
+			}})
 		ended <- end{rep, err}
 	}()
 	before := op.CallOf(t, ep, "established")
@@ -66,7 +73,8 @@ func TestAnAgentThatCrashesIsReplacedInTheSameCall(t *testing.T) {
 	if after.ID != before.ID || before.Worker != "w1" {
 		t.Errorf("call %s of %s became %s of %s", before.ID, before.Worker, after.ID, after.Worker)
 	}
-	time.Sleep(3 * time.Second) // the caller's tone must come back: it has a burst every second or so
+	heard := own.Load()
+	rig.WaitFor(t, settle, "the caller's tone comes back", func() bool { return own.Load() >= heard+50 })
 	hangUp()
 	e := <-ended
 	if e.err != nil || e.rep.Status != 200 || e.rep.EndedByPeer {

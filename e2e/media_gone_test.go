@@ -49,7 +49,7 @@ func TestTheCarrierOfALostAgentGetsABye(t *testing.T) {
 
 func TestACarrierWithoutAudioGetsABye(t *testing.T) {
 	t.Parallel()
-	const limit = 1500 * time.Millisecond
+	const limit = 3 * time.Second // longer than a busy machine keeps our caller from talking
 	s := newStage(t, rig.Settings{"media.first_rtp_timeout": limit.String(), "media.rtp_silence_timeout": limit.String()})
 	for name, c := range map[string]struct {
 		packets int // that the carrier sends

@@ -99,7 +99,7 @@ func TestACarrierHoldsMovesAndResumes(t *testing.T) {
 
 func TestASilentCarrierOnHoldIsNotGone(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, rig.Settings{"media.rtp_silence_timeout": "2s", "media.first_rtp_timeout": "2s"})
+	s := newStage(t, rig.Settings{"media.rtp_silence_timeout": "4s", "media.first_rtp_timeout": "4s"})
 	w := s.worker(t, []string{"PCMU"}, nil, echo)
 	ep := s.endpoint(t, w)
 	port := s.Port(t, 2)
@@ -107,7 +107,7 @@ func TestASilentCarrierOnHoldIsNotGone(t *testing.T) {
 	c, node := s.place(t, ep.Slug, port)
 	carrier.chat(t, node, 10)
 	c.change(t, "INVITE", 2, sdpOf(port, 2, "inactive"), "inactive")
-	c.Silent(4*time.Second, "a BYE of a carrier on hold", is("BYE"))
+	c.Silent(6*time.Second, "a BYE of a carrier on hold", is("BYE"))
 	c.change(t, "INVITE", 3, sdpOf(port, 3, "sendrecv"), "sendrecv")
 	bye := c.Expect("BYE of a carrier that is silent after it resumed", is("BYE"))
 	c.Reply(bye)
@@ -130,9 +130,10 @@ func TestACarrierThatOffersInItsAckIsHeard(t *testing.T) {
 	ack := c.invite.Within(c.answer, "ACK", 1)
 	ack.Body = strings.ReplaceAll(sdpOf(port, 1, "sendrecv"), "RTP/AVP 0 8 101", "RTP/AVP 8")
 	c.Send(ack)
+	took := w.next(t)
+	took.connected(t)
 	carrier.chat(t, node, 50)
 	rig.WaitFor(t, settle, "the carrier hears the agent", func() bool { return words(carrier.packets())[carrierWord] >= 40 })
-	took := w.next(t)
 	rig.WaitFor(t, settle, "of 50 packets the agent hears 45", func() bool { return words(took.packets())[carrierWord] >= 45 })
 	c.bye(t)
 	if end := ended(t, s.Node, string(ep.Key)); end.Cause != "normal_clearing" || end.Codec != "PCMA" {

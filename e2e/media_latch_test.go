@@ -179,6 +179,8 @@ func TestStrangersPacketsReachNobodyAndGetNothing(t *testing.T) {
 	elsewhere, beside := speakAt(t, "127.0.0.2", 0), speakAt(t, "127.0.0.1", 0)
 	c, node := s.place(t, ep.Slug, port)
 	control := &net.UDPAddr{IP: node.IP, Port: node.Port + 1}
+	took := w.next(t)
+	took.connected(t)
 	const early = 30
 	for range early { // before the carrier has said anything
 		elsewhere.say(t, node, strangerWord)
@@ -204,7 +206,6 @@ func TestStrangersPacketsReachNobodyAndGetNothing(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond) // as a carrier does
 	}
-	took := w.next(t)
 	rig.WaitFor(t, settle, "the last packets have arrived", func() bool {
 		return words(took.packets())[carrierWord] >= spoken-2 && words(carrier.packets())[carrierWord] >= spoken-5
 	})
@@ -236,12 +237,13 @@ func TestACarrierThatSendsFromAnotherPortIsFound(t *testing.T) {
 	port := s.Port(t, 2)
 	named, real := speakAt(t, "127.0.0.1", port), speakAt(t, "127.0.0.1", 0)
 	c, node := s.place(t, ep.Slug, port)
+	took := w.next(t)
+	took.connected(t)
 	const spoken = 50
 	for range spoken {
 		real.say(t, node, carrierWord)
 		time.Sleep(20 * time.Millisecond)
 	}
-	took := w.next(t)
 	rig.Until(t, settle, func() (string, bool) {
 		there, back := words(took.packets())[carrierWord], words(real.packets())[carrierWord]
 		return fmt.Sprintf("%d packets come to the agent and back to where the carrier sends from, or little less: %d and %d did", spoken-3, there, back),

@@ -88,9 +88,10 @@ func (w *worker) watch(t *testing.T, url string) func() []numbered {
 		}
 	})
 	up := make(chan struct{})
+	var once sync.Once // it may be disconnected for a moment
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected {
-			close(up)
+			once.Do(func() { close(up) })
 		}
 	})
 	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {

@@ -258,6 +258,13 @@ func (c *session) listen(track *webrtc.TrackRemote) {
 	}
 }
 
+// connected waits until the agent can decrypt what comes: its side of the
+// handshake may end after the node's, which then lets the carrier talk.
+func (c *session) connected(t *testing.T) {
+	t.Helper()
+	rig.WaitFor(t, settle, "the agent is connected", func() bool { return c.pc.ConnectionState() == webrtc.PeerConnectionStateConnected })
+}
+
 // packets is what was heard so far.
 func (c *session) packets() []*rtp.Packet {
 	c.mu.Lock()

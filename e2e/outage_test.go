@@ -62,7 +62,7 @@ func TestCallsGoOnWithoutJetStreamAndEachHasItsRecordAfterwards(t *testing.T) {
 	before := b.call(t, "udp", slug)
 	before.bye(t)
 	through := b.call(t, "udp", slug)
-	b.op.Do(t, "agent", "update", control.Change{ID: b.echo.Agent, Patch: []byte(`{"max_duration_ms":8000}`)}, nil)
+	b.op.Do(t, "agent", "update", control.Change{ID: b.echo.Agent, Patch: []byte(`{"max_duration_ms":12000}`)}, nil)
 	within := b.call(t, "udp", slug)
 	b.records(t, 1)
 

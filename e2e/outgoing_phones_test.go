@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -46,11 +45,7 @@ func TestBaresipIsCalledAndHearsItsOwnTone(t *testing.T) {
 // until it has answered.
 func (b *bed) placeWhere(t *testing.T, transport string, port int, to string) control.CallView {
 	t.Helper()
-	held := fmt.Sprintf(":%04X ", port)
-	rig.WaitFor(t, settle, "the phone listens", func() bool {
-		sockets, err := os.ReadFile("/proc/net/" + transport)
-		return err == nil && bytes.Contains(sockets, []byte(held))
-	})
+	rig.WaitFor(t, settle, "the phone listens", func() bool { return rig.Bound(transport, port) })
 	v := b.place(t, control.NewCall{To: to, RingTimeoutMs: 30_000})
 	rig.Until(t, settle, func() (string, bool) {
 		var got control.CallView

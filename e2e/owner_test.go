@@ -58,7 +58,7 @@ func own(t *testing.T, b *bed, answer map[string]http.HandlerFunc) (*owner, cont
 	t.Cleanup(o.Close)
 	var acct control.AccountView
 	b.op.Do(t, "account", "update", control.AccountChange{Patch: json.RawMessage(
-		`{"sip":{"fallback":{"url":"` + o.URL + `/sip","timeout_ms":2000}}}`)}, &acct)
+		`{"sip":{"fallback":{"url":"` + o.URL + `/sip","timeout_ms":5000}}}`)}, &acct)
 	o.mu.Lock()
 	o.secret = acct.SIP.Fallback.Secrets[0]
 	o.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,8 +82,10 @@ func TestACertificateIsRenewedUnderALiveCall(t *testing.T) {
 	done := make(chan caller.Report, 1)
 	ctx, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
+	var came atomic.Int64 // packets
 	go func() {
-		rep, err := caller.Call(ctx, caller.Options{URI: node.Over("tls", ep.Slug), TLS: old, Talk: time.Minute})
+		rep, err := caller.Call(ctx, caller.Options{URI: node.Over("tls", ep.Slug), TLS: old, Talk: 3 * time.Minute,
+			OnPacket: func(uint16, []byte) { came.Add(1) }})
 		if err != nil {
 			t.Error(err)
 		}
@@ -98,7 +101,8 @@ func TestACertificateIsRenewedUnderALiveCall(t *testing.T) {
 			t.Errorf("%s still shows the old certificate", at)
 		}
 	}
-	time.Sleep(2 * time.Second) // the caller's tone must come back: it has a burst every second or so
+	since := came.Load()
+	rig.WaitFor(t, settle, "the call goes on", func() bool { return came.Load() >= since+100 }) // with the caller's tone, which has a burst every second or so
 	hangUp()
 	if rep := <-done; !rep.OK() || rep.EndedByPeer || rep.ByeStatus != 200 {
 		t.Errorf("the call that was up: %+v", rep)

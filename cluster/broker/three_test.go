@@ -275,8 +275,10 @@ func TestEachBrokerIsRestartedInTurnAndNothingIsLost(t *testing.T) {
 			}
 		}
 	}
-	if err := node.Healthy(); err != nil {
-		t.Error(err)
+	for end := time.Now().Add(time.Minute); node.Healthy() != nil; time.Sleep(20 * time.Millisecond) { // all its connections are back
+		if time.Now().After(end) {
+			t.Fatal(node.Healthy())
+		}
 	}
 }
 

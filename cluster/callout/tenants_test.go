@@ -256,16 +256,19 @@ func TestWithoutAControlNodeProgramsWaitAndEverybodyElseDoesNot(t *testing.T) {
 	s.admitAll()
 	before := s.mustConnect("", "pbk_whole", "k1")
 	s.stop()
-	if _, err := s.connect("", "pbk_other", "k2"); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("without anybody to ask: %v", err)
+	for end := time.Now().Add(patience); ; { // on a busy machine the broker's first ping may come before its refusal
+		_, err := s.connect("", "pbk_other", "k2")
+		if err != nil && !errors.Is(err, nats.ErrAuthorization) && time.Now().Before(end) {
+			continue
+		}
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("without anybody to ask: %v", err)
+		}
+		break
 	}
 	s.process("edge")
 	worker := permit.Principal{Roles: []permit.Role{permit.Worker}, Name: "a9"}
-	nc, err := nats.Connect(s.srv.ClientURL(), nats.UserInfo(worker.String(), permit.Password(s.keys, worker)), nats.Timeout(patience))
-	if err != nil {
-		t.Fatalf("a credential of the cluster key: %v", err)
-	}
-	nc.Close()
+	s.enter(nats.UserInfo(worker.String(), permit.Password(s.keys, worker)))
 	s.says("no control node answers")
 	if err := before.FlushTimeout(patience); err != nil {
 		t.Errorf("who was in before: %v", err)

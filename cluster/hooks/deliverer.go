@@ -76,6 +76,7 @@ type Deliverer struct {
 	idle   [subject.EventShards]uint64 // where a shard's events begin that nobody wanted so far
 	full   atomic.Bool                 // nothing more is taken up until something has ended
 	lease  *lease
+	going  sync.WaitGroup // shards that are being given away
 	mu     sync.Mutex
 	shards map[uint8]*shard
 	said   map[string]time.Time // by what was being done: when it was last told that it failed
@@ -197,6 +198,7 @@ func (d *Deliverer) leave(held context.Context) {
 		all.Go(func() { d.release(held, s) })
 	}
 	all.Wait()
+	d.going.Wait() // those of before may have requests on the line
 	d.lease.end(held)
 }
 
@@ -218,6 +220,7 @@ func (d *Deliverer) halt() {
 		<-s.done
 		d.forget(s)
 	}
+	d.going.Wait()
 }
 
 func (d *Deliverer) forget(s *shard) {

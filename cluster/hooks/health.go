@@ -11,7 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay/cluster/envelope"
+	"patchbay/cluster/hooks/plan"
 	"patchbay/cluster/subject"
+	"patchbay/internal/pause"
 	"patchbay/internal/webhook"
 )
 
@@ -19,50 +21,86 @@ import (
 const (
 	maxFailures = 10              // kept of a target
 	stateEvery  = 5 * time.Second // how often a failure is written that changes nothing else
+	stateTries  = 3               // of writing what changes
 	maxStates   = 4096            // targets whose health a shard knows by heart
 )
 
-// health notes how a try ended, and writes it where owners find it: what changes
-// at once, further failures now and then. That it cannot be written costs no
-// delivery.
-func (s *shard) health(tenant, target string, r webhook.Receipt, turned bool) {
-	st := s.state(tenant, target)
-	if st == nil {
-		return
+// judged says what becomes of a delivery that was tried, and tells its owner how
+// the target does.
+func (s *shard) judged(d *plan.Delivery, result plan.Result, r webhook.Receipt) plan.Verdict {
+	st := s.state(d.Tenant, d.Target)
+	if st != nil {
+		st.mu.Lock()
+		defer st.mu.Unlock()
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	now := time.Now().UTC()
-	if r.Failure != "" {
-		late := len(st.Failures) == 0 || now.Sub(st.Failures[0].At) >= stateEvery
-		if st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure}); len(st.Failures) > maxFailures {
-			st.Failures = st.Failures[:maxFailures]
-		}
-		if turned {
-			st.Unhealthy, st.Changed = true, now
-		}
-		turned = turned || late
-	} else {
-		turned = st.Unhealthy
-		if turned {
-			st.Unhealthy, st.Changed = false, now
-		}
+	s.mu.Lock()
+	v := s.plan.Judge(d, result, time.Now())
+	s.mu.Unlock()
+	if st != nil && result != plan.Gone {
+		s.health(st, d, r, v.Down)
 	}
-	data, err := json.Marshal(&st.state)
-	if !turned || err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, writeWait)
-	defer cancel()
-	// The shard's owner alone writes it, and what is lost is written with the next.
-	_, _ = s.d.js.PublishMsg(ctx, &nats.Msg{Subject: subject.HookState(s.n, tenant, target), Data: data}, jetstream.WithMsgTTL(stateTTL))
+	return v
 }
 
-// A known state is how a target does. Its lock is held until what has changed is
-// written: of tries that end together the last one's word is the last.
+// health notes how a try ended, and writes it where owners find it: what changes
+// at once, further failures now and then. That it cannot be written costs no
+// delivery. st is locked.
+func (s *shard) health(st *known, d *plan.Delivery, r webhook.Receipt, down bool) {
+	now, tries := time.Now().UTC(), 1
+	if st.note(r, down, now) {
+		st.unsaid, tries = true, stateTries
+	}
+	if !st.unsaid && (r.Failure == "" || now.Sub(st.said) < stateEvery) {
+		return
+	}
+	data, err := json.Marshal(&st.state)
+	if err != nil {
+		return
+	}
+	st.said = now
+	for n := range tries {
+		if n > 0 && !pause.For(s.ctx, again) {
+			return
+		}
+		if st.unsaid = s.say(subject.HookState(s.n, d.Tenant, d.Target), data) != nil; !st.unsaid {
+			return
+		}
+	}
+}
+
+// note takes the end of a try. turned: the target is left alone with it, or well
+// again.
+func (st *known) note(r webhook.Receipt, down bool, now time.Time) (turned bool) {
+	if r.Failure == "" {
+		turned = st.Unhealthy
+	} else {
+		st.Failures = slices.Insert(st.Failures, 0, failure{now, r.Failure})
+		st.Failures = st.Failures[:min(len(st.Failures), maxFailures)]
+		turned = down && !st.Unhealthy
+	}
+	if turned {
+		st.Unhealthy, st.Changed = !st.Unhealthy, now
+	}
+	return turned
+}
+
+// say writes a state. The shard's owner alone does, and what is lost is written
+// with the next.
+func (s *shard) say(to string, data []byte) error {
+	ctx, cancel := context.WithTimeout(s.ctx, writeWait)
+	defer cancel()
+	_, err := s.d.js.PublishMsg(ctx, &nats.Msg{Subject: to, Data: data}, jetstream.WithMsgTTL(stateTTL))
+	return err
+}
+
+// A known state is how a target does. Its lock is held from the judgement of a
+// try until what that changes is written: of tries that end together the last
+// one's word is the last.
 type known struct {
 	mu sync.Mutex
 	state
+	said   time.Time // when it was written last
+	unsaid bool      // or could not be
 }
 
 // state is how a target does, as far as is known; nil: it cannot be read now.

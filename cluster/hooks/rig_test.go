@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,11 +125,17 @@ type directory struct {
 	mu    sync.Mutex
 	hooks []endpoint.Webhook
 	agent *endpoint.Agent
+	away  int // questions for a tenant's webhooks that are not answered
+	once  [subject.EventShards]bool
 }
 
 func (d *directory) WebhooksOf(_ context.Context, tenant string) ([]endpoint.Webhook, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.away > 0 {
+		d.away--
+		return nil, errors.New("the store does not answer")
+	}
 	var all []endpoint.Webhook
 	for _, w := range d.hooks {
 		if w.Tenant == tenant {
@@ -162,13 +169,10 @@ func (d *directory) Account(_ context.Context, tenant string) (endpoint.Account,
 	return endpoint.Account{ID: "account-of-" + tenant, Tenant: tenant}, nil
 }
 
-func (d *directory) HookedShards(context.Context) (all [subject.EventShards]bool, err error) {
+func (d *directory) HookedShards(context.Context) ([subject.EventShards]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, w := range d.hooks {
-		all[subject.EventShard(w.Tenant)] = true
-	}
-	return all, nil
+	return d.once, nil // as the store's do, they stay when the last webhook has gone: something may wait
 }
 
 func (d *directory) add(tenant, id string, kind endpoint.WebhookKind, events ...string) {
@@ -177,8 +181,16 @@ func (d *directory) add(tenant, id string, kind endpoint.WebhookKind, events ...
 	if len(events) == 0 {
 		events = []string{endpoint.AllEvents}
 	}
+	d.once[subject.EventShard(tenant)] = true
 	d.hooks = append(d.hooks, endpoint.Webhook{V: 1, ID: id, Tenant: tenant, URL: "https://" + id + ".example/", Kind: kind, Events: events,
 		Secrets: []endpoint.WebhookSecret{{ID: "s", Secret: "sealed"}}})
+}
+
+// refuse leaves the next n questions for a tenant's webhooks without an answer.
+func (d *directory) refuse(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = n
 }
 
 func (d *directory) remove(id string) {
@@ -263,6 +275,18 @@ func (r *receivers) got(name string) []string {
 	return slices.Clone(r.taken[name])
 }
 
+// triesOf is how often a receiver was told of anything.
+func (r *receivers) triesOf(name string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, tries := range r.tries {
+		if strings.HasPrefix(key, name+" ") {
+			n += tries
+		}
+	}
+	return n
+}
+
 // atOnce is how many deliveries were under way to a receiver at most.
 func (r *receivers) atOnce(name string) int {
 	r.mu.Lock()
@@ -340,7 +364,7 @@ func (e *ends) of(end string) int {
 func node(t testing.TB, js jetstream.JetStream, name string, d *directory, r *receivers, change ...func(*hooks.Config)) (_ *hooks.Deliverer, e *ends, stop func()) {
 	t.Helper()
 	e = &ends{all: map[string]int{}}
-	cfg := hooks.Config{Node: name, Plan: quick(), Timeout: 100 * time.Millisecond, LeaseTTL: 15 * time.Second, GapWait: 500 * time.Millisecond,
+	cfg := hooks.Config{Node: name, Plan: quick(), Timeout: 100 * time.Millisecond, LeaseTTL: time.Minute, GapWait: 500 * time.Millisecond,
 		Directory: d, Tell: r.tell, Unseal: func(s endpoint.SecretRef) (string, error) { return string(s), nil }}
 	for _, c := range change {
 		c(&cfg)

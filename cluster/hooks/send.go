@@ -83,12 +83,7 @@ func (s *shard) deliver(d *plan.Delivery) {
 			return // the node stops, or has lost the shard: the target has done nothing wrong
 		}
 	}
-	s.mu.Lock()
-	verdict := s.plan.Judge(d, result, time.Now())
-	s.mu.Unlock()
-	if !gone {
-		s.health(it.Tenant, it.Target, receipt, verdict.Turned)
-	}
+	verdict := s.judged(d, result, receipt)
 	it.Status, it.Failure = receipt.Status, receipt.Failure
 	settled = s.settle(d, it, verdict, endOf(verdict, gone))
 }
@@ -248,6 +243,11 @@ func (s *shard) giveUp(g plan.Given) {
 // settle writes down what became of a try, until that is done or the shard is
 // lost.
 func (s *shard) settle(d *plan.Delivery, it *item, v plan.Verdict, end string) bool {
+	if v.Done || v.Dead {
+		s.mu.Lock()
+		s.ending[d.ID] = true
+		s.mu.Unlock()
+	}
 	for {
 		version, err := s.store(d, it, v, end)
 		switch {
@@ -255,6 +255,7 @@ func (s *shard) settle(d *plan.Delivery, it *item, v plan.Verdict, end string) b
 			s.mu.Lock()
 			d.Version = version
 			s.plan.Settle(d, v, time.Now())
+			delete(s.ending, d.ID)
 			s.mu.Unlock()
 			s.ended(end)
 			return true

@@ -32,18 +32,20 @@ type shard struct {
 	// Of the goroutine that follows the events.
 	batch  []tail.Message
 	trace  traces
-	marked time.Time // when the mark was written last
+	noted  map[uint64]place // by sequence: of events that may be taken up again
+	marked time.Time        // when the mark was written last
 
 	mu      sync.Mutex
 	plan    *plan.Plan
 	at      uint64 // of the event stream, taken up
 	markRev uint64
 	states  map[string]*known
+	ending  map[string]bool // deliveries whose owner may know of their end, and which the plan still has
 }
 
 func newShard(ctx context.Context, d *Deliverer, n uint8, seq, rev uint64) *shard {
 	s := &shard{d: d, n: n, done: make(chan struct{}), kick: make(chan struct{}, 1), quiet: make(chan struct{}),
-		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*known{}}
+		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*known{}, noted: map[uint64]place{}, ending: map[string]bool{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }

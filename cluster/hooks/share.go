@@ -158,7 +158,7 @@ func (d *Deliverer) keeps(ctx context.Context, n uint8, ours bool) bool {
 	case s.over():
 		d.forget(s)
 	case !ours:
-		go d.release(ctx, s)
+		d.going.Go(func() { d.release(ctx, s) })
 	}
 	return true
 }

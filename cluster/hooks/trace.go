@@ -32,6 +32,20 @@ type traces struct {
 	order list.List                 // latest first
 }
 
+// A place is where an event stands among those of its call.
+type place struct{ gap, closes bool }
+
+// note tells an event's place. Of one that is taken up again, because it could
+// not be written down, it is what it was.
+func (s *shard) note(sequence uint64, ev *bodies.Event) place {
+	at, noted := s.noted[sequence]
+	if !noted {
+		at.gap, at.closes = s.trace.note(ev)
+		s.noted[sequence] = at
+	}
+	return at
+}
+
 // note takes an event. gap: others of the call are to come before it; closes:
 // what waited for it need not wait any more.
 func (t *traces) note(ev *bodies.Event) (gap, closes bool) {

@@ -54,6 +54,7 @@ var errBehind = errors.New("behind what is spooled")
 // that may still come there: the events of a call keep their order. The subject
 // of a single call is its agent's, and no business of the ledger.
 func (l *Ledger) publish(e outgoing, acks chan<- outgoing) {
+	defer l.queued.Add(-1)
 	switch behind := l.eventsAway.Load() || l.spool.Waiting(spool.Events) > 0; {
 	case behind && l.unsettled.Load() == 0:
 		l.spoolEvent(e)

@@ -103,7 +103,8 @@ type Ledger struct {
 	// Whether JetStream failed to take events, or records, and has not taken
 	// them again since.
 	eventsAway, recordsAway atomic.Bool
-	unsettled               atomic.Int64 // events that were sent and neither acknowledged nor spooled
+	queued                  atomic.Int64 // events that wait to be sent, or are about to be
+	unsettled               atomic.Int64 // that were sent and neither acknowledged nor spooled
 	unwritten               atomic.Int64 // steps of calls that wait for a worker or are with one
 	unchecked               atomic.Bool  // it could not be asked whose the calls are
 }
@@ -169,9 +170,11 @@ func (l *Ledger) Event(tenant string, ev actors.CallEvent) {
 		return
 	}
 	e := outgoing{to: subject.Event(subject.EventShard(tenant), tenant, ev.Type), id: ev.ID, data: data}
+	l.queued.Add(1)
 	select {
 	case l.events <- e:
 	default:
+		l.queued.Add(-1)
 		l.loseEvents(1, "queue_full", nil)
 	}
 }
@@ -270,11 +273,15 @@ type Waiting struct {
 	SpoolBytes                    int64
 }
 
-// Waiting returns how much waits.
-func (l *Ledger) Waiting() Waiting {
-	return Waiting{Events: len(l.events) + int(l.unsettled.Load()), Records: int(l.unwritten.Load()),
-		SpooledEvents: l.spool.Waiting(spool.Events), SpooledRecords: l.spool.Waiting(spool.Records),
-		SpooledSnapshots: l.spool.Waiting(spool.Snapshots), SpoolBytes: l.spool.Bytes()}
+// Waiting returns how much waits. What goes from one place to the next meanwhile
+// may be counted at both, never at none: places are looked at in that order.
+func (l *Ledger) Waiting() (w Waiting) {
+	w.Events = int(l.queued.Load())
+	w.Events += int(l.unsettled.Load())
+	w.Records = int(l.unwritten.Load())
+	w.SpooledEvents, w.SpooledRecords, w.SpooledSnapshots = l.spool.Waiting(spool.Events), l.spool.Waiting(spool.Records), l.spool.Waiting(spool.Snapshots)
+	w.SpoolBytes = l.spool.Bytes()
+	return w
 }
 
 // guard contains a panic: it costs what was being worked on.

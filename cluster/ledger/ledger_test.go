@@ -15,6 +15,7 @@ import (
 	"patchbay/cluster"
 	"patchbay/cluster/journal"
 	"patchbay/cluster/ledger"
+	"patchbay/cluster/stream"
 	"patchbay/cluster/subject"
 	"patchbay/internal/dirlock"
 )
@@ -53,6 +54,7 @@ func TestACallLeavesItsEventsAndOneRecord(t *testing.T) {
 	eventually(t, "an entry", func() bool { return entries(t, c) == 1 })
 	b.Event("acme", event(5, 1, call.EventStarted)) // a repetition
 	b.over(5)
+	eventually(t, "nothing waits anywhere", func() bool { return b.Waiting() == (ledger.Waiting{}) })
 	b.stop()
 	checkWhole(t, c, 5, 5)
 	told := "" // in any order: the record has a way of its own, and an event may have waited in the spool
@@ -63,8 +65,10 @@ func TestACallLeavesItsEventsAndOneRecord(t *testing.T) {
 		}
 		told += string(m.Data)
 	}
-	if _, n := b.of(ledger.FatePublished); n != 1 || b.Waiting() != (ledger.Waiting{}) {
-		t.Errorf("%d records published, %+v", n, b.Waiting())
+	_, published := b.of(ledger.FatePublished)
+	_, replayed := b.of(ledger.FateReplayed) // on a busy machine, by way of the spool
+	if published+replayed != 1 || b.Waiting() != (ledger.Waiting{}) {
+		t.Errorf("%d records published, %d replayed, %+v", published, replayed, b.Waiting())
 	}
 }
 
@@ -211,7 +215,7 @@ func TestAnotherOwnersRecordIsLeftToIt(t *testing.T) {
 		t.Fatalf("the adopter: %v, %v", fresh, err)
 	}
 	b.over(5)
-	b.stop()
+	b.drained(t)
 	if _, n := b.of(ledger.FateKnown); n != 1 || look(t, c).records[call.ID(5).String()] != 1 {
 		t.Errorf("%d known, %+v", n, look(t, c))
 	}
@@ -299,7 +303,7 @@ func TestOneSpoolHasOneLedger(t *testing.T) {
 	t.Parallel()
 	c, dir := newSite(t).connect(), t.TempDir()
 	open(t, c, dir, 1)
-	cfg := ledger.Config{Journal: journal.Config{Node: "m2", Boot: 1}, SpoolDir: dir}
+	cfg := ledger.Config{Journal: journal.Config{Node: "m2", Boot: 1, Streams: stream.Terms{Wait: patience}}, SpoolDir: dir}
 	_, err := ledger.Open(t.Context(), ledger.Bus{JetStream: c.JetStream()}, cfg, clusterKey(t), quiet, ledger.Observer{})
 	if !errors.Is(err, dirlock.ErrInUse) || !strings.Contains(err.Error(), "node.spool_dir") {
 		t.Errorf("got %v", err)

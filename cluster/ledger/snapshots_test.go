@@ -73,8 +73,8 @@ func TestCallsThatAnotherNodeHasClaimedAreLetGo(t *testing.T) {
 			holds := claimAll(t, other.Journal())
 			notice(b)
 			if what != "at the end of the call" {
-				eventually(t, "the call let go", func() bool { return slices.Equal(l.releases(), []call.ID{5}) })
-				b.over(5) // all the same
+				eventually(t, "the call let go", func() bool { return slices.Contains(l.releases(), 5) }) // again where a busy machine looked paused
+				b.over(5)                                                                                 // all the same
 			}
 			eventually(t, "the record refused", func() bool { _, n := b.of(ledger.FateSuperseded); return n == 1 })
 			if fresh, err := other.Journal().Finish(t.Context(), journal.NodeLost(record(5), began), holds[5]); !fresh || err != nil {

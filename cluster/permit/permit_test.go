@@ -103,7 +103,7 @@ func join(t *testing.T, srv *broker.Server, p permit.Principal) *member {
 		}
 		opts = append(opts, nats.Nkey(l.Nkey, l.Sign))
 	}
-	nc, err := nats.Connect("", opts...)
+	nc, err := enter("", opts...)
 	if err != nil {
 		t.Fatalf("%s: %v", p, err)
 	}
@@ -113,6 +113,16 @@ func join(t *testing.T, srv *broker.Server, p permit.Principal) *member {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// enter connects who has a good credential: a busy machine may answer too late,
+// or hear it too late.
+func enter(url string, opts ...nats.Option) (nc *nats.Conn, err error) {
+	for end := time.Now().Add(patience); ; {
+		if nc, err = nats.Connect(url, opts...); err == nil || time.Now().After(end) {
+			return nc, err
+		}
+	}
 }
 
 // allowed tries an act on each subject and returns those that the broker let
@@ -560,7 +570,7 @@ func bothAreTaken(t *testing.T, srv *broker.Server, old, after *keys.Cluster) {
 			t.Fatal(err)
 		}
 		for kind, opt := range map[string]nats.Option{"process": nats.Nkey(l.Nkey, l.Sign), "worker": nats.UserInfo(worker.String(), permit.Password(c, worker))} {
-			nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(patience), opt)
+			nc, err := enter(srv.ClientURL(), nats.Timeout(patience), opt)
 			if err != nil {
 				t.Errorf("%s of %s key: %v", kind, name, err)
 				continue

@@ -162,7 +162,7 @@ func TestAWriteWhoseAnswerWasLostIsNotAddedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := stats.Open(t.Context(), &unheard{JetStream: js}, stream.Terms{})
+	b, err := stats.Open(t.Context(), &unheard{JetStream: js}, stream.Terms{Wait: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

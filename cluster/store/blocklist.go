@@ -39,6 +39,7 @@ type Blocklist struct {
 	mu     sync.Mutex
 	blocks map[string]endpoint.Block // by key, at most MaxBlocks
 	full   bool                      // one over the limit was told of
+	whole  bool                      // the list has been read to its end once
 }
 
 // NewBlocklist returns an empty list that fills once it runs.
@@ -153,6 +154,7 @@ func (l *Blocklist) take(key string, m tail.Message) {
 func (l *Blocklist) forgetOthers(seen map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.whole = true
 	for key := range l.blocks {
 		if !seen[key] {
 			delete(l.blocks, key)
@@ -175,17 +177,20 @@ func (l *Blocklist) compile(ctx context.Context, changed <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		}
-		next := l.build(time.Now())
-		l.isReady()
+		next, whole := l.build(time.Now())
+		if whole {
+			l.isReady()
+		}
 		expiry.Reset(next)
 	}
 }
 
-// build makes the set of what is blocked now and returns when to do so again.
-func (l *Blocklist) build(now time.Time) time.Duration {
+// build makes the set of what is blocked now and returns when to do so again, and
+// whether the whole list is in it.
+func (l *Blocklist) build(now time.Time) (next time.Duration, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := time.Hour
+	next = time.Hour
 	prefixes := make([]netip.Prefix, 0, len(l.blocks))
 	for key, b := range l.blocks {
 		if b.ExpiresAt != nil {
@@ -199,5 +204,5 @@ func (l *Blocklist) build(now time.Time) time.Duration {
 		prefixes = append(prefixes, b.Source)
 	}
 	l.set.Store(prefixset.New(prefixes))
-	return next
+	return next, l.whole
 }

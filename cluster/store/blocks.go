@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -113,6 +114,8 @@ func (s *Store) Blocks(ctx context.Context, cursor string, limit int) ([]endpoin
 			if err != nil {
 				return nil, "", err
 			}
+			// One that is set again meanwhile is met again, as it is by then.
+			out = slices.DeleteFunc(out, func(o endpoint.Block) bool { return o.Source == b.Source })
 			out = append(out, b)
 		}
 		if !more {

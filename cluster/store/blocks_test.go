@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/broker"
 	"patchbay/cluster/store"
+	"patchbay/cluster/subject"
 )
 
 func blocklist(t testing.TB, srv *broker.Server) *store.Blocklist {
@@ -161,5 +163,40 @@ func TestABatchIsWrittenWholeOrNotAtAll(t *testing.T) {
 	}
 	if err := s.Apply(t.Context(), "acme", nil, eps[:11], endpoint.Terms{}); !errors.Is(err, endpoint.ErrExists) {
 		t.Errorf("made again: %v", err)
+	}
+}
+
+// An edge takes no call before it knows every source that is blocked, however
+// long the list is.
+func TestABlocklistIsReadyOnceItWasReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	srv := startBroker(t)
+	open(t, srv, store.Config{Node: "n1"}, store.Observer{})
+	js := jetStream(t, srv)
+	const many = 5000
+	source := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) }
+	for i := range many {
+		b, err := json.Marshal(endpoint.Block{V: 1, Source: netip.PrefixFrom(source(i), 32), CreatedAt: time.Now()})
+		if err == nil {
+			_, err = js.PublishAsync("$KV.endpoints."+subject.KeyBlock(netip.PrefixFrom(source(i), 32)), b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-time.After(patience):
+		t.Fatal("not written")
+	}
+	l := blocklist(t, srv)
+	missing := 0
+	for i := range many {
+		if !l.Contains(source(i)) {
+			missing++
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d of %d sources are let in by a list that is ready", missing, many)
 	}
 }

@@ -34,17 +34,23 @@ func TestWarmReadsComeFromMemory(t *testing.T) {
 	var from sources
 	s := open(t, startBroker(t), store.Config{}, from.observer())
 	run(t, s)
-	create(t, s, newEndpoint("acme", 1))
-	for range 10 {
-		if _, err := dial(t, s, 1); err != nil {
-			t.Fatal(err)
+	for n := 1; ; n += 2 {
+		create(t, s, newEndpoint("acme", n))
+		began, age, cache, read := time.Now(), s.FeedAge(), from.cache.Load(), from.store.Load()
+		for range 10 {
+			if _, err := dial(t, s, n); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := dial(t, s, n+1); !errors.Is(err, endpoint.ErrNotFound) {
+				t.Fatal(err)
+			}
 		}
-		if _, err := dial(t, s, 2); !errors.Is(err, endpoint.ErrNotFound) {
-			t.Fatal(err)
+		if from.store.Load()-read == 2 && from.cache.Load()-cache == 18 {
+			return
 		}
-	}
-	if from.store.Load() != 2 || from.cache.Load() != 18 {
-		t.Errorf("reads: %v; want 18 and 2", &from)
+		if age+time.Since(began) < 1500*time.Millisecond || n > 100 { // else the machine was too busy to keep the feed fresh
+			t.Fatalf("reads: %v; want 18 and 2 for each two endpoints", &from)
+		}
 	}
 }
 
@@ -154,7 +160,7 @@ func TestWhileTheStoreIsAwayKnownEndpointsAreServed(t *testing.T) {
 	t.Parallel()
 	srv := startBroker(t)
 	var from sources
-	s := open(t, srv, store.Config{ReadTimeout: time.Second}, from.observer())
+	s := open(t, srv, store.Config{ReadTimeout: patience}, from.observer())
 	run(t, s)
 	create(t, s, newEndpoint("acme", 1))
 	if _, err := dial(t, s, 1); err != nil {
@@ -209,12 +215,12 @@ func TestAWarmPolicyIsServedFromMemoryAlone(t *testing.T) {
 	if _, err := s.Agent(ctx, "acme", agent); !errors.Is(err, endpoint.ErrNotFound) {
 		t.Fatal(err)
 	}
-	got, _ := s.CachedEndpoint(addr.Key(), addr.Partition())
-	acct, _ := s.CachedAccount("acme")
-	bot, known := s.CachedAgent("acme", agent)
-	if !cached() || got.Name != "number 1" || acct.Tenant != "acme" || bot != nil || !known {
-		t.Errorf("got %+v, %+v, %+v; want a policy without an agent", got, acct, bot)
-	}
+	eventually(t, patience, "a policy without an agent is in memory", func() bool { // while the feed is fresh
+		got, _ := s.CachedEndpoint(addr.Key(), addr.Partition())
+		acct, _ := s.CachedAccount("acme")
+		bot, known := s.CachedAgent("acme", agent)
+		return got != nil && got.Name == "number 1" && acct != nil && acct.Tenant == "acme" && bot == nil && known
+	})
 	if _, err := s.CreateAgent(ctx, newAgent("acme", 1), endpoint.Terms{}); err != nil {
 		t.Fatal(err)
 	}
@@ -223,9 +229,10 @@ func TestAWarmPolicyIsServedFromMemoryAlone(t *testing.T) {
 	}
 	unknown := endpoint.SlugAddress(slug(2))
 	_, _ = dial(t, s, 2)
-	if ep, ok := s.CachedEndpoint(unknown.Key(), unknown.Partition()); !ok || ep != nil {
-		t.Errorf("an endpoint known not to exist: %+v, %v", ep, ok)
-	}
+	eventually(t, patience, "an endpoint is known not to exist", func() bool {
+		ep, ok := s.CachedEndpoint(unknown.Key(), unknown.Partition())
+		return ok && ep == nil
+	})
 }
 
 func TestOtherClientsReadTheBucketAsKV(t *testing.T) {

@@ -205,7 +205,11 @@ func TestAnAccountIsReadWithItsRulesCompiled(t *testing.T) {
 		t.Fatal(err)
 	}
 	inv := endpoint.Invite{ToUser: "sales"}
-	if n := testing.AllocsPerRun(1000, func() { got.Route(&inv) }); n != 0 || got.Route(&inv).Agent != "a1" {
-		t.Errorf("%v allocations for %+v", n, got.Route(&inv))
+	allocations := 1.0
+	for range 10 { // those of the broker are counted with them
+		allocations = min(allocations, testing.AllocsPerRun(1000, func() { got.Route(&inv) }))
+	}
+	if allocations != 0 || got.Route(&inv).Agent != "a1" {
+		t.Errorf("%v allocations for %+v", allocations, got.Route(&inv))
 	}
 }

@@ -100,7 +100,12 @@ func TestASmallerSettingTakesNoReplicasAway(t *testing.T) {
 		if err := (stream.Terms{Replicas: c.asked, Wait: time.Minute}).Open(t.Context(), js, cfg); err != nil {
 			t.Fatal(err)
 		}
-		if got := info(t, js); got.Replicas != c.want || got.MaxMsgs != cfg.MaxMsgs {
+		// Another broker may have begun to lead, and not have heard of it yet.
+		var got jetstream.StreamConfig
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && (got.Replicas != c.want || got.MaxMsgs != cfg.MaxMsgs); time.Sleep(20 * time.Millisecond) {
+			got = info(t, js)
+		}
+		if got.Replicas != c.want || got.MaxMsgs != cfg.MaxMsgs {
 			t.Errorf("asked for %d: %d replicas, %d messages", c.asked, got.Replicas, got.MaxMsgs)
 		}
 	}

@@ -273,7 +273,7 @@ func TestADeathIsSeenAndItsCallsAreEndedWithin5s(t *testing.T) {
 	s.place(s.nodes[1], 5)
 	late := testkit.Late(t)
 	killed := time.Now()
-	s.nodes[0].stop()
+	go s.nodes[0].stop() // nothing of it is heard from the first moment on; its disk may take its time
 	s.eventually("a BYE for each of its calls", func() bool { calls, _ := s.said("m1-"); return calls == count })
 	took, busy := time.Since(killed), late()
 	s.eventually("their records", func() bool { return len(s.records(s.nodes[1])) == count })
@@ -293,13 +293,29 @@ func TestADeathIsSeenAndItsCallsAreEndedWithin5s(t *testing.T) {
 
 func TestNoLiveCallHearsAByeWhenOneObserverLosesBeats(t *testing.T) {
 	t.Parallel()
+	for !leftAlone(t) {
+		t.Log("the machine was so late that a live node may not have answered in time")
+	}
+}
+
+// leftAlone plays it once; false: calls were ended, and the machine was late by
+// as much as an answer is waited for.
+func leftAlone(t *testing.T) (told bool) {
 	s := newSite(t, "m1", "m2", "m3")
 	s.place(s.nodes[0], 10)
+	late := testkit.Late(t)
 	deaf := "m1"
 	s.nodes[1].deafTo.Store(&deaf)
 	s.eventually("m2 misses m1", func() bool { return len(s.nodes[1].presence.Silent()) == 1 })
 	time.Sleep(3 * time.Second) // m2 asks at once, and again each second
-	if calls, _ := s.said(""); calls != 0 || s.nodes[0].Count() != 10 || len(s.records(s.nodes[1])) != 0 {
-		t.Errorf("%d calls heard a BYE, %d are live, records %v", calls, s.nodes[0].Count(), s.records(s.nodes[1]))
+	calls, _ := s.said("")
+	live, records, busy := s.nodes[0].Count(), s.records(s.nodes[1]), late()
+	if calls == 0 && live == 10 && len(records) == 0 {
+		return true
 	}
+	if busy >= time.Second {
+		return false
+	}
+	t.Errorf("%d calls heard a BYE, %d are live, records %v", calls, live, records)
+	return true
 }

@@ -120,13 +120,14 @@ func (b *bed) twoDeciders(t *testing.T) {
 		before := rig.Sum(b.Actors, rig.Decisions)
 		owner.Signal(syscall.SIGSTOP)
 		carrier := b.Carrier(t, "udp")
+		talking, hangUp := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		var up sync.WaitGroup
 		for i := range calls {
 			up.Go(func() {
 				d := carrier.Dial(b.uri(b.answered), i)
 				if d.Invite(rig.Way{Twin: i%2 == 0}) {
-					d.Talk(t.Context(), 2*time.Second) // the owner wakes
+					d.Talk(talking, 2*settle) // the owner wakes
 					d.Bye()
 				}
 				mu.Lock()
@@ -145,6 +146,7 @@ func (b *bed) twoDeciders(t *testing.T) {
 				break
 			}
 		}
+		hangUp()
 		rig.Until(t, settle, func() (string, bool) { // a copy that two media nodes made ends
 			live := rig.Sum(b.Medias, rig.CallsLive)
 			return fmt.Sprintf("%v calls are live, want %d at most", live, calls), live <= calls

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"syscall"
@@ -21,18 +22,18 @@ func TestBrokersDie(t *testing.T) {
 // leader is the broker that leads most streams.
 func (b *bed) leader(t *testing.T) (*rig.Node, map[string]int) {
 	t.Helper()
-	streams, err := b.Op.Streams(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leads := map[string]int{}
-	for _, s := range streams {
-		leads[s.Cluster.Leader]++
-	}
+	var leads map[string]int
+	rig.Until(t, settle, func() (string, bool) {
+		leads = map[string]int{}
+		streams, err := b.Op.Streams(t)
+		for _, s := range streams {
+			if s.Cluster != nil {
+				leads[s.Cluster.Leader]++
+			}
+		}
+		return fmt.Sprintf("each of %d streams has a leader: %v, %v", len(streams), leads, err), err == nil && len(leads) > 0 && leads[""] == 0
+	})
 	names := slices.SortedFunc(maps.Keys(leads), func(x, y string) int { return leads[y] - leads[x] })
-	if len(names) == 0 {
-		t.Fatal("no stream has a leader")
-	}
 	return b.Node(names[0]), leads
 }
 

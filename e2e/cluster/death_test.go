@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,11 +28,7 @@ func TestMediaNodesThatComeBack(t *testing.T) {
 func (b *bed) lost(t *testing.T, talks []*talk, on map[string]string, dead func(node string) bool, within time.Duration) rig.Tally {
 	t.Helper()
 	from := time.Now()
-	all := each(talks, func(_ int, c *talk) {
-		c.Expect(dead(on[c.CallID()]))
-		c.Talk(t.Context(), within+3*time.Second+b.Stall.Worst())
-		c.Bye()
-	})
+	all := each(talks, func(_ int, c *talk) { c.hears(t, dead(on[c.CallID()]), within+3*time.Second) })
 	none(t, all)
 	lost := 0
 	for _, o := range all {
@@ -110,7 +107,13 @@ func (b *bed) mediaDiesWhileTheyRing(t *testing.T) {
 	// Their carrier takes each to another edge, as a 503 asks it to (RFC 3263 4.3),
 	// and rings again.
 	rig.Eventually(t, notice+settle/4, "live calls", calls, func() float64 { return b.Medias[1].Metric(rig.CallsLive) })
-	for _, v := range b.Op.Calls(t) {
+	var page control.Page[control.CallView]
+	rig.Until(t, settle, func() (string, bool) { // an error names a node that the control node has not missed yet
+		page = control.Page[control.CallView]{}
+		err := b.Op.Try("call", "list", control.PageRequest{}, &page)
+		return fmt.Sprintf("%d calls are listed, want %d: %v", len(page.Items), calls, err), err == nil && len(page.Items) == calls
+	})
+	for _, v := range page.Items {
 		if err := b.Op.Try("call", "hangup", control.ID{ID: v.ID.String()}, nil); err != nil {
 			t.Errorf("hangup: %v", err)
 		}

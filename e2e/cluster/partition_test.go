@@ -92,11 +92,7 @@ func (b *bed) mediaCutOff(t *testing.T, way rig.Cut) {
 	heal := b.Cut(t, victim, way)
 	pause(t, 500*time.Millisecond)
 	stop := b.traffic(t, 10, time.Second)
-	all := each(talks, func(_ int, c *talk) {
-		c.Expect(on[c.CallID()] == victim.Name)
-		c.Talk(t.Context(), 8*time.Second)
-		c.Bye()
-	})
+	all := each(talks, func(_ int, c *talk) { c.hears(t, on[c.CallID()] == victim.Name, 8*time.Second) })
 	placed := stop()
 	heal()
 	took := healed(t, victim)

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,12 +13,17 @@ import (
 // sprayedEvery is the time between two INVITEs at one edge.
 const sprayedEvery = 50 * time.Millisecond
 
+// enough is how many INVITEs at each edge show something.
+const enough = 10
+
 // A revocable is an endpoint that one API made and deletes. It rings until it is
 // given up.
 type revocable struct {
 	api    string
 	uri    string
 	delete func(t *testing.T)
+
+	rung atomic.Int64 // INVITEs that had a response
 
 	mu      sync.Mutex
 	replied time.Time // when the API said that it was deleted
@@ -87,9 +93,12 @@ func (b *bed) aDeletedEndpointIsRefusedEverywhere(t *testing.T) {
 			runs := make([]*rig.Traffic, len(all))
 			for i, r := range all {
 				runs[i] = b.Carrier(t, rig.Transports[i%len(rig.Transports)]).Place(float64(len(b.Edges))*float64(time.Second/sprayedEvery), 0,
-					func(int) (string, rig.Way) { return r.uri, rig.Way{Cancel: true} })
+					func(int) (string, rig.Way) { return r.uri, rig.Way{Cancel: true, First: func() { r.rung.Add(1) }} })
 			}
 			pause(t, 300*time.Millisecond)
+			for _, r := range all {
+				rig.WaitFor(t, settle, "an INVITE is let in by "+r.api, func() bool { return r.rung.Load() > 0 })
+			}
 			if dies.before {
 				owner.Kill()
 			}
@@ -98,12 +107,19 @@ func (b *bed) aDeletedEndpointIsRefusedEverywhere(t *testing.T) {
 				deleting.Go(func() { r.revoke(t) })
 			}
 			deleting.Wait()
+			deleted := make([]int, len(all))
+			for i := range all {
+				deleted[i] = runs[i].Placed()
+			}
 			rest := time.Second
 			if dies.after {
 				owner.Kill()
 				rest = 5 * time.Second // until others own its partitions
 			}
 			pause(t, rest)
+			for i := range all { // a machine that stands still places few
+				rig.WaitFor(t, settle, "INVITEs after the reply", func() bool { return runs[i].Placed() > deleted[i]+enough*len(b.Edges) })
+			}
 			for i, r := range all {
 				b.refusedSince(t, r, runs[i].Stop())
 			}
@@ -131,7 +147,7 @@ func (b *bed) refusedSince(t *testing.T, r *revocable, calls rig.Tally) {
 		}
 	}
 	t.Logf("%s: %d INVITEs let in before the reply, %d refused after it", r.api, let, after)
-	if let == 0 || after < 10*len(b.Edges) {
+	if let == 0 || after < enough*len(b.Edges) {
 		t.Errorf("%s: %d INVITEs let in before the reply and %d sent after it: too few to show anything", r.api, let, after)
 	}
 }

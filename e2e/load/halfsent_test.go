@@ -32,7 +32,7 @@ func TestTwoThousandHalfSentConnectionsAreClosedWhileCallsGoOn(t *testing.T) {
 	node := rig.StartWide(t, 2, rig.Settings{"sip.max_connections_per_source": "3000"})
 	op := node.Operator(t)
 	uri := node.URI(op.Endpoint(t, op.Echo(t).Agent, nil).Slug)
-	start := look(node)
+	start, machine := look(node), rig.WatchStall(t)
 	text := node.Text(rig.Request{Method: "INVITE", URI: uri, Body: rig.Offer(9)}.Fresh())
 
 	var all sync.WaitGroup
@@ -54,8 +54,8 @@ func TestTwoThousandHalfSentConnectionsAreClosedWhileCallsGoOn(t *testing.T) {
 	goodCalls(t, uri)
 	all.Wait()
 	t.Logf("%d connections, half of them byte by byte: the last was closed after %v", halfSent, longest.Round(10*time.Millisecond))
-	if open > 0 || longest > halfLimit {
-		t.Errorf("%d of %d connections were left open, the last closed after %v, want none and %v", open, halfSent, longest, halfLimit)
+	if limit := halfLimit + machine.Worst(); open > 0 || longest > limit {
+		t.Errorf("%d of %d connections were left open, the last closed after %v, want none and %v", open, halfSent, longest, limit)
 	}
 	node.Idle(t, time.Minute)
 	rig.Until(t, time.Minute, func() (string, bool) {

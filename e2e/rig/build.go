@@ -30,8 +30,8 @@ func Main(m *testing.M) {
 // each start of a node takes a second of a core.
 const atOnce = 5
 
-// binaryVariable names the program that a test which runs itself in a network
-// of its own has built already.
+// binaryVariable names a program that is built already: by make, or by a test that
+// runs itself in a network of its own.
 const binaryVariable = "E2E_BINARY"
 
 func run(m *testing.M) int {

@@ -17,6 +17,9 @@ const (
 	t2 = 4 * time.Second
 	// giveUp is 64*T1: Timer B, Timer F.
 	giveUp = 64 * t1
+	// ringing is how long one that rings is waited for, which is no transaction's
+	// affair (17.1.1.2).
+	ringing = 3 * time.Minute
 )
 
 // errSilence is a transaction that got no final response.
@@ -87,7 +90,7 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 	again, limit := time.NewTimer(wait), time.NewTimer(giveUp)
 	defer again.Stop()
 	defer limit.Stop()
-	quiet := true // nothing heard yet
+	quiet, patience := true, giveUp // nothing heard yet
 	resent := 0
 	for {
 		select {
@@ -103,7 +106,10 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 			if m.Status() >= 200 {
 				return m.Response, nil
 			}
-			quiet = quiet && r.Method != "INVITE"
+			if r.Method == "INVITE" && quiet {
+				quiet, patience = false, ringing
+				limit.Reset(ringing)
+			}
 			progress(m.Response)
 		case <-again.C:
 			if d.carrier.udp != nil && quiet || d.carrier.broken(d.sent) {
@@ -114,7 +120,7 @@ func (d *Dialled) transact(r Request, progress func(Response)) (Response, error)
 			wait = min(2*wait, t2)
 			again.Reset(wait)
 		case <-limit.C:
-			return "", fmt.Errorf("%s: %w within %v", r.Method, errSilence, giveUp)
+			return "", fmt.Errorf("%s: %w within %v", r.Method, errSilence, patience)
 		}
 	}
 }
@@ -211,10 +217,10 @@ func (d *Dialled) Invite(way Way) (up bool) {
 	}
 	var final Response
 	var err error
-	d.invite, final, err = d.request(d.invite, func(Response) {
+	d.invite, final, err = d.request(d.invite, func(m Response) {
 		if way.Cancel && d.out.expects == 200 {
 			d.out.expects = 487
-			go d.cancel(d.next)
+			go d.cancel(d.invite.as(m).Cancel(), d.next)
 		}
 	})
 	if err != nil {
@@ -239,8 +245,8 @@ const silent = 9
 
 // cancel gives the call up, three times over UDP, for its response is not
 // awaited: the INVITE's is.
-func (d *Dialled) cancel(first int) {
-	text := d.invite.Cancel().text(d.carrier.transport, d.carrier.local)
+func (d *Dialled) cancel(r Request, first int) {
+	text := r.text(d.carrier.transport, d.carrier.local)
 	for i := range 3 {
 		edge := (first + i) % len(d.carrier.edges)
 		if _, err := d.carrier.send(edge, text); err == nil && d.carrier.udp == nil {

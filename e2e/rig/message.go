@@ -66,6 +66,15 @@ func (r Request) Cancel() Request {
 	return r
 }
 
+// as is the request as it was sent when that response came to it: with the branch
+// and the number that it had then.
+func (r Request) as(m Response) Request {
+	_, branch, _ := strings.Cut(m.Header("Via"), "branch=")
+	r.Branch, _, _ = strings.Cut(branch, ";")
+	_, _ = fmt.Sscan(m.Header("CSeq"), &r.CSeq)
+	return r
+}
+
 // AckOf is the ACK of a refused INVITE (17.1.1.3).
 func (r Request) AckOf(final Response) Request {
 	r.Method, r.Body, r.Headers, r.To = "ACK", "", nil, final.Header("To")

@@ -137,14 +137,14 @@ func (p *Phone) Network() *Relay { return p.relay }
 // Send sends a message by the next way.
 func (p *Phone) Send(text string) {
 	p.mu.Lock()
-	turn := p.turn
+	turn, beside := p.turn, p.beside
 	p.turn++
 	p.mu.Unlock()
 	if p.lines != nil {
 		p.lines.send(turn, text)
 		return
 	}
-	if p.beside != nil && p.beside.back(text) {
+	if beside != nil && beside.back(text) {
 		return
 	}
 	to := p.ways[turn%len(p.ways)]

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -65,6 +66,12 @@ func free(from int) bool {
 		_ = l.Close()
 	}
 	return true
+}
+
+// Bound reports that a process of this machine has a port, over "udp" or "tcp".
+func Bound(transport string, port int) bool {
+	sockets, err := os.ReadFile("/proc/net/" + transport)
+	return err == nil && bytes.Contains(sockets, fmt.Appendf(nil, ":%04X ", port))
 }
 
 // lockAll locks n blocks from the first on, or none.

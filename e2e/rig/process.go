@@ -93,7 +93,7 @@ func (p *process) signal(t testing.TB, sig os.Signal) {
 }
 
 // unclean finds what no output of a node may hold.
-var unclean = regexp.MustCompile(`(?i)panic|DATA RACE|fatal error:`)
+var unclean = regexp.MustCompile(`(?i)\bpanic|DATA RACE|fatal error:`)
 
 // examine fails the test for what the output of a process shows, and shows the
 // output of one that failed.

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"sync/atomic"
+	"testing"
 	"time"
 )
 
@@ -14,6 +15,14 @@ type Stall struct {
 
 // stallTick is how often it should wake.
 const stallTick = 20 * time.Millisecond
+
+// WatchStall watches until the test ends.
+func WatchStall(t testing.TB) *Stall {
+	t.Helper()
+	s := watchStall()
+	t.Cleanup(func() { close(s.stop) })
+	return s
+}
 
 func watchStall() *Stall {
 	s := &Stall{stop: make(chan struct{})}

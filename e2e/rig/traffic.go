@@ -11,12 +11,13 @@ import (
 
 // A Traffic is calls that a carrier places evenly at a rate.
 type Traffic struct {
-	stop func() // places no more
-	hang func() // ends those that talk
-	mu   sync.Mutex
-	all  []Outcome
-	open int
-	done chan struct{}
+	stop   func() // places no more
+	hang   func() // ends those that talk
+	mu     sync.Mutex
+	all    []Outcome
+	open   int
+	placed int
+	done   chan struct{}
 }
 
 // Place begins a call every 1/rate s until count are placed (0: until it is
@@ -34,7 +35,7 @@ func (c *Carrier) Place(rate float64, count int, way func(i int) (uri string, w 
 		for i := 0; count == 0 || i < count; i++ {
 			uri, w := way(i)
 			d := c.Dial(uri, i)
-			tr.count(1)
+			tr.begun()
 			calls.Go(func() { tr.note(d.Run(talking, w)) })
 			select {
 			case <-tick.C:
@@ -46,16 +47,17 @@ func (c *Carrier) Place(rate float64, count int, way func(i int) (uri string, w 
 	return tr
 }
 
-func (tr *Traffic) count(n int) {
+func (tr *Traffic) begun() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.open += n
+	tr.open++
+	tr.placed++
 }
 
 func (tr *Traffic) note(o Outcome) {
-	tr.count(-1)
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	tr.open--
 	tr.all = append(tr.all, o)
 }
 
@@ -64,6 +66,13 @@ func (tr *Traffic) Open() int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.open
+}
+
+// Placed is how many calls have begun.
+func (tr *Traffic) Placed() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.placed
 }
 
 // Stop places no more calls and waits for those that talk.

@@ -279,7 +279,7 @@ func (p *play) operate(k *party, st step) (err error) {
 	}
 	for _, w := range st.args[1:] {
 		if other, attended := strings.CutPrefix(w, "replaces="); attended {
-			id, err := p.call(p.parties[other], other)
+			id, err := p.waitEstablished(other)
 			if err != nil {
 				return err
 			}

@@ -88,8 +88,8 @@ func (b *bed) furnish(t *testing.T) {
 	t.Helper()
 	b.told = told{by: map[call.ID][]string{}}
 	b.within = b.Control.Within(t, b.Agent)
-	if _, err := b.Op.Inside.Subscribe(subject.Prefix+"call.*.evt", b.told.take); err != nil {
-		t.Fatal(err)
+	if _, err := b.Op.Inside.Subscribe(subject.Prefix+"call.*.evt", b.told.take); err != nil || b.Op.Inside.Flush() != nil {
+		t.Fatalf("subscribe: %v", err)
 	}
 	nobody := b.Op.Agent(t, "dialin", nil).ID
 	b.agents = map[string]string{"echo": b.Agent, "nobody": nobody}

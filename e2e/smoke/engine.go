@@ -20,7 +20,7 @@ import (
 
 // Limits of what an engine may take, on a slow machine.
 const (
-	engineUp   = 60 * time.Second
+	engineUp   = 2 * time.Minute
 	engineDown = 60 * time.Second
 	askEngine  = 10 * time.Second
 )

@@ -49,7 +49,8 @@ type anyEdge struct {
 
 type edgeNode struct {
 	*edge.Edge
-	kill func() // as kill -9 does: without a goodbye
+	kill  func()        // as kill -9 does: without a goodbye
+	conns *atomic.Int64 // open
 }
 
 func newAnyEdge(t *testing.T, edges int) *anyEdge {
@@ -111,11 +112,13 @@ func (c *anyEdge) openEdge(name string) *edgeNode {
 		c.t.Fatal(err)
 	}
 	cfg := c.settings()
-	e := edge.New(cfg, name, 1, c.keys, router)
+	conns := &atomic.Int64{}
+	e := edge.New(cfg, name, 1, c.keys, router, edge.WithObserver(edge.Observer{Connections: func(_ call.Transport, delta int) { conns.Add(int64(delta)) }}))
 	door, err := cluster.OpenEdgeDoor(conn, name, []call.Transport{call.UDP, call.TCP, call.TLS}, e.Send, cluster.DoorObserver{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.listens(conn)
 	stop := background(c.t, e)
 	background(c.t, cluster.NewBeats(conn, cluster.BeatConfig{Role: cluster.RoleEdge, Node: name, Boot: 1}))
 	kill := sync.OnceFunc(func() {
@@ -125,7 +128,7 @@ func (c *anyEdge) openEdge(name string) *edgeNode {
 		door.Close()
 	})
 	c.t.Cleanup(kill)
-	return &edgeNode{Edge: e, kill: kill}
+	return &edgeNode{Edge: e, kill: kill, conns: conns}
 }
 
 // settings are an edge's on free ports.
@@ -159,6 +162,17 @@ func (c *anyEdge) openMedia(conn *cluster.Conn) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { door.Close(); c.calls.Stop(); wire.Close(); presence.Close() })
+	c.listens(conn)
+}
+
+// listens waits until the broker knows what a connection has subscribed to.
+func (c *anyEdge) listens(conn *cluster.Conn) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), anyPatience)
+	defer cancel()
+	if err := conn.Flush(ctx); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // openDecider admits everybody but "nobody".
@@ -195,11 +209,7 @@ func (c *anyEdge) openDecider(conn *cluster.Conn) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(intake.Close)
-	ctx, cancel := context.WithTimeout(c.t.Context(), anyPatience)
-	defer cancel()
-	if err := conn.Flush(ctx); err != nil {
-		c.t.Fatal(err)
-	}
+	c.listens(conn)
 }
 
 // agents answer every call at once, but for those that are to ring.

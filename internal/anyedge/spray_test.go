@@ -170,7 +170,7 @@ func TestOurByeOutlivesTheConnectionOfItsDialog(t *testing.T) {
 		eventuallyIn(t, "the call has its ACK", func() bool { return c.confirmed(k) })
 		_ = k.p.streams[0].Close()
 		k.dead = 1
-		time.Sleep(100 * time.Millisecond) // real: so that the edge knows, or does not; both must do
+		eventuallyIn(t, "the edge has seen the end of the connection", func() bool { return c.edges[0].conns.Load() == 0 }) // what is written before is lost
 		c.hangUp(k)
 		bye := k.await("BYE")
 		if bye.from != -1 {

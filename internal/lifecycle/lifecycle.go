@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/fx"
@@ -52,7 +53,9 @@ type runner struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	done      chan struct{}
-	err       error // why it ended; to be read after done
+
+	telling sync.Mutex // why it ended is told once: by watch, or by stop
+	err     error      // why it ended; to be read after done
 }
 
 func (r *runner) start(ctx context.Context) error {
@@ -82,6 +85,8 @@ func (r *runner) stop(ctx context.Context) error {
 	defer cancel()
 	select {
 	case <-r.done:
+		r.telling.Lock()
+		defer r.telling.Unlock()
 		return r.err
 	case <-own.Done():
 		return r.late(own, "component not stopped in time")
@@ -114,10 +119,19 @@ func (r *runner) run() {
 // watch stops the application where the component ends before its time.
 func (r *runner) watch() {
 	<-r.done
+	if r.tells() {
+		_ = r.app.Shutdown(fx.ExitCode(1))
+	}
+}
+
+// tells logs why the component ended, unless it was told to: then stop says it.
+func (r *runner) tells() bool {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	if r.ctx.Err() != nil {
-		return
+		return false
 	}
 	r.log.Error("component failed", "err", r.err)
-	r.err = nil // told; the stop that follows is an orderly one
-	_ = r.app.Shutdown(fx.ExitCode(1))
+	r.err = nil // the stop that follows is an orderly one
+	return true
 }

@@ -225,3 +225,24 @@ func TestAComponentThatDoesNotStopLeavesTheOthersTime(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// TestAComponentThatFailsAsTheApplicationStopsIsToldOnce has one fail at the
+// very moment at which it is told to stop.
+func TestAComponentThatFailsAsTheApplicationStopsIsToldOnce(t *testing.T) {
+	for range 200 {
+		now := make(chan struct{})
+		w := newWorld(func(_ context.Context, ready func()) error {
+			ready()
+			<-now
+			return errors.New("disk gone")
+		})
+		if err := w.app.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(now)
+		err := w.app.Stop(t.Context())
+		if logged := strings.Contains(w.logged(), "disk gone"); logged == (err != nil) {
+			t.Fatalf("logged: %v, returned: %v; want one of both", logged, err)
+		}
+	}
+}

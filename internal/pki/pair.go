@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -32,8 +33,9 @@ type Pair struct {
 
 // A stamp tells one content of a file from another without reading it.
 type stamp struct {
-	changed time.Time
+	changed time.Time // to the tick of the kernel's clock, in which a file may change twice
 	size    int64
+	inode   uint64 // of a file that was put in another's place
 }
 
 // OpenPair reads a certificate and its key.
@@ -51,7 +53,10 @@ func OpenPair(certFile, keyFile string) (*Pair, error) {
 func (p *Pair) stamps() (all [2]stamp) {
 	for i, name := range []string{p.certFile, p.keyFile} {
 		if f, err := os.Stat(name); err == nil {
-			all[i] = stamp{f.ModTime(), f.Size()}
+			all[i] = stamp{changed: f.ModTime(), size: f.Size()}
+			if is, ok := f.Sys().(*syscall.Stat_t); ok {
+				all[i].inode = is.Ino
+			}
 		}
 	}
 	return all

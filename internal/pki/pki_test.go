@@ -119,6 +119,42 @@ func TestANewCertificateIsUsedAndABrokenOneIsNot(t *testing.T) {
 	}
 }
 
+// A clock that ticks in milliseconds tells two changes apart no better than this.
+func TestANewCertificateOfTheSameMomentIsUsed(t *testing.T) {
+	t.Parallel()
+	dir, at := t.TempDir(), time.Now().Add(-time.Hour)
+	stop := func() (size int64) {
+		t.Helper()
+		for _, file := range []string{"b.key", "b.pem"} {
+			if err := os.Chtimes(filepath.Join(dir, file), at, at); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Stat(filepath.Join(dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			size = f.Size()
+		}
+		return size
+	}
+	p := issue(t, dir, "b", "one")
+	size := stop()
+	for n := 0; ; n++ {
+		before := p.Certificate().Leaf.SerialNumber
+		if err := authority(t, dir).Issue("b", []string{"one"}, time.Now(), true); err != nil {
+			t.Fatal(err)
+		}
+		next := stop()
+		if p.Certificate().Leaf.SerialNumber.Cmp(before) == 0 {
+			t.Fatalf("the old certificate is shown: %d bytes after %d", next, size)
+		}
+		if next == size || n == 100 { // signatures have one of a few lengths
+			return
+		}
+		size = next
+	}
+}
+
 func TestKeysAreTheirOwnersAloneAndNotWrittenOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -32,7 +32,7 @@ func TestACertificateThatDoesNotVerifyIsNoWebhook(t *testing.T) {
 	defer srv.Close()
 	c := webhook.New(dialguard.Guard{AllowLoopback: true}, unseal)
 	defer c.Close()
-	_, err := c.Ask(t.Context(), question(func(h *endpoint.FallbackHandler) { h.URL = srv.URL }))
+	_, err := c.Ask(t.Context(), question(func(h *endpoint.FallbackHandler) { h.URL, h.TimeoutMs = srv.URL, endpoint.MaxWebhookMs }))
 	if got := reasonOf(t, err); got != endpoint.ReasonWebhookFailed || asked.Load() != 0 || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("got %v, asked %d times", err, asked.Load())
 	}
@@ -121,7 +121,7 @@ func TestAResolverThatFlipsIsCaught(t *testing.T) {
 		t.Fatalf("when it is looked at: %v, %v", first, err)
 	}
 	for i := range 5 {
-		req := question(func(h *endpoint.FallbackHandler) { h.URL = url; h.TimeoutMs = 2000 })
+		req := question(func(h *endpoint.FallbackHandler) { h.URL = url; h.TimeoutMs = endpoint.MaxWebhookMs })
 		req.Tenant = fmt.Sprint("t", i)
 		_, err := c.Ask(t.Context(), req)
 		if got := reasonOf(t, err); got != endpoint.ReasonWebhookFailed {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -98,7 +99,7 @@ func TestAWrongLengthIsJudgedByItsTransport(t *testing.T) {
 		asked <- string(m.Body())
 		done(edge.Outcome{Status: 404})
 	}
-	rig := start(t, settings(), r)
+	rig := start(t, settings(), r, edge.Lingering(5*time.Second)) // the first is answered before what follows ends its connection
 	long, short := plain("Content-Length: 5", "Content-Length: 99"), plain("Content-Length: 5", "Content-Length: 2")
 	if got := status(rig.udp().ask(long)); got != "400" {
 		t.Errorf("longer than its packet: %s", got)

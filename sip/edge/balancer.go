@@ -70,7 +70,7 @@ func (e *Edge) await(ctx context.Context, nc net.Conn, t call.Transport) {
 	defer e.contain("proxy protocol")
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	defer stop()
-	_ = nc.SetReadDeadline(time.Now().Add(announceTime))
+	_ = nc.SetReadDeadline(time.Now().Add(e.times.announce))
 	told, err := readAnnouncement(nc)
 	if err != nil {
 		e.obs.dropped(DropAnnouncement)

@@ -170,7 +170,7 @@ func TestHalfOfABalancersHeaderKeepsNoConnectionOpen(t *testing.T) {
 	t.Parallel()
 	cfg := secureSettings(t)
 	cfg.Balancers, cfg.FirstMessage = []string{"127.0.0.1"}, 300*time.Millisecond
-	slow := start(t, cfg, rejecting(404)).tcp()
+	slow := start(t, cfg, rejecting(404), edge.AsUsual).tcp()
 	slow.send(string(told(t, "203.0.113.9:40000", "198.51.100.1:5060")[:10]))
 	if !slow.closed(patience) {
 		t.Error("the connection stays open")

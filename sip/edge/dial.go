@@ -64,20 +64,45 @@ func (e *Edge) queueDial(ctx context.Context, key peer, o outgoing) Drop {
 func (e *Edge) open(ctx context.Context, to peer) {
 	defer e.contain("dial")
 	l, err := e.connect(ctx, to)
-	e.dials.mu.Lock()
-	queue := e.dials.waiting[to]
-	delete(e.dials.waiting, to)
-	e.dials.mu.Unlock()
 	if err != nil {
 		e.explain(to, err)
 	}
+	queue, why := e.sendWaiting(to, l, err)
+	for i, o := range queue {
+		e.end(o, why[i])
+	}
+}
+
+// sendWaiting sends what has waited for a connection before anything else leaves
+// by it (see follow), and says what became of each.
+func (e *Edge) sendWaiting(to peer, l link, err error) (queue []outgoing, why []Drop) {
+	d := &e.dials
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue = d.waiting[to]
+	delete(d.waiting, to)
 	for _, o := range queue {
 		if err != nil {
-			e.end(o, DropDial)
+			why = append(why, DropDial)
 			continue
 		}
-		e.end(o, e.sendOver(l, o))
+		why = append(why, e.sendOver(l, o))
 	}
+	return queue, why
+}
+
+// follow lets a message wait behind those that wait for a connection with a
+// peer, though that may be open by now: it shall not overtake them. false: none
+// waits, or there is no room.
+func (d *dials) follow(to peer, o outgoing) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue, under := d.waiting[to]
+	if !under || len(queue) >= maxDialWait {
+		return false
+	}
+	d.waiting[to] = append(queue, o)
+	return true
 }
 
 // disbeliefEvery is how often at most it is told that a peer's certificate is
@@ -105,7 +130,7 @@ func (e *Edge) explain(to peer, err error) {
 // certificate is of an authority that this machine trusts, and of its name
 // (RFC 5922 7.2).
 func (e *Edge) connect(ctx context.Context, to peer) (link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.times.dial)
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.remote.String())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -22,6 +23,7 @@ import (
 // An Edge listens, routes and answers. It is made by [New] and works in Run.
 type Edge struct {
 	cfg    config.SIP
+	times  times
 	id     string
 	boot   uint64
 	keys   *token.Keys
@@ -61,6 +63,11 @@ type Edge struct {
 	addrs atomic.Pointer[Addrs]
 	ctx   atomic.Pointer[context.Context] // of Run, for dials and look-ups
 }
+
+// times are how long an edge waits for others.
+type times struct{ announce, handshake, linger, dial, lookup time.Duration }
+
+var usualTimes = times{announceTime, handshakeTime, lingerTime, dialTimeout, lookupTime}
 
 // Addrs are the addresses an Edge listens on, the zero value where it does not.
 type Addrs struct {
@@ -123,7 +130,7 @@ func WithDialable(dialable func(netip.Addr) error) Option {
 // no socket.
 func New(cfg config.SIP, id string, boot uint64, keys *token.Keys, router Router, opts ...Option) *Edge {
 	e := &Edge{
-		cfg: cfg, id: id, boot: boot, keys: keys, router: router,
+		cfg: cfg, times: usualTimes, id: id, boot: boot, keys: keys, router: router,
 		log:       slog.New(slog.DiscardHandler),
 		healthy:   func() bool { return true },
 		blocked:   func(netip.Addr) bool { return false },

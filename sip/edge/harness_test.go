@@ -136,7 +136,7 @@ func start(t testing.TB, cfg config.SIP, r edge.Router, opts ...edge.Option) *ri
 		t.Fatal(err)
 	}
 	seen := &counts{n: map[string]int{}}
-	opts = append([]edge.Option{edge.WithObserver(seen.observer()), edge.WithRandom(func(n int) int { return n - 1 })}, opts...)
+	opts = append([]edge.Option{edge.Patiently(patience), edge.WithObserver(seen.observer()), edge.WithRandom(func(n int) int { return n - 1 })}, opts...)
 	e := edge.New(cfg, edgeID, boot, keys, r, opts...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
@@ -207,7 +208,7 @@ func TestNothingMalformedPassesTheGuard(t *testing.T) {
 			continue
 		}
 		p.send(m)
-		if i%32 == 0 { // in step with the edge: an answer to this comes after the others were taken
+		if i%32 == 0 { // in step with the edge
 			answered += p.drain(t, fmt.Sprintf("step-%d", i))
 		}
 	}
@@ -227,16 +228,21 @@ func TestNothingMalformedPassesTheGuard(t *testing.T) {
 }
 
 // drain asks for OPTIONS and returns how many other answers came before theirs.
-func (p *peer) drain(t *testing.T, callID string) int {
+// Answers that a slow worker gives all at once may find no room in the peer's
+// socket: OPTIONS are asked again, as over any network.
+func (p *peer) drain(t *testing.T, callID string) (n int) {
 	t.Helper()
-	p.send(msg{method: "OPTIONS", callID: callID, branch: "z9hG4bK" + callID}.String())
-	for n := 0; ; n++ {
-		res := p.read(patience)
-		if res == "" {
-			t.Fatalf("no answer to OPTIONS %s", callID)
-		}
-		if header(res, "Call-ID") == callID {
-			return n
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		p.send(msg{method: "OPTIONS", callID: callID, branch: "z9hG4bK" + callID}.String())
+		for res := p.read(2 * time.Second); res != ""; res = p.read(2 * time.Second) {
+			switch id := header(res, "Call-ID"); {
+			case id == callID:
+				return n
+			case !strings.HasPrefix(id, "step-"): // a copy's
+				n++
+			}
 		}
 	}
+	t.Fatalf("no answer to OPTIONS %s", callID)
+	return n
 }

@@ -152,6 +152,9 @@ func (e *Edge) sendTo(o outgoing, to netip.AddrPort) {
 		return
 	}
 	whom := peerOf(o, to)
+	if e.dials.follow(whom, o) {
+		return
+	}
 	if l, ok := e.conns.to(whom); ok {
 		if why := e.sendOver(l, o); why != DropFlowGone {
 			e.end(o, why)
@@ -227,7 +230,7 @@ func (e *Edge) sendHost(o outgoing) {
 func (e *Edge) lookUpLater(ctx context.Context, o outgoing, look func()) {
 	if e.waiting.Add(1) > maxWaiting || !e.spawn(func() {
 		defer e.waiting.Add(-1)
-		patience := time.NewTimer(lookupTime)
+		patience := time.NewTimer(e.times.lookup)
 		defer patience.Stop()
 		select {
 		case e.lookups <- struct{}{}:
@@ -247,7 +250,7 @@ func (e *Edge) lookUpLater(ctx context.Context, o outgoing, look func()) {
 func (e *Edge) lookUp(ctx context.Context, o outgoing, host string, port uint16) {
 	defer func() { <-e.lookups }()
 	defer e.contain("lookup")
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	ctx, cancel := context.WithTimeout(ctx, e.times.lookup)
 	defer cancel()
 	found, err := e.locate(ctx, call.Target{Host: host, Port: port, Transport: o.Flow.Transport})
 	if err != nil {

@@ -203,3 +203,23 @@ func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
 	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.WS}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropNoRoute), 1)
 }
+
+// Over a stream nothing overtakes: neither while its connection is opened nor as
+// soon as it is.
+func TestMessagesToOnePeerLeaveInTheirOrder(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(404))
+	for range 30 {
+		accept, addr := tcpSink(t)
+		const all = 100
+		for i := range all {
+			rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: []byte(msg{method: "BYE", callID: strconv.Itoa(i)}.String())}, nil)
+		}
+		p := accept()
+		for i := range all {
+			if got := header(p.read(patience), "Call-ID"); got != strconv.Itoa(i) {
+				t.Fatalf("message %d is %q", i, got)
+			}
+		}
+	}
+}

@@ -129,8 +129,12 @@ func (c *conn) keepAlive(gone <-chan struct{}) {
 // heard is told of pings and pongs, by the reader: both prove that the peer
 // lives.
 func (c *conn) heard() {
-	if !c.midst && !c.over() {
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.edge.cfg.IdleTimeout))
+	if c.midst {
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.edge.cfg.IdleTimeout))
+	if c.over() { // stop may have set a deadline before ours, and the reader goes on to read
+		_ = c.nc.SetReadDeadline(time.Now())
 	}
 }
 

@@ -135,7 +135,7 @@ func (c *conn) secure(ctx context.Context) bool {
 	if !ok || c.dialed {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(handshakeTime, c.edge.cfg.FirstMessage))
+	ctx, cancel := context.WithTimeout(ctx, min(c.edge.times.handshake, c.edge.cfg.FirstMessage))
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.edge.obs.dropped(DropHandshake)
@@ -200,7 +200,10 @@ func (c *conn) cut(f *framer) (whole bool, err error) {
 func (c *conn) refuse(f *framer, why error) {
 	c.edge.obs.dropped(DropFraming)
 	c.edge.refuseFrame(inbound{raw: f.head(), flow: c.flow(), link: c}, why)
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.edge.times.linger))
+	if c.over() { // stop has set a deadline before ours
+		return
+	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(c.nc, lingerBytes))
 }
 

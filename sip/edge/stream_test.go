@@ -82,7 +82,7 @@ func TestAStreamThatCannotBeFramedGets400AndIsClosed(t *testing.T) {
 func TestASlowMessageCostsTheConnectionHoweverItDrips(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.FirstMessage = 2 * time.Second // a busy machine says its OPTIONS within it
+	cfg.FirstMessage = 5 * time.Second // a busy machine says its OPTIONS within it
 	rig := start(t, cfg, rejecting(404))
 	drip := func(p *peer, what string) {
 		head, _, _ := strings.Cut(msg{method: "OPTIONS"}.String(), "\r\n")
@@ -116,7 +116,7 @@ func TestASlowMessageCostsTheConnectionHoweverItDrips(t *testing.T) {
 func TestALineEndIsNoSlowMessage(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.FirstMessage = 2 * time.Second
+	cfg.FirstMessage = 4 * time.Second
 	rig := start(t, cfg, rejecting(404))
 	p := rig.tcp()
 	p.ask(msg{method: "OPTIONS"}.String())
@@ -130,7 +130,7 @@ func TestALineEndIsNoSlowMessage(t *testing.T) {
 func TestAnIdleConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	cfg := settings()
-	cfg.IdleTimeout = 2 * time.Second // the answer of a busy edge is within it
+	cfg.IdleTimeout = 5 * time.Second // the answer of a busy edge is within it
 	rig := start(t, cfg, rejecting(404))
 	p := rig.tcp()
 	p.ask(msg{method: "OPTIONS"}.String())

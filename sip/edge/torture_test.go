@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"patchbay/actors/call"
+	"patchbay/sip/edge"
 )
 
 // owed returns what the oracle says that we answer: by file and transport, a
@@ -51,7 +52,7 @@ func TestTortureMessagesAreSurvived(t *testing.T) {
 	}
 	cfg := secureSettings(t)
 	cfg.MaxConns, cfg.MaxConnsPerIP = 1000, 1000
-	rig, oracle := start(t, cfg, rejecting(404)), owed(t)
+	rig, oracle := start(t, cfg, rejecting(404), edge.Lingering(patience)), owed(t)
 
 	var mu sync.Mutex
 	var rows []string

@@ -220,28 +220,28 @@ func TestATargetThatFailsIsLeftAloneAndTriedByOne(t *testing.T) {
 	if len(first) != terms.PerTarget {
 		t.Fatalf("%d at once to a target that nothing is known against", len(first))
 	}
-	turned := 0
 	for _, d := range first {
-		p.Settle(d, p.Judge(d, plan.Failed, now), now)
+		v := p.Judge(d, plan.Failed, now)
+		if p.Settle(d, v, now); v.Down {
+			t.Error("it is left alone already")
+		}
 	}
 	one := p.Start(now)
 	if len(one) != 1 {
 		t.Fatalf("%d at once to a target that failed", len(one))
 	}
-	if v := p.Judge(one[0], plan.Failed, now); v.Turned {
-		turned++
-		p.Settle(one[0], v, now)
-	}
-	if turned != 1 || p.Start(now) != nil || p.Open(now) != 1 || !p.Next().Equal(now.Add(terms.BreakFor)) {
-		t.Fatalf("after 5 failures: turned %d, %d open, next in %v", turned, p.Open(now), p.Next().Sub(now))
+	v := p.Judge(one[0], plan.Failed, now)
+	p.Settle(one[0], v, now)
+	if !v.Down || p.Start(now) != nil || p.Open(now) != 1 || !p.Next().Equal(now.Add(terms.BreakFor)) {
+		t.Fatalf("after 5 failures: down %v, %d open, next in %v", v.Down, p.Open(now), p.Next().Sub(now))
 	}
 	now = now.Add(terms.BreakFor)
 	probe := p.Start(now)
 	if len(probe) != 1 {
 		t.Fatalf("%d try after the pause", len(probe))
 	}
-	v := p.Judge(probe[0], plan.Delivered, now)
-	if p.Settle(probe[0], v, now); !v.Turned || p.Open(now) != 0 || len(p.Start(now)) != terms.PerTarget {
+	v = p.Judge(probe[0], plan.Delivered, now)
+	if p.Settle(probe[0], v, now); v.Down || p.Open(now) != 0 || len(p.Start(now)) != terms.PerTarget {
 		t.Error("a success does not end it")
 	}
 }

@@ -19,21 +19,20 @@ const (
 // A Verdict is what becomes of a delivery after a try. The caller stores it,
 // then calls Settle.
 type Verdict struct {
-	Done   bool      // delivered, or nobody's any more: it is to be removed
-	Dead   bool      // given up
-	Next   time.Time // else: tried again then
-	Turned bool      // the target became unhealthy, or normal again, with this
+	Done bool      // delivered, or nobody's any more: it is to be removed
+	Dead bool      // given up
+	Next time.Time // else: tried again then
+	Down bool      // the target is left alone for a while
 }
 
 // Judge says what becomes of a delivery that was tried, and counts the try for
 // its target.
 func (p *Plan) Judge(d *Delivery, r Result, now time.Time) Verdict {
 	t := d.lane.target
-	was := t.failures >= p.terms.BreakAfter
 	switch r {
 	case Delivered:
 		t.failures, t.until = 0, time.Time{}
-		return Verdict{Done: true, Turned: was}
+		return Verdict{Done: true}
 	case Gone:
 		t.failures = 0
 		p.giveUp(t, func(*Delivery) bool { return true }, WhyGone)
@@ -43,7 +42,7 @@ func (p *Plan) Judge(d *Delivery, r Result, now time.Time) Verdict {
 	v := Verdict{}
 	if t.failures >= p.terms.BreakAfter {
 		t.until = now.Add(p.terms.BreakFor)
-		v.Turned = !was
+		v.Down = true
 		over := now.Add(-p.terms.Lifetime())
 		p.giveUp(t, func(d *Delivery) bool { return d.Born.Before(over) }, WhySuspended)
 	}
