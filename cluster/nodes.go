@@ -162,10 +162,15 @@ func unheard(all []envelope.NodeStatus, known []Known) (list []envelope.NodeStat
 }
 
 // Drain makes a node refuse new calls, or take them again, and returns how it is
-// then; endpoint.ErrNotFound when none of that name answers.
+// then; endpoint.ErrNotFound when none of that name is heard or answers. One that
+// beats is waited for until ctx ends: it may be slow, and have done it.
 func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelope.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.wait)
-	defer cancel()
+	beats := slices.ContainsFunc(n.known(), func(k Known) bool { return k.Node == node && k.Beats })
+	if !beats {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, n.wait)
+		defer cancel()
+	}
 	act := envelope.NodeDrainAct
 	if cancelled {
 		act = envelope.NodeResumeAct
@@ -175,11 +180,12 @@ func (n *Nodes) Drain(ctx context.Context, node string, cancelled bool) (envelop
 		return envelope.NodeStatus{}, err
 	}
 	m, err := n.nc.RequestWithContext(ctx, subject.NodeDo, data)
+	silent := errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+	case silent && !beats:
 		return envelope.NodeStatus{}, fmt.Errorf("node %.64q: %w", node, endpoint.ErrNotFound)
 	case err != nil:
-		return envelope.NodeStatus{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return envelope.NodeStatus{}, fmt.Errorf("node %.64q: %w: %w", node, ErrUnavailable, err)
 	}
 	return envelope.DecodeNodeStatus(m.Data)
 }

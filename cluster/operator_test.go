@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -148,6 +149,31 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 	}
 	if draining["a"].Load() || draining["b"].Load() {
 		t.Error("a drain without a name drains nodes")
+	}
+}
+
+func TestANodeThatBeatsIsWaitedForWhenItIsToDrain(t *testing.T) {
+	t.Parallel()
+	c := newConn(t)
+	door, err := cluster.OpenNodeDoor(c, "slow", func(string) envelope.NodeStatus {
+		time.Sleep(1500 * time.Millisecond) // longer than one that nobody has heard of is waited for
+		return envelope.NodeStatus{Node: "slow", Draining: true}
+	}, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+	flush(t, c)
+	nodes := cluster.NewNodes(c, func() []cluster.Known {
+		return []cluster.Known{{Node: "slow", Beats: true}, {Node: "hung", Beats: true}}
+	})
+	if s, err := nodes.Drain(t.Context(), "slow", false); err != nil || !s.Draining {
+		t.Errorf("a slow node: %+v, %v", s, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := nodes.Drain(ctx, "hung", false); !errors.Is(err, cluster.ErrUnavailable) {
+		t.Errorf("a node that does not answer: %v", err)
 	}
 }
 

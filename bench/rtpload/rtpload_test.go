@@ -45,8 +45,18 @@ func run(t *testing.T, to netip.AddrPort) rtpload.Result {
 
 func TestPacketsThatComeBackAreCounted(t *testing.T) {
 	t.Parallel()
-	if r := run(t, echo(t, 0)); r.Sent < 16 || r.Received == 0 || r.Received > r.Sent {
-		t.Errorf("%+v", r)
+	at := echo(t, 0)
+	for end := time.Now().Add(time.Minute); ; {
+		r := run(t, at)
+		if r.Sent < 16 || r.Received > r.Sent {
+			t.Fatalf("%+v", r)
+		}
+		if r.Received > 0 {
+			return
+		}
+		if time.Now().After(end) { // a busy machine's may come back too late
+			t.Fatal("nothing comes back")
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func TestATestCallSendsItsMessagesToTheEdgesThatAreNamed(t *testing.T) {
 	}
 	_, uri, _ := strings.Cut(made, "\n  ")
 	at := b.node.edge.Addrs().UDP.String()
-	out, err := testCall(t, strings.TrimSpace(uri), "--edge", at+","+at, "--talk", "1500ms")
+	out, err := testCall(t, strings.TrimSpace(uri), "--edge", at+","+at, "--talk", "3s")
 	if err != nil || !strings.Contains(out, "answered          200 OK") || strings.Contains(out, "BYE") {
 		t.Errorf("a call by way of its edges: %v\n%s", err, out)
 	}

@@ -6,10 +6,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"patchbay/actors"
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster"
 	"patchbay/cluster/placement"
@@ -103,4 +105,54 @@ func TestWhateverDecidersSeeOneCallComesOfAnInvite(t *testing.T) {
 			}
 		}
 	})
+}
+
+// beatsOnce has a media node beat each mark once, and again only where the node
+// insists: what beats repeat by themselves every 2 s is lost.
+func beatsOnce(b *cluster.BeatConfig) {
+	young, again := b.Young, b.Again
+	var mu sync.Mutex
+	told := map[uint64]bool{} // and whether as settled
+	b.Young = func() (news []call.Mark) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, m := range young() {
+			if settled, before := told[m.Digest]; !before || settled != m.Settled {
+				told[m.Digest] = m.Settled
+				news = append(news, m)
+			}
+		}
+		return news
+	}
+	b.Again = func() []uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		digests := again()
+		for _, digest := range digests {
+			delete(told, digest)
+		}
+		return digests
+	}
+}
+
+func TestALateCopyYieldsAtOnceToACallThatIsSettled(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	nodes := []*mediaNode{x.media("m1", 1, 100, beatsOnce), x.media("m2", 2, 100, beatsOnce)}
+	views := []*view{x.view(), x.view()}
+	for i, v := range views {
+		v.sees.Store(&[]placement.Node{nodes[i].Node})
+	}
+	for i := range 20 {
+		first, second := i%2, 1-i%2 // whichever comes first in order
+		m := x.invite("desk", "ring", fmt.Sprint("c", i))
+		views[first].offer(m, false)
+		views[first].offer(x.request("CANCEL", "desk", "ring", m.CallID), true)
+		x.eventually("the first copy is over", func() bool { return nodes[first].Count() == 0 })
+		time.Sleep(30 * time.Millisecond) // its last news is out, mostly
+		if got := views[second].offer(m, false); got.Status != 0 {
+			t.Fatalf("%+v", got)
+		}
+		x.eventually("the second copy yields", func() bool { return nodes[second].Count() == 0 })
+	}
 }

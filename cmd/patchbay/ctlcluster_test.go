@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"patchbay/control"
 	"patchbay/internal/golden"
@@ -51,6 +54,7 @@ func TestAWholeClusterHasNothingWrongInIt(t *testing.T) {
 func TestANodeSaysHowItIs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
+	b.until("it is ready", func() bool { return b.node.status().State == "ready" })
 	s := b.node.status()
 	if s.State != "ready" || s.Slot == 0 || s.Capacity == 0 || s.Broker == nil || s.Broker.Brokers != 1 || s.Partitions != 256 {
 		t.Errorf("got %+v, broker %+v", s, s.Broker)
@@ -63,4 +67,36 @@ func TestANodeSaysHowItIs(t *testing.T) {
 		t.Errorf("draining: %+v", s)
 	}
 	b.node.act("resume")
+}
+
+// A meanwhile is a log whose reader does something else when it reads a message.
+type meanwhile struct {
+	slog.Handler
+	message string
+	do      func()
+}
+
+func (m meanwhile) Enabled(context.Context, slog.Level) bool { return true }
+
+func (m meanwhile) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == m.message {
+		m.do()
+	}
+	return nil
+}
+
+func TestANodeThatIsToldToStopWhileADrainEndsTakesNoCallsAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	told := make(chan struct{})
+	b.node.log = slog.New(meanwhile{slog.DiscardHandler, "the operator ends the drain", func() {
+		go func() { b.node.leave(); close(told) }()
+		time.Sleep(50 * time.Millisecond) // it may wait until the drain has ended, but not be undone
+	}})
+	b.node.act("drain")
+	b.node.act("resume")
+	<-told
+	if s := b.node.status(); s.State != "draining" {
+		t.Errorf("it takes calls: %+v", s)
+	}
 }

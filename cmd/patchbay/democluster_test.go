@@ -38,7 +38,7 @@ func TestTheDemoOfAClusterIsMadeOnceAndCalledThroughItsEdges(t *testing.T) {
 	}
 	defer stop()
 	over := b.node.edge.Addrs().TCP.String() + ";transport=tcp"
-	out, err := b.demo("call", nats, "--talk", "1500ms", at, over)
+	out, err := b.demo("call", nats, "--talk", "3s", at, over)
 	if err != nil || strings.Count(out, "answered          200 OK") != 2 || !strings.Contains(out, "A call through "+over) {
 		t.Errorf("calls through two listeners: %v\n%s", err, out)
 	}

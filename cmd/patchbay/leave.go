@@ -21,8 +21,7 @@ const (
 // node for its calls. It ends when nothing is left, when the drain period is
 // over, or with another signal.
 func (n *node) drain(signals <-chan os.Signal) {
-	n.stopping.Store(true)
-	n.turnAway()
+	n.leave()
 	began := time.Now()
 	over := time.NewTimer(n.cfg.Node.DrainPeriod)
 	defer over.Stop()

@@ -19,15 +19,25 @@ func (n *node) openDoor(obs observers) (err error) {
 // act does what the operator wishes and says how the node is then. A node that
 // was told to stop drains until it ends, whatever the operator wishes.
 func (n *node) act(act string) envelope.NodeStatus {
+	n.turning.Lock()
+	defer n.turning.Unlock()
 	switch {
 	case act == envelope.NodeDrainAct:
 		n.log.Info("the operator drains the node")
 		n.turnAway()
-	case act == envelope.NodeResumeAct && !n.stopping.Load():
+	case act == envelope.NodeResumeAct && !n.stopping:
 		n.log.Info("the operator ends the drain")
 		n.takeCalls()
 	}
 	return n.status()
+}
+
+// leave has the node refuse new calls until it ends.
+func (n *node) leave() {
+	n.turning.Lock()
+	defer n.turning.Unlock()
+	n.stopping = true
+	n.turnAway()
 }
 
 // status is how the node is now.
@@ -54,7 +64,8 @@ func (n *node) status() envelope.NodeStatus {
 	return s
 }
 
-// turnAway makes every role refuse new calls. Those that are up go on.
+// turnAway makes every role refuse new calls. Those that are up go on. The caller
+// holds turning.
 func (n *node) turnAway() {
 	n.ground.draining.Store(true)
 	if n.edge != nil {
@@ -65,7 +76,7 @@ func (n *node) turnAway() {
 	}
 }
 
-// takeCalls ends a drain.
+// takeCalls ends a drain. The caller holds turning.
 func (n *node) takeCalls() {
 	if n.calls != nil {
 		n.calls.Resume()

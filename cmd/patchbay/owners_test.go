@@ -80,8 +80,8 @@ func TestAnOwnerThatDiesBetweenAnInviteAndItsRetransmissionLeavesOneCall(t *test
 	deciders := []*decider{x.decider("d1"), x.decider("d2"), x.decider("d3")}
 	x.see(2, deciders...)
 	address := x.shelf.put("desk", nil)
-	one, other := x.router(), x.router()
-	owner := x.owner(address.Partition(), deciders...)
+	one, other := x.router(time.Second), x.router(time.Second)
+	owner := x.settled(address.Partition(), deciders...)
 	var first sync.WaitGroup
 	messages := make([]message, calls)
 	slots := make(chan struct{}, 16) // INVITEs at once
@@ -123,9 +123,9 @@ func TestACopyOfAnAcceptedInviteIsNotRefusedByTheNextDeciderBecauseOfTheCap(t *t
 		most := 3
 		x.shelf.put(string(policy), func(e *endpoint.Endpoint) { e.MaxConcurrentCalls, e.CapPolicy = &most, policy })
 	}
-	r := x.router()
+	r := x.router(patience)
 	for slug, refused := range map[string]int{"share": 486, "strict": 480} {
-		owner := x.owner(endpoint.SlugAddress(endpoint.Slug(slug)).Partition(), deciders...)
+		owner := x.settled(endpoint.SlugAddress(endpoint.Slug(slug)).Partition(), deciders...)
 		for i := range 3 {
 			if o := pass(r, x.invite(slug, "alice", fmt.Sprint(slug, i)), false); !o.Taken {
 				t.Fatalf("%s: %+v", slug, o)
@@ -167,8 +167,8 @@ func TestACancelThroughAnotherEdgeAfterItsOwnersDeathEndsTheCall(t *testing.T) {
 	deciders := []*decider{x.decider("d1"), x.decider("d2")}
 	x.see(2, deciders...)
 	address := x.shelf.put("desk", nil)
-	one, other := x.router(), x.router()
-	owner := x.owner(address.Partition(), deciders...)
+	one, other := x.router(time.Second), x.router(time.Second)
+	owner := x.settled(address.Partition(), deciders...)
 	for i := range calls {
 		if o := pass(one, x.invite("desk", "ring", fmt.Sprint("c", i)), false); !o.Taken {
 			t.Fatalf("%+v", o)
@@ -271,6 +271,8 @@ func TestDecidersThatSeeDifferentNodesMakeTwoCopiesOfWhichOneYields(t *testing.T
 	if got := m1.gaveWay.Load() + m2.gaveWay.Load(); got != calls {
 		t.Errorf("observers heard of %d copies that yielded, want %d", got, calls)
 	}
+	// A call is over before it has its record.
+	x.eventually("each copy that yielded has its record", func() bool { return len(m1.written())+len(m2.written()) >= calls })
 	records := slices.Concat(m1.written(), m2.written())
 	if len(records) != calls {
 		t.Errorf("%d records of copies, want %d", len(records), calls)
@@ -296,7 +298,7 @@ func TestACapIsExactWhileItsOwnersChangeUnderLoad(t *testing.T) {
 	x.see(2, d1, d2)
 	limit := most
 	address := x.shelf.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls = &limit })
-	r := x.router()
+	r := x.router(time.Second)
 	owner := x.owner(address.Partition(), d1, d2)
 	stop, highest := make(chan struct{}), 0
 	var load sync.WaitGroup
@@ -350,12 +352,12 @@ func TestANumbersCallsAreForTheOwnerOfItsEndpointToDecide(t *testing.T) {
 	x.see(1, d1, d2)
 	limit := most
 	x.shelf.numbers = x.shelf.put("desk", func(e *endpoint.Endpoint) { e.MaxConcurrentCalls, e.CapPolicy = &limit, endpoint.CapStrict })
-	owner := x.owner(x.shelf.numbers.Partition(), d1, d2)
-	r := x.router()
+	owner := x.settled(x.shelf.numbers.Partition(), d1, d2)
+	r := x.router(patience)
 	taken, elsewhere := 0, 0
 	for i := 0; elsewhere < 2*most; i++ {
 		digits := fmt.Sprint(4930_000_000 + i)
-		if x.owner(endpoint.NumberAddress(digits).Partition(), d1, d2) == owner {
+		if x.settled(endpoint.NumberAddress(digits).Partition(), d1, d2) == owner {
 			continue // both are one node's
 		}
 		elsewhere++
@@ -365,36 +367,5 @@ func TestANumbersCallsAreForTheOwnerOfItsEndpointToDecide(t *testing.T) {
 	}
 	if taken != most || m1.Count() != most {
 		t.Errorf("%d calls taken, %d began, want %d: strict caps are kept by the owner alone", taken, m1.Count(), most)
-	}
-}
-
-func TestALateCopyYieldsAtOnceToACallThatIsSettled(t *testing.T) {
-	t.Parallel()
-	x := newExchange(t)
-	nodes := []*mediaNode{x.media("m1", 1, 100), x.media("m2", 2, 100)}
-	views := []*view{x.view(), x.view()}
-	for i, v := range views {
-		v.sees.Store(&[]placement.Node{nodes[i].Node})
-	}
-	const atOnce = 1500 * time.Millisecond // the next beat that repeats every mark comes in 2 s
-	quick := 0                             // in a row: a busy machine may be late now and then
-	for i := 0; i < 100 && quick < 20; i++ {
-		first, second := i%2, 1-i%2 // whichever comes first in order
-		m := x.invite("desk", "ring", fmt.Sprint("c", i))
-		views[first].offer(m, false)
-		views[first].offer(x.request("CANCEL", "desk", "ring", m.CallID), true)
-		x.eventually("the first copy is over", func() bool { return nodes[first].Count() == 0 })
-		time.Sleep(30 * time.Millisecond) // its last news is out
-		began := time.Now()
-		if got := views[second].offer(m, false); got.Status != 0 {
-			t.Fatalf("%+v", got)
-		}
-		x.eventually("the second copy yields", func() bool { return nodes[second].Count() == 0 })
-		if quick++; time.Since(began) > atOnce {
-			quick = 0
-		}
-	}
-	if quick < 20 {
-		t.Errorf("copies rang for more than %v", atOnce)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -120,6 +119,7 @@ func (x *exchange) eventually(what string, ok func() bool) {
 // A decider is an actor node.
 type decider struct {
 	*actors.Endpoints
+	name      string
 	presence  *cluster.Presence
 	ownership *cluster.Ownership
 	intake    *cluster.Intake
@@ -135,7 +135,7 @@ func (x *exchange) decider(name string) *decider {
 	}
 	c := x.connect()
 	p := x.presence(c)
-	d := &decider{presence: p, drain: func(yes bool) { draining.Lock(); draining.yes = yes; draining.Unlock() }}
+	d := &decider{name: name, presence: p, drain: func(yes bool) { draining.Lock(); draining.yes = yes; draining.Unlock() }}
 	d.ownership = cluster.NewOwnership(p, cluster.OwnershipConfig{Node: name, Boot: uint64(time.Now().UnixNano()), Weight: 1,
 		Draining: func() bool { draining.Lock(); defer draining.Unlock(); return draining.yes }}, time.Now, cluster.OwnershipObserver{})
 	d.intake = x.intake(c, x.carriers)
@@ -171,7 +171,7 @@ func (x *exchange) leads(c *cluster.Conn) *cluster.Leads {
 }
 
 // owner waits until one of the deciders keeps the caps of a partition, and
-// returns it.
+// returns it. Where deciders have come of late it may be another's next.
 func (x *exchange) owner(k uint8, of ...*decider) (owner *decider) {
 	x.t.Helper()
 	x.eventually(fmt.Sprintf("partition %d has an owner", k), func() bool {
@@ -184,6 +184,19 @@ func (x *exchange) owner(k uint8, of ...*decider) (owner *decider) {
 		return owner != nil
 	})
 	return owner
+}
+
+// settled waits until the partition's caps are kept by the decider that is to
+// keep them for as long as these deciders are there, and returns it.
+func (x *exchange) settled(k uint8, of ...*decider) *decider {
+	x.t.Helper()
+	nodes := make([]placement.Node, len(of))
+	for i, d := range of {
+		nodes[i] = placement.Node{Name: d.name, Capacity: 1}
+	}
+	slices.SortFunc(nodes, func(a, b placement.Node) int { return strings.Compare(a.Name, b.Name) })
+	name := placement.Owners(nodes)[k]
+	return x.owner(k, of[slices.IndexFunc(of, func(d *decider) bool { return d.name == name })])
 }
 
 // A mediaNode carries calls.
@@ -211,7 +224,8 @@ func (n *mediaNode) written() []call.Record {
 	return slices.Clone(n.records)
 }
 
-func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
+// media runs one that takes as many calls; change changes what it beats.
+func (x *exchange) media(name string, slot call.Slot, most int, change ...func(*cluster.BeatConfig)) *mediaNode {
 	x.t.Helper()
 	c := x.connect()
 	p := x.presence(c)
@@ -238,14 +252,19 @@ func (x *exchange) media(name string, slot call.Slot, most int) *mediaNode {
 	}
 	x.t.Cleanup(func() { door.Close(); n.Calls.Stop() })
 	p.Contest(n.Node, n.Calls)
-	x.run(cluster.NewBeats(c, cluster.BeatConfig{Role: cluster.RoleMedia, Node: name, Boot: 1, Greet: p.Greetings(), Slot: slot,
-		Capacity: n.Capacity, Live: n.Live, Young: n.Young, Again: n.Again, Changed: n.Changed()}))
+	beats := cluster.BeatConfig{Role: cluster.RoleMedia, Node: name, Boot: 1, Greet: p.Greetings(), Slot: slot,
+		Capacity: n.Capacity, Live: n.Live, Young: n.Young, Again: n.Again, Changed: n.Changed()}
+	for _, c := range change {
+		c(&beats)
+	}
+	x.run(cluster.NewBeats(c, beats))
 	return n
 }
 
-func (x *exchange) router() *cluster.Router {
+// router is an edge's, that asks others where an owner says nothing for so long.
+func (x *exchange) router(owner time.Duration) *cluster.Router {
 	x.t.Helper()
-	r, err := cluster.NewRouter(x.connect(), cluster.RouterConfig{MaxPending: 8192, OwnerTimeout: time.Second}, cluster.RouterObserver{})
+	r, err := cluster.NewRouter(x.connect(), cluster.RouterConfig{MaxPending: 8192, OwnerTimeout: owner}, cluster.RouterObserver{})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -345,37 +364,3 @@ func (a *air) has(callID, status string) bool {
 	defer a.mu.Unlock()
 	return slices.ContainsFunc(a.sent[callID], func(s answer) bool { return s.status == status })
 }
-
-// robots are agents: they answer at once, but for callers whose name begins
-// with ring.
-type robots struct{}
-
-func (robots) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
-	post(call.Event{Kind: call.AgentChosen, Agent: "robot"})
-	if !strings.HasPrefix(req.Invitation.From.User, "ring") {
-		post(call.Event{Kind: call.AgentJoined, Agent: "robot", Answer: &call.Answer{Addr: netip.MustParseAddrPort("198.51.100.1:20000"),
-			Codec: call.Codec{Name: "PCMU", ClockRate: 8000}, Direction: call.SendRecv}})
-	}
-	return quiet{}
-}
-
-// Reserve has no port for calls that we place.
-func (robots) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
-	post(call.Event{Kind: call.AgentFailed, Status: 503, Cause: call.CauseNoPorts})
-	return quiet{}
-}
-
-func (robots) Farewell(actors.Farewell) {}
-
-type quiet struct{}
-
-func (quiet) Notify(string, call.Event) {}
-func (quiet) Ask(actors.Asked)          {}
-func (quiet) Join(call.Answer)          {}
-func (quiet) Update(call.Agreement)     {}
-func (quiet) Press(string)              {}
-func (quiet) Answered()                 {}
-func (quiet) Snapshot() json.RawMessage { return nil }
-func (quiet) Early()                    {}
-func (quiet) Quality() call.Quality     { return call.Quality{} }
-func (quiet) Close(call.Cause)          {}

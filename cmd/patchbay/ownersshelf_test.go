@@ -2,8 +2,13 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
+	"net/netip"
+	"strings"
 	"sync"
 
+	"patchbay/actors"
+	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 )
 
@@ -62,3 +67,37 @@ func (s *shelf) Number(context.Context, endpoint.Key, uint8) (endpoint.Claims, e
 	}
 	return endpoint.Claims{V: 1, Numbers: []endpoint.Number{{V: 1, Tenant: "acme", Key: s.numbers.Key(), Partition: s.numbers.Partition()}}}, nil
 }
+
+// robots are agents: they answer at once, but for callers whose name begins
+// with ring.
+type robots struct{}
+
+func (robots) Open(req actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	post(call.Event{Kind: call.AgentChosen, Agent: "robot"})
+	if !strings.HasPrefix(req.Invitation.From.User, "ring") {
+		post(call.Event{Kind: call.AgentJoined, Agent: "robot", Answer: &call.Answer{Addr: netip.MustParseAddrPort("198.51.100.1:20000"),
+			Codec: call.Codec{Name: "PCMU", ClockRate: 8000}, Direction: call.SendRecv}})
+	}
+	return quiet{}
+}
+
+// Reserve has no port for calls that we place.
+func (robots) Reserve(_ actors.BridgeRequest, post func(call.Event)) actors.Bridge {
+	post(call.Event{Kind: call.AgentFailed, Status: 503, Cause: call.CauseNoPorts})
+	return quiet{}
+}
+
+func (robots) Farewell(actors.Farewell) {}
+
+type quiet struct{}
+
+func (quiet) Notify(string, call.Event) {}
+func (quiet) Ask(actors.Asked)          {}
+func (quiet) Join(call.Answer)          {}
+func (quiet) Update(call.Agreement)     {}
+func (quiet) Press(string)              {}
+func (quiet) Answered()                 {}
+func (quiet) Snapshot() json.RawMessage { return nil }
+func (quiet) Early()                    {}
+func (quiet) Quality() call.Quality     { return call.Quality{} }
+func (quiet) Close(call.Cause)          {}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -69,8 +69,8 @@ func untilSignal(ctx context.Context, signals chan os.Signal) (_ context.Context
 	go func() {
 		select {
 		case s := <-signals:
+			cancel() // first: further signals may have filled the channel
 			signals <- s
-			cancel()
 		case <-up:
 		}
 	}()
@@ -88,9 +88,11 @@ type node struct {
 
 	unanswered *unanswered // of the edge; nil without the role
 
-	onDrain  func(calls int)   // hears that a drain begins; nil: nobody
-	door     *cluster.NodeDoor // of the operator; nil until the roles serve
-	stopping atomic.Bool       // the process is about to end
+	onDrain func(calls int)   // hears that a drain begins; nil: nobody
+	door    *cluster.NodeDoor // of the operator; nil until the roles serve
+
+	turning  sync.Mutex // whether new calls are taken, by one at a time
+	stopping bool       // the process is about to end; guarded by turning
 }
 
 // startNode opens the ground and starts the roles. When it returns, the node

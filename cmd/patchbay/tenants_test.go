@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -78,7 +79,7 @@ func TestATenantsProgramsWorkOverNATSWithTheirAPIKeyUntilItIsRevoked(t *testing.
 		return command(t, append([]string{"ctl", "--nats", y.as(k.ID, k.Secret), "--tenant", tenant, "--timeout", limit}, args...)...)
 	}
 	ctl := func(k control.MadeKey, tenant string, args ...string) (string, error) {
-		return within("1m", k, tenant, args...)
+		return letIn(t, func() (string, error) { return within("1m", k, tenant, args...) })
 	}
 	if out, err := ctl(whole, "acme", "agent", "create", "--name", "desk", "--nats-workers"); err != nil {
 		t.Fatalf("the whole tenant's key: %v: %s", err, out)
@@ -94,8 +95,14 @@ func TestATenantsProgramsWorkOverNATSWithTheirAPIKeyUntilItIsRevoked(t *testing.
 		t.Errorf("another tenant's agents: %s", out)
 	}
 	ended := make(chan struct{})
-	nc, err := nats.Connect(y.as(whole.ID, whole.Secret), nats.Timeout(patience), nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(ended) }))
-	if err != nil {
+	var nc *nats.Conn
+	if _, err := letIn(t, func() (_ string, err error) {
+		nc, err = nats.Connect(y.as(whole.ID, whole.Secret), nats.Timeout(patience), nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(ended) }))
+		if err != nil {
+			err = fmt.Errorf("reach NATS: %w", err)
+		}
+		return "", err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
@@ -105,7 +112,7 @@ func TestATenantsProgramsWorkOverNATSWithTheirAPIKeyUntilItIsRevoked(t *testing.
 	case <-time.After(patience):
 		t.Error("a revoked key stays connected")
 	}
-	if _, err := ctl(whole, "acme", "agent", "list"); !errors.Is(err, control.ErrUnknown) {
+	if err := turnedAway(t, func() (string, error) { return within("1m", whole, "acme", "agent", "list") }); !errors.Is(err, control.ErrUnknown) {
 		t.Errorf("a revoked key: %v", err)
 	}
 	if log := y.log.String(); strings.Contains(log, whole.Secret) || strings.Contains(log, reads.Secret) {
@@ -131,7 +138,9 @@ func TestAWorkerWithAnAPIKeyAnswersCallsOfItsTenantsAgent(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := command(t, "echo-agent", "--agent", agent.ID, "--nats", y.as("worker."+agent.ID, key.Secret), "--key", "")
+		_, err := letIn(t, func() (string, error) {
+			return command(t, "echo-agent", "--agent", agent.ID, "--nats", y.as("worker."+agent.ID, key.Secret), "--key", "")
+		})
 		done <- err
 	}()
 	t.Cleanup(func() {

@@ -66,8 +66,11 @@ func start(t testing.TB, opts echoagent.Options) (*connect.NATS, *nats.Conn) {
 	return connect.NewNATS(s, workers{nc}, nil, nats.ErrNoResponders), nc
 }
 
+// request is a call that waits for one answer as long as a test does: another
+// offer would take another place of the worker's.
 func request(id call.ID, codecs, dtmf []call.Codec) media.JoinRequest {
-	return media.JoinRequest{ID: id, Codecs: codecs, DTMF: dtmf, Agent: endpoint.Agent{ID: "echo"}}
+	return media.JoinRequest{ID: id, Codecs: codecs, DTMF: dtmf,
+		Agent: endpoint.Agent{ID: "echo", WebRTC: endpoint.AgentTransport{TimeoutMs: int(patience.Milliseconds())}}}
 }
 
 func codec(name string) call.Codec {

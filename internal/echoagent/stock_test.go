@@ -161,7 +161,16 @@ func await(t testing.TB, ch <-chan struct{}, what string) {
 }
 
 func TestAStockPeerHearsItsPayloadsInOrder(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	before := goleak.IgnoreCurrent()
+	defer func() {
+		var left error
+		for end := time.Now().Add(patience); time.Now().Before(end); {
+			if left = goleak.Find(before); left == nil {
+				return
+			}
+		}
+		t.Error(left)
+	}()
 	t.Run("call", func(t *testing.T) {
 		_, nc := start(t, echoagent.Options{ICEPorts: "41000-41999"})
 		c := newCaller(t)
