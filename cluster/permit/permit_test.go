@@ -61,6 +61,7 @@ func guardedBy(t *testing.T, c *keys.Cluster, tenants bool) *broker.Server {
 	select {
 	case <-srv.Ready():
 	case err := <-done:
+		done <- nil
 		t.Fatal(err)
 	}
 	return srv
