@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -95,6 +96,8 @@ type Server struct {
 	failed chan error // the first fatal error of the server
 	ready  chan struct{}
 	close  sync.Once
+
+	started atomic.Pointer[chan struct{}] // closed once its start has come to its end; nil: it was not begun
 }
 
 // New takes the store directory and prepares a server. An error says which
@@ -238,8 +241,13 @@ func (s *Server) Run(ctx context.Context) error {
 			s.log.Warn("nats listens beyond loopback and asks clients for no credentials", "listen", s.cfg.Listen)
 		}
 	}
-	go s.nats.Start()
-	if err := s.waitHealthy(ctx); err != nil {
+	started := make(chan struct{})
+	s.started.Store(&started)
+	go func() {
+		defer close(started)
+		s.nats.Start()
+	}()
+	if err := s.waitHealthy(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	leave, err := s.watchDoor(ctx)
@@ -355,6 +363,9 @@ func (s *Server) Close() {
 	s.close.Do(func() {
 		if s.Healthy() == nil && s.brokers() > 1 {
 			s.nats.LameDuckShutdown()
+		}
+		if started := s.started.Load(); started != nil {
+			<-*started // what is begun after the end would go on in the store
 		}
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()

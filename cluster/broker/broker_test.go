@@ -201,3 +201,38 @@ func TestTheServersLinesKeepTheirLevelAndShowNoPayload(t *testing.T) {
 		t.Error("the log shows what was published")
 	}
 }
+
+func TestAServerThatIsStoppedWhileItWaitsForOthersWasNeverReady(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Cluster = broker.Cluster{Name: "test", Listen: "127.0.0.1:0", Routes: []string{"nats://127.0.0.1:1"}, Size: 3}
+	var out buffer
+	srv, err := broker.New(cfg, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(ctx) }()
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience))
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // it starts
+		nc, err = nats.Connect("", nats.InProcessServer(srv), nats.Timeout(patience))
+	}
+	if err != nil {
+		t.Error(err)
+	} else {
+		nc.Close()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("run: %v", err)
+	}
+	select {
+	case <-srv.Ready():
+		t.Error("it was ready without the others")
+	default:
+	}
+	if strings.Contains(out.String(), "nats server ready") {
+		t.Error("it said so")
+	}
+}

@@ -60,8 +60,11 @@ func (s *shard) follow() {
 	}
 }
 
-// errFull says that too much waits already: events wait where they are.
-var errFull = errors.New("hooks: hooks.max_bytes is reached")
+// Errors of taking up: events wait where they are.
+var (
+	errFull   = errors.New("hooks: hooks.max_bytes is reached")
+	errEnding = errors.New("hooks: the end of a delivery that is to be sent again is not written down yet")
+)
 
 // take gathers events while more are on their way.
 func (s *shard) take(m tail.Message) error {
@@ -150,40 +153,6 @@ func (s *shard) deliveries(m tail.Message) (all []*found, closes string, err err
 	return all, closes, err
 }
 
-// eventAgain is the type of the event by which an owner has an event sent again.
-const eventAgain = "webhook.redelivery"
-
-// repeated is an event that is sent again to one webhook.
-func (s *shard) repeated(ev *bodies.Event) []*found {
-	var line struct {
-		Data struct {
-			Event json.RawMessage `json:"event"`
-		} `json:"data"`
-	}
-	if json.Unmarshal(ev.Raw, &line) != nil {
-		return nil
-	}
-	before, err := bodies.Parse(line.Data.Event)
-	if err != nil {
-		return nil
-	}
-	before.At = ev.At // it is as new as the wish to have it
-	return s.one(&before, named(ev.Data, "webhook"), before.Raw)
-}
-
-// one is a delivery to a single webhook, whatever has ended of it before.
-func (s *shard) one(ev *bodies.Event, target string, raw []byte) []*found {
-	if target == "" {
-		return nil
-	}
-	f := s.found(ev, target, raw)
-	f.expect = anyVersion
-	return []*found{f}
-}
-
-// anyVersion stands for the version of whatever has ended before.
-const anyVersion = ^uint64(0)
-
 func (s *shard) found(ev *bodies.Event, target string, raw []byte) *found {
 	order := ev.Seq
 	if ev.Type == bodies.EventRecord {
@@ -247,9 +216,12 @@ func wants(w *endpoint.Webhook, ev *bodies.Event, agent string) bool {
 // fitting leaves out what waits already, and gives up what there is no room for.
 func (s *shard) fitting(all []*found) (rest []*found, err error) {
 	s.mu.Lock()
-	seen := map[string]bool{}
-	more := map[string]int{}
+	seen, more := map[string]bool{}, map[string]int{}
 	for _, f := range all {
+		if f.expect == anyVersion && s.ending[f.ID] { // wished for again by who knows how it ended
+			s.mu.Unlock()
+			return nil, errEnding
+		}
 		if s.plan.Has(f.ID) || seen[f.ID] {
 			continue
 		}

@@ -39,14 +39,15 @@ func TestWhatIsTakenUpAgainHasItsPlaceStill(t *testing.T) {
 	inOrder(t, "hook", r.got("hook"), 7, 8)
 }
 
-// A deaf JetStream refuses writes of how targets do, as many as it is told.
+// A deaf JetStream refuses some writes, as many as it is told.
 type deaf struct {
 	jetstream.JetStream
+	to   func(*nats.Msg) bool
 	left atomic.Int32
 }
 
 func (j *deaf) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	if strings.Contains(m.Subject, ".state.") && j.left.Add(-1) >= 0 {
+	if j.to(m) && j.left.Add(-1) >= 0 {
 		return nil, errors.New("no answer")
 	}
 	return j.JetStream.PublishMsg(ctx, m, opts...)
@@ -64,7 +65,7 @@ func TestHealthThatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 			d, r := &directory{}, newReceivers(t)
 			d.add("acme", "gone", endpoint.WebhookNative, "call.started")
 			r.set("gone", fails(1000))
-			j := &deaf{JetStream: js}
+			j := &deaf{JetStream: js, to: func(m *nats.Msg) bool { return strings.Contains(m.Subject, ".state.") }}
 			j.left.Store(lost)
 			node(t, j, "n1", d, r, func(c *hooks.Config) {
 				c.Plan.First, c.Plan.Retries, c.Plan.BreakFor, c.Plan.BreakAfter = pause, 30, pause, 1
@@ -132,4 +133,32 @@ func TestOfTriesThatEndTogetherTheLastOnesWordIsTold(t *testing.T) {
 	if want := h.Waiting().Suspended; unhealthy != want {
 		t.Errorf("of %d targets it is told that they are left alone, not of %d", unhealthy, want)
 	}
+}
+
+// TestWhatIsWishedAgainWhileItsEndIsWrittenDownIsSentAgain wishes for a delivery
+// that its owner is told has ended, while JetStream does not take that it waits no
+// more.
+func TestWhatIsWishedAgainWhileItsEndIsWrittenDownIsSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "hook", endpoint.WebhookNative, "call.started")
+	j := &deaf{JetStream: js, to: func(m *nats.Msg) bool {
+		return strings.Contains(m.Subject, ".due.") && m.Header.Get("KV-Operation") == "PURGE"
+	}}
+	j.left.Store(1_000_000)
+	h, _, _ := node(t, j, "n1", d, r)
+	publish(t, js, event("acme", 1, 1))
+	eventually(t, "it is among the delivered", ended(t, js, "acme", "hook", hooks.EndDelivered, 1))
+	desk := hooks.Desk{JetStream: js}
+	if n, err := desk.Redeliver(t.Context(), "acme", "hook", false, func(hooks.Delivery) bool { return true }); n != 1 || err != nil {
+		t.Fatalf("%d are sent again, %v", n, err)
+	}
+	time.Sleep(time.Second) // for the wish to be heard; where it is not by then, it comes in time all the same
+	if n := h.Waiting().Deliveries; n != 1 {
+		t.Errorf("%d wait", n)
+	}
+	j.left.Store(0)
+	eventually(t, "it is there again", func() bool { return len(r.got("hook")) == 2 })
 }

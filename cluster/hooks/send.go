@@ -243,6 +243,11 @@ func (s *shard) giveUp(g plan.Given) {
 // settle writes down what became of a try, until that is done or the shard is
 // lost.
 func (s *shard) settle(d *plan.Delivery, it *item, v plan.Verdict, end string) bool {
+	if v.Done || v.Dead {
+		s.mu.Lock()
+		s.ending[d.ID] = true
+		s.mu.Unlock()
+	}
 	for {
 		version, err := s.store(d, it, v, end)
 		switch {
@@ -250,6 +255,7 @@ func (s *shard) settle(d *plan.Delivery, it *item, v plan.Verdict, end string) b
 			s.mu.Lock()
 			d.Version = version
 			s.plan.Settle(d, v, time.Now())
+			delete(s.ending, d.ID)
 			s.mu.Unlock()
 			s.ended(end)
 			return true

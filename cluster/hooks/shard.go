@@ -40,11 +40,12 @@ type shard struct {
 	at      uint64 // of the event stream, taken up
 	markRev uint64
 	states  map[string]*known
+	ending  map[string]bool // deliveries whose owner may know of their end, and which the plan still has
 }
 
 func newShard(ctx context.Context, d *Deliverer, n uint8, seq, rev uint64) *shard {
 	s := &shard{d: d, n: n, done: make(chan struct{}), kick: make(chan struct{}, 1), quiet: make(chan struct{}),
-		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*known{}, noted: map[uint64]place{}}
+		marked: time.Now(), plan: plan.New(d.cfg.Plan), at: seq, markRev: rev, states: map[string]*known{}, noted: map[uint64]place{}, ending: map[string]bool{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
