@@ -73,7 +73,7 @@ func (m *Machine) adopt(now time.Time) {
 		return
 	}
 	before := m.Dialog
-	m.Dialog, m.target = m.target, nil
+	m.Dialog, m.target, m.invited = m.target, nil, true
 	m.former = append(m.former, before)
 	if r, ok := before.(Referred); ok {
 		m.retire(r.Leave(now, call.LeaveWait, call.CauseTransferred))

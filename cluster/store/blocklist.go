@@ -36,6 +36,8 @@ type Blocklist struct {
 	set   atomic.Pointer[prefixset.Set]
 	ready chan struct{}
 
+	firstRead time.Duration // maxFirstRead, but in tests
+
 	mu     sync.Mutex
 	blocks map[string]endpoint.Block // by key, at most MaxBlocks
 	full   bool                      // one over the limit was told of
@@ -44,7 +46,7 @@ type Blocklist struct {
 
 // NewBlocklist returns an empty list that fills once it runs.
 func NewBlocklist(js jetstream.JetStream, log *slog.Logger) *Blocklist {
-	return &Blocklist{js: js, log: log, ready: make(chan struct{}), blocks: map[string]endpoint.Block{}}
+	return &Blocklist{js: js, log: log, ready: make(chan struct{}), firstRead: maxFirstRead, blocks: map[string]endpoint.Block{}}
 }
 
 // Contains reports whether a source is turned away. It takes no lock and
@@ -63,7 +65,7 @@ func (l *Blocklist) Ready() <-chan struct{} { return l.ready }
 
 // Run follows the list until ctx ends.
 func (l *Blocklist) Run(ctx context.Context) error {
-	late := time.AfterFunc(maxFirstRead, l.isReady)
+	late := time.AfterFunc(l.firstRead, l.isReady)
 	defer late.Stop()
 	changed := make(chan struct{}, 1)
 	var maker sync.WaitGroup

@@ -156,7 +156,7 @@ func TestANodeStartsOnWhatWasBackedUpWhileAnotherRan(t *testing.T) {
 	key := must[control.MadeKey](b, "acme", "key.create", `{"name":"k","scopes":["*"]}`).Secret
 	theirs := b.build("globex")
 	b.ring(must[control.EndpointView](b, "globex", "endpoint.get", `{"id":"`+theirs.endpoint+`"}`).Slug, "+15551230100", "call@carrier")
-	b.mustCtl("--tenant", "globex", "call", "hangup", "--account", "globex", "--yes")
+	b.hangUp("globex")
 	record := b.recordOf("globex")
 	dir := filepath.Join(t.TempDir(), "backup")
 	if got := b.mustCtl("backup", dir); !strings.Contains(got, "KV_endpoints: ") || !strings.Contains(got, "KV_cluster: ") {
