@@ -77,11 +77,13 @@ func (p *partition) lookUp(in *invite, read func(source) error, then func()) {
 	p.asking.Go(func() {
 		err := p.ask(read)
 		<-p.reads
-		if err != nil {
-			p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonUnavailable), endpoint.RefuseUniform)
-			return
-		}
-		then()
+		p.loop.turn(func(time.Time) { // off the loop: it only contains a panic
+			if err != nil {
+				p.refuse(in, "", endpoint.Unavailable(endpoint.ReasonUnavailable), endpoint.RefuseUniform)
+				return
+			}
+			then()
+		}, time.Now())
 	})
 }
 

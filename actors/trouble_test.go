@@ -94,6 +94,30 @@ func TestPanicCostsOneInvite(t *testing.T) {
 	})
 }
 
+// A followsNobody is an Elsewhere with a fault.
+type followsNobody struct{}
+
+func (followsNobody) Follow(actors.Led, func(actors.Outcome, error)) { panic("elsewhere") }
+
+func TestPanicBehindAReadCostsOneInvite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, desk := newShelf(), newDesk()
+		to := store.put("desk", nil)
+		dialled := endpoint.NumberAddress("15551234567")
+		store.numbers = map[endpoint.Key]endpoint.Claims{dialled.Key(): {Numbers: []endpoint.Number{{Tenant: "acme", Key: to.Key(), Partition: to.Partition()}}}}
+		panics := 0
+		e := actors.NewEndpoints(actors.EndpointLimits{Mailbox: 16, Remembered: 16, StoreTimeout: time.Second},
+			actors.EndpointPorts{Store: store, Intake: desk, Load: desk, Tenure: &tenure{as: endpoint.Standing{Deciders: 2}}, Elsewhere: followsNobody{}},
+			actors.EndpointObserver{HostObserver: actors.HostObserver{Panicked: func(int, any, []byte) { panics++ }}})
+		t.Cleanup(e.Stop)
+		e.Invite(invite(dialled, "c1"), call.Packet{}, func(actors.Outcome) {})
+		synctest.Wait()
+		if got := decide(e, invite(to, "c2")); !got.Taken || panics != 1 {
+			t.Errorf("the next call: %+v, %d panics", got, panics)
+		}
+	})
+}
+
 func TestSilenceLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := goroutines()
