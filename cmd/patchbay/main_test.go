@@ -26,7 +26,7 @@ func settings(t *testing.T, set map[string]string) config.Config {
 	flags := map[string]string{
 		"node.name": "test", "node.data_dir": t.TempDir(), "sip.udp": "127.0.0.1:0", "sip.tcp": "127.0.0.1:0", "sip.ws": "127.0.0.1:0",
 		"nats.listen": "127.0.0.1:" + freePort(t), "http.listen": "127.0.0.1:" + freePort(t), "http.tls_listen": "127.0.0.1:0", "log.level": "debug",
-		"nats.start_wait":         "2m",
+		"nats.start_wait": "2m", "sip.owner_timeout": "20s", "actor.store_timeout": "20s", "actor.intake_timeout": "5s",
 		"control.request_timeout": "1m",  // a busy machine takes longer than an operator would wait
 		"media.agent_timeout":     "10m", // and calls that ring are to be up for as long as a test asks about them
 	}
