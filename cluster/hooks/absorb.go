@@ -237,7 +237,8 @@ func (s *shard) fitting(all []*found) (rest []*found, err error) {
 			kept = append(kept, f)
 			continue
 		}
-		if err := s.bury(s.ctx, &f.item, plan.WhyTooMany); err != nil {
+		f.Failure = plan.WhyTooMany
+		if err := s.bury(s.ctx, &f.item); err != nil {
 			return nil, err
 		}
 		s.ended(EndDead)

@@ -84,7 +84,7 @@ func (s *shard) deliver(d *plan.Delivery) {
 		}
 	}
 	verdict := s.judged(d, result, receipt)
-	it.Status, it.Failure = receipt.Status, receipt.Failure
+	it.Tries, it.Status, it.Failure = it.Tries+1, receipt.Status, receipt.Failure
 	settled = s.settle(d, it, verdict, endOf(verdict, gone))
 }
 
@@ -282,14 +282,14 @@ func (s *shard) store(d *plan.Delivery, it *item, v plan.Verdict, end string) (u
 	w := write{to: subject.HookDue(s.n, d.Target, d.ID), expect: d.Version}
 	switch {
 	case v.Dead:
-		if err := s.bury(s.ctx, it, ""); err != nil {
+		if err := s.bury(s.ctx, it); err != nil {
 			return 0, err
 		}
 	case v.Done && end == EndDelivered:
 		s.logged(it, EndDelivered)
 	case !v.Done:
 		next := *it
-		next.Tries, next.Next, next.Held = d.Tries+1, v.Next, false
+		next.Next, next.Held = v.Next, false
 		var err error
 		if w.data, err = json.Marshal(&next); err != nil {
 			return 0, err
@@ -318,24 +318,19 @@ func (s *shard) landed(w write, refused error) (uint64, error) {
 // logged tells owners of a delivery that was taken. Nothing waits for it: that
 // it is lost costs no event.
 func (s *shard) logged(it *item, how string) {
-	data, err := s.entry(it, "", it.Tries+1)
+	data, err := s.entry(it)
 	if err == nil {
 		_, _ = s.d.js.PublishMsgAsync(&nats.Msg{Subject: subject.HookLog(it.Tenant, it.Target, how), Data: data})
 	}
 }
 
-func (s *shard) entry(it *item, why string, tries int) ([]byte, error) {
-	e := entry{V: envelope.Version, ID: it.ID, Tries: tries, At: time.Now().UTC(), Status: it.Status, Failure: it.Failure, Event: it.Event}
-	if why != "" {
-		e.Failure, e.Tries = why, 0
-	}
-	return json.Marshal(&e)
+func (s *shard) entry(it *item) ([]byte, error) {
+	return json.Marshal(&entry{V: envelope.Version, ID: it.ID, Tries: it.Tries, At: time.Now().UTC(), Status: it.Status, Failure: it.Failure, Event: it.Event})
 }
 
-// bury writes a delivery to the dead letters, and says so with an event. why:
-// what it is given up for without a try.
-func (s *shard) bury(ctx context.Context, it *item, why string) error {
-	data, err := s.entry(it, why, it.Tries+1)
+// bury writes a delivery to the dead letters, and says so with an event.
+func (s *shard) bury(ctx context.Context, it *item) error {
+	data, err := s.entry(it)
 	if err != nil {
 		return err
 	}
@@ -348,12 +343,9 @@ func (s *shard) bury(ctx context.Context, it *item, why string) error {
 	if err != nil || dead.Type == bodies.EventDead || dead.Type == bodies.EventTest { // of these nobody is told again
 		return nil
 	}
-	if why == "" {
-		why = it.Failure
-	}
 	ev := actors.CallEvent{V: envelope.Version, ID: it.ID + ".dead", Call: dead.Call, Type: bodies.EventDead, At: time.Now().UTC(),
 		Tenant: it.Tenant, Endpoint: dead.Endpoint, Data: map[string]any{"webhook_id": it.Target, "delivery_id": it.ID, "event_id": dead.ID,
-			"event": dead.Type, "failure": why, "attempts": it.Tries + 1}}
+			"event": dead.Type, "failure": it.Failure, "attempts": it.Tries}}
 	return publish(ctx, s.d.js, ev)
 }
 

@@ -1,6 +1,8 @@
 package hooks_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -8,7 +10,10 @@ import (
 	"patchbay/actors/call"
 	"patchbay/actors/endpoint"
 	"patchbay/cluster/hooks"
+	"patchbay/cluster/hooks/plan"
 	"patchbay/cluster/subject"
+	"patchbay/internal/bodies"
+	"patchbay/internal/webhook"
 )
 
 // TestAWebhookOfTheSameIDOfAnotherTenantIsAnother has two tenants of one shard
@@ -111,5 +116,51 @@ func TestOfTriesThatFailTogetherTheOneThatTurnsIsTold(t *testing.T) {
 			health, err := desk.Health(t.Context(), "acme", name(i))
 			return err == nil && health.Unhealthy
 		})
+	}
+}
+
+// TestWhatIsGivenUpWithoutATryHasNone has old events wait for a target that fails:
+// with the first failure it is left alone, and the rest is not worth a try.
+func TestWhatIsGivenUpWithoutATryHasNone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	js := s.connect()
+	d, r := &directory{}, newReceivers(t)
+	d.add("acme", "gone", endpoint.WebhookNative, "call.started")
+	d.add("acme", "well", endpoint.WebhookNative, bodies.EventDead)
+	r.set("gone", fails(1000))
+	attempts := make(chan float64, 3)
+	r.set("well", func(_ context.Context, o webhook.Occasion, _ int) webhook.Receipt {
+		var told struct {
+			Data struct {
+				Attempts float64 `json:"attempts"`
+			} `json:"data"`
+		}
+		if err := json.Unmarshal(o.Body, &told); err != nil {
+			t.Error(err)
+		}
+		attempts <- told.Data.Attempts
+		return webhook.Receipt{Status: 200}
+	})
+	for n := range 3 {
+		ev := event("acme", call.ID(n+1), 1)
+		ev.At = ev.At.Add(-time.Hour)
+		publish(t, js, ev)
+	}
+	node(t, js, "n1", d, r, func(c *hooks.Config) {
+		c.Plan.First, c.Plan.Retries, c.Plan.PerTarget, c.Plan.BreakAfter, c.Plan.BreakFor = time.Minute, 3, 1, 1, time.Hour
+	})
+	eventually(t, "two are given up", ended(t, js, "acme", "gone", hooks.EndDead, 2))
+	dead, err := (&hooks.Desk{JetStream: js}).Deliveries(t.Context(), "acme", "gone", hooks.EndDead, 200)
+	if err != nil || len(dead) != 2 {
+		t.Fatalf("%+v, %v", dead, err)
+	}
+	for _, x := range dead {
+		if x.Tries != 0 || x.Failure != plan.WhySuspended {
+			t.Errorf("%s after %d tries: %s", x.ID, x.Tries, x.Failure)
+		}
+		if n := <-attempts; n != 0 {
+			t.Errorf("their owner is told of %v attempts", n)
+		}
 	}
 }
