@@ -60,16 +60,19 @@ func (e *Edge) queueDial(ctx context.Context, key peer, o outgoing) Drop {
 	return ""
 }
 
-// open connects and sends what has waited.
+// open connects and sends what has waited: nothing waits on, whatever happens.
 func (e *Edge) open(ctx context.Context, to peer) {
 	defer e.contain("dial")
-	l, err := e.connect(ctx, to)
-	if err != nil {
+	var l link
+	err := errClosed
+	defer func() {
+		queue, why := e.sendWaiting(to, l, err)
+		for i, o := range queue {
+			e.end(o, why[i])
+		}
+	}()
+	if l, err = e.connect(ctx, to); err != nil {
 		e.explain(to, err)
-	}
-	queue, why := e.sendWaiting(to, l, err)
-	for i, o := range queue {
-		e.end(o, why[i])
 	}
 }
 

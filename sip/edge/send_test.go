@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -202,6 +203,37 @@ func TestAConnectionThatCannotBeOpenedIsCounted(t *testing.T) {
 	}
 	rig.Send(call.Transmission{Flow: call.Flow{Transport: call.WS}, To: addr, Raw: bye()}, nil)
 	rig.seen.await(t, "dropped "+string(edge.DropNoRoute), 1)
+}
+
+// faulty is a log handler that panics at one message.
+type faulty struct {
+	slog.Handler
+	at string
+}
+
+func (faulty) Enabled(context.Context, slog.Level) bool { return true }
+
+func (f faulty) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == f.at {
+		panic("a fault")
+	}
+	return nil
+}
+
+// TestAPanicWhileAConnectionIsOpenedKeepsNothingWaiting has a log with a fault
+// hear that nobody listens: each message is told of, and the next one is tried.
+func TestAPanicWhileAConnectionIsOpenedKeepsNothingWaiting(t *testing.T) {
+	t.Parallel()
+	rig := start(t, settings(), rejecting(404), edge.WithLogger(slog.New(faulty{slog.DiscardHandler, "dial"})))
+	addr := port.Closed(t)
+	for i := range 2 {
+		told := make(chan bool, 1)
+		rig.Send(call.Transmission{Flow: call.Flow{Transport: call.TCP}, To: addr, Raw: bye()}, func(sent bool) { told <- sent })
+		if take(t, told) {
+			t.Error("a request that could not be sent was called sent")
+		}
+		rig.seen.await(t, "panic dial", i+1)
+	}
 }
 
 // Over a stream nothing overtakes: neither while its connection is opened nor as
