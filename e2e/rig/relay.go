@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -15,14 +16,15 @@ import (
 type Fate struct {
 	Lost, Twice, Late int
 	Delay             time.Duration // the longest, of one that comes late or twice
+	OneACK            bool          // no ACK comes to the client twice
 }
 
 // Lossy is a bad network: others overtake what is late.
 var Lossy = Fate{Lost: 5, Twice: 5, Late: 10, Delay: 40 * time.Millisecond}
 
 // Careless loses and doubles packets, and keeps their order: SIPp cannot do
-// without.
-var Careless = Fate{Lost: 5, Twice: 5, Delay: time.Millisecond}
+// without. It takes the second ACK of a refusal for that of the 200 which follows.
+var Careless = Fate{Lost: 5, Twice: 5, Delay: time.Millisecond, OneACK: true}
 
 // maxHeld is how many packets a relay holds back at once; further ones are lost.
 const maxHeld = 256
@@ -80,6 +82,7 @@ func (r *Relay) Close() {
 // pass carries one direction, by each way in turn, until the relay is closed.
 func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Rand) {
 	buf := make([]byte, 65535)
+	acked := map[string]bool{} // ACKs of the client's responses that have come
 	for failed, turn := 0, 0; failed < maxHeld; {
 		n, _, err := in.ReadFromUDPAddrPort(buf)
 		if err != nil {
@@ -95,6 +98,13 @@ func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Ran
 			continue
 		}
 		packet := bytes.Clone(buf[:n])
+		if r.fate.OneACK && out == r.near && bytes.HasPrefix(packet, []byte("ACK ")) {
+			if name := nameOfACK(packet); !acked[name] {
+				acked[name] = true
+				_, _ = out.WriteToUDPAddrPort(packet, to)
+			}
+			continue
+		}
 		delay := r.fate.Delay * time.Duration(1+roll[3]) / 1000
 		if roll[1] < r.fate.Twice {
 			r.Twice.Add(1)
@@ -107,6 +117,17 @@ func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Ran
 		}
 		_, _ = out.WriteToUDPAddrPort(packet, to) // lost, as any may be
 	}
+}
+
+// nameOfACK tells an ACK from those of other responses.
+func nameOfACK(packet []byte) string {
+	var name strings.Builder
+	for line := range strings.Lines(string(packet)) {
+		if strings.HasPrefix(line, "Call-ID:") || strings.HasPrefix(line, "CSeq:") {
+			name.WriteString(line)
+		}
+	}
+	return name.String()
 }
 
 func (r *Relay) later(delay time.Duration, out *net.UDPConn, packet []byte, to netip.AddrPort) {
