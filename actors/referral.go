@@ -103,18 +103,19 @@ func (m *Machine) receiveTarget(now time.Time, p call.Packet) {
 	if m.target == nil {
 		return
 	}
-	outputs := m.target.Receive(now, p)
-	refers := asksToRefer(outputs)
-	m.takeTarget(outputs)
-	if r, ok := m.target.(Referred); ok && refers {
-		m.takeTarget(r.AnswerRefer(now, call.Response{Status: 491}))
-	}
+	receiveBeside(now, m.target, p, 491, m.takeTarget)
 }
 
-// asksToRefer reports a REFER that waits for its answer: the call's, where it
-// hears of it.
-func asksToRefer(outputs []call.Output) bool {
-	return slices.ContainsFunc(outputs, func(o call.Output) bool { return o.Event != nil && o.Event.Kind == call.CarrierRefers })
+// receiveBeside lets a dialog that does not carry the call take what belongs to
+// it. A REFER in it gets status: the call, which would answer it, does not hear of
+// it.
+func receiveBeside(now time.Time, d Dialog, p call.Packet, status int, take func([]call.Output)) {
+	outputs := d.Receive(now, p)
+	refers := slices.ContainsFunc(outputs, func(o call.Output) bool { return o.Event != nil && o.Event.Kind == call.CarrierRefers })
+	take(outputs)
+	if r, ok := d.(Referred); ok && refers {
+		take(r.AnswerRefer(now, call.Response{Status: status}))
+	}
 }
 
 // takeTarget takes what the dialog with the target says, in the words of the

@@ -79,12 +79,7 @@ func (m *Machine) retire(outputs []call.Output) {
 // None takes what has another Call-ID.
 func (m *Machine) receiveFormer(now time.Time, p call.Packet) {
 	for _, d := range m.former {
-		outputs := d.Receive(now, p)
-		refers := asksToRefer(outputs)
-		m.retire(outputs)
-		if r, ok := d.(Referred); ok && refers { // the call is somebody else's
-			m.retire(r.AnswerRefer(now, call.Response{Status: 603}))
-		}
+		receiveBeside(now, d, p, 603, m.retire) // the call is somebody else's
 	}
 	m.forgetFormer()
 }
