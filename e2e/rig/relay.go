@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -99,7 +98,8 @@ func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Ran
 		}
 		packet := bytes.Clone(buf[:n])
 		if r.fate.OneACK && out == r.near && bytes.HasPrefix(packet, []byte("ACK ")) {
-			if name := nameOfACK(packet); !acked[name] {
+			m := Response(packet) // for its header fields
+			if name := m.Header("Call-ID") + " " + m.Header("CSeq"); !acked[name] {
 				acked[name] = true
 				_, _ = out.WriteToUDPAddrPort(packet, to)
 			}
@@ -117,17 +117,6 @@ func (r *Relay) pass(in, out *net.UDPConn, ways []netip.AddrPort, dice *rand.Ran
 		}
 		_, _ = out.WriteToUDPAddrPort(packet, to) // lost, as any may be
 	}
-}
-
-// nameOfACK tells an ACK from those of other responses.
-func nameOfACK(packet []byte) string {
-	var name strings.Builder
-	for line := range strings.Lines(string(packet)) {
-		if strings.HasPrefix(line, "Call-ID:") || strings.HasPrefix(line, "CSeq:") {
-			name.WriteString(line)
-		}
-	}
-	return name.String()
 }
 
 func (r *Relay) later(delay time.Duration, out *net.UDPConn, packet []byte, to netip.AddrPort) {
