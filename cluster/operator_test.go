@@ -25,6 +25,16 @@ func (f *fakeCalls) hold(s actors.CallStatus) {
 	f.status[s.ID] = s
 }
 
+// openDoor has a node hear of what the operator wishes, until the test ends.
+func openDoor(t testing.TB, c *cluster.Conn, node string, act func(string) envelope.NodeStatus) {
+	t.Helper()
+	door, err := cluster.OpenNodeDoor(c, node, act, cluster.DoorObserver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.Close)
+}
+
 func TestCallsAreFoundByWhatPeopleKnowOfThem(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
@@ -114,16 +124,12 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 	for _, name := range []string{"b", "a"} {
 		on := &atomic.Bool{}
 		draining[name] = on
-		door, err := cluster.OpenNodeDoor(c, name, func(act string) envelope.NodeStatus {
+		openDoor(t, c, name, func(act string) envelope.NodeStatus {
 			if act != envelope.NodeStatusAct {
 				on.Store(act == envelope.NodeDrainAct)
 			}
 			return envelope.NodeStatus{Node: name, Roles: []string{"edge"}, Since: began, Draining: on.Load(), Calls: 3}
-		}, cluster.DoorObserver{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(door.Close)
+		})
 	}
 	flush(t, c)
 	var known []cluster.Known // by their beats, so that nobody is listed before both have answered
@@ -155,14 +161,10 @@ func TestAnOperatorReachesEachNodeByItsName(t *testing.T) {
 func TestANodeThatBeatsIsWaitedForWhenItIsToDrain(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
-	door, err := cluster.OpenNodeDoor(c, "slow", func(string) envelope.NodeStatus {
+	openDoor(t, c, "slow", func(string) envelope.NodeStatus {
 		time.Sleep(1500 * time.Millisecond) // longer than one that nobody has heard of is waited for
 		return envelope.NodeStatus{Node: "slow", Draining: true}
-	}, cluster.DoorObserver{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(door.Close)
+	})
 	flush(t, c)
 	nodes := cluster.NewNodes(c, func() []cluster.Known {
 		return []cluster.Known{{Node: "slow", Beats: true}, {Node: "hung", Beats: true}}
@@ -207,13 +209,9 @@ func TestNodesThatDoNotAnswerAreListedAsSilent(t *testing.T) {
 	t.Parallel()
 	c := newConn(t)
 	boot := func(n uint64) uint64 { return uint64(time.Date(2026, 1, 1, 0, 0, int(n), 5, time.UTC).UnixNano()) }
-	door, err := cluster.OpenNodeDoor(c, "m1", func(string) envelope.NodeStatus {
+	openDoor(t, c, "m1", func(string) envelope.NodeStatus {
 		return envelope.NodeStatus{Node: "m1", State: envelope.NodeReady, Since: time.Unix(0, int64(boot(1))).UTC()}
-	}, cluster.DoorObserver{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(door.Close)
+	})
 	flush(t, c)
 	nodes := cluster.NewNodes(c, func() []cluster.Known {
 		return []cluster.Known{
